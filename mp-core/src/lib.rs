@@ -1,0 +1,3 @@
+//! Call objects in another process through the trait they implement.
+
+pub mod schema;
