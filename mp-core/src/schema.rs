@@ -73,6 +73,66 @@ pub struct Field {
     pub exception: &'static str,
 }
 
+impl Field {
+    /// A field that an argument or a member of a Rust struct fills, with no default value.
+    #[must_use]
+    pub const fn new(name: &'static str, rust_name: &'static str, kind: Kind, offset: u32) -> Self {
+        Self {
+            name,
+            rust_name,
+            kind,
+            offset,
+            default: 0,
+            implicit: false,
+            exception: "",
+        }
+    }
+
+    /// A field that the runtime fills.
+    #[must_use]
+    pub const fn implicit(
+        name: &'static str,
+        rust_name: &'static str,
+        kind: Kind,
+        offset: u32,
+    ) -> Self {
+        Self {
+            implicit: true,
+            ..Self::new(name, rust_name, kind, offset)
+        }
+    }
+
+    /// A data field whose value is XORed with `default` on the wire.
+    #[must_use]
+    pub const fn with_default(
+        name: &'static str,
+        rust_name: &'static str,
+        kind: Kind,
+        offset: u32,
+        default: u64,
+    ) -> Self {
+        Self {
+            default,
+            ..Self::new(name, rust_name, kind, offset)
+        }
+    }
+
+    /// A result that stands for an error: set when the method fails with the class `exception`.
+    #[must_use]
+    pub const fn with_exception(
+        name: &'static str,
+        rust_name: &'static str,
+        kind: Kind,
+        offset: u32,
+        exception: &'static str,
+    ) -> Self {
+        Self {
+            exception,
+            ..Self::new(name, rust_name, kind, offset)
+        }
+    }
+}
+
 /// What a field holds, as far as a proxy has to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
