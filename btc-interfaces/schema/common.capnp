@@ -13,3 +13,16 @@ struct BlockRef $Proxy.wrap("btc_interfaces::BlockRef") {
     height @1 :Int32;
     # 0 for the genesis block.
 }
+
+struct GlobalArgs $Proxy.wrap("btc_interfaces::GlobalArgs") {
+    # The configuration of the process that starts another.
+
+    chain @0 :Text;
+    netDataDir @1 :Text;
+
+    options @2 :List(Text);
+    # name=value, in order of precedence.
+
+    mockTime @3 :Int64;
+    # Seconds since 1970, or 0 for the real clock.
+}

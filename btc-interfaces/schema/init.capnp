@@ -4,8 +4,12 @@
 
 using Proxy = import "/mp/proxy.capnp";
 using Echo = import "echo.capnp";
+using Chain = import "chain.capnp";
+using Common = import "common.capnp";
 using Mining = import "mining.capnp";
+using Node = import "node.capnp";
 using Rpc = import "rpc.capnp";
+using Wallet = import "wallet.capnp";
 
 interface Init $Proxy.wrap("btc_interfaces::Init") {
     # Makes the other objects of a process.
@@ -21,4 +25,10 @@ interface Init $Proxy.wrap("btc_interfaces::Init") {
     makeMining @3 (context :Proxy.Context) -> (result :Mining.Mining);
 
     makeRpc @4 (context :Proxy.Context) -> (result :Rpc.Rpc);
+
+    makeChain @5 (context :Proxy.Context) -> (result :Chain.Chain);
+
+    makeNode @6 (context :Proxy.Context) -> (result :Node.Node);
+
+    makeWalletLoader @7 (context :Proxy.Context, globalArgs :Common.GlobalArgs, chain :Chain.Chain) -> (result :Wallet.WalletLoader);
 }

@@ -2,7 +2,7 @@
 
 use crate::rpc::{RpcCommand, RpcHandler};
 use crate::{Handler, Result, SettingsAction};
-use bitcoin::{Amount, Block, BlockHash, FeeRate, OutPoint, Transaction, TxOut, Txid};
+use bitcoin::{Amount, Block, BlockHash, OutPoint, Transaction, TxOut, Txid};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -44,6 +44,8 @@ pub struct FoundBlock {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "ipc", derive(mp_core::Message), mp(codec = crate::ipc::Btc, schema = crate::ipc::schema::chain::FOUND_COIN))]
 pub struct FoundCoin {
+    /// Where it was made.
+    pub outpoint: OutPoint,
     /// Value and script.
     pub output: TxOut,
     /// The height of its block; 0x7fffffff if it is in the mempool.
@@ -102,8 +104,8 @@ pub struct PackageLimits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "ipc", derive(mp_core::Message), mp(codec = crate::ipc::Btc, schema = crate::ipc::schema::chain::FEE_ESTIMATE))]
 pub struct FeeEstimate {
-    /// The feerate.
-    pub feerate: FeeRate,
+    /// The feerate in sat/kvB.
+    pub feerate: u64,
     /// For how many blocks it holds.
     pub blocks: i32,
 }
@@ -214,8 +216,8 @@ pub trait Chain: Send + Sync {
         block_hash1: BlockHash,
         block_hash2: BlockHash,
     ) -> Result<Option<FoundBlock>>;
-    /// For each outpoint the unspent output of the mempool or the chain, or `None`.
-    fn find_coins(&self, outpoints: Vec<OutPoint>) -> Result<Vec<Option<FoundCoin>>>;
+    /// Those of the outpoints that are unspent in the chain and the mempool, with their outputs.
+    fn find_coins(&self, outpoints: Vec<OutPoint>) -> Result<Vec<FoundCoin>>;
     /// Which part of all transactions is verified at this block, between 0 and 1, by estimate.
     fn guess_verification_progress(&self, block_hash: BlockHash) -> Result<f64>;
     /// Whether all ancestors of `block_hash` from `min_height` to `max_height` (or to itself) can be read.

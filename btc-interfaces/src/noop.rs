@@ -139,8 +139,8 @@ impl Chain for NoopChain {
     ) -> Result<Option<FoundBlock>> {
         Ok(None)
     }
-    fn find_coins(&self, outpoints: Vec<OutPoint>) -> Result<Vec<Option<FoundCoin>>> {
-        Ok(vec![None; outpoints.len()])
+    fn find_coins(&self, _outpoints: Vec<OutPoint>) -> Result<Vec<FoundCoin>> {
+        Ok(Vec::new())
     }
     fn guess_verification_progress(&self, _block_hash: BlockHash) -> Result<f64> {
         Ok(0.0)
