@@ -3,6 +3,9 @@
 //! The node owns the HTTP port. A part that has methods of its own, the wallet, registers each with
 //! [`Chain::handle_rpc`](crate::Chain::handle_rpc); the node forwards the calls.
 
+pub mod table;
+pub mod value;
+
 use crate::Result;
 use serde_json::Value;
 
