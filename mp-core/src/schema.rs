@@ -74,6 +74,9 @@ pub struct Field {
 }
 
 impl Field {
+    /// The parameter that says on which threads a call runs, where it stands in nearly every schema: first.
+    pub const CONTEXT: Self = Self::implicit("context", "context", Kind::Struct(CONTEXT_ID), 0);
+
     /// A field that an argument or a member of a Rust struct fills, with no default value.
     #[must_use]
     pub const fn new(name: &'static str, rust_name: &'static str, kind: Kind, offset: u32) -> Self {
