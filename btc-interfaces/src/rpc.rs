@@ -3,6 +3,7 @@
 //! The node owns the HTTP port. A part that has methods of its own, the wallet, registers each with
 //! [`Chain::handle_rpc`](crate::Chain::handle_rpc); the node forwards the calls.
 
+pub mod encode;
 pub mod table;
 pub mod value;
 
