@@ -27,6 +27,7 @@
 //! ```
 
 mod chain;
+pub mod descriptor;
 mod echo;
 mod error;
 mod handler;

@@ -1,0 +1,395 @@
+//! From text to a descriptor.
+
+use super::key::{KeyExpression, KeyKind, KeyOrigin, Wildcard, child};
+use super::secret::{Secret, SecretKeys};
+use super::{Descriptor, DescriptorError, Script, checksum};
+use bitcoin::address::NetworkUnchecked;
+use bitcoin::bip32::{ChildNumber, Fingerprint, Xpriv, Xpub};
+use bitcoin::hex::FromHex;
+use bitcoin::key::{Parity, XOnlyPublicKey};
+use bitcoin::{Address, Network, NetworkKind, PrivateKey, PublicKey, ScriptBuf};
+use std::str::FromStr;
+
+/// Where in a descriptor an expression stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Context {
+    Top,
+    Sh,
+    Wpkh,
+    Wsh,
+    Tr,
+}
+
+/// No descriptor of ours is longer; a guard, not a rule of the format.
+const MAX_LENGTH: usize = 100_000;
+/// Most keys in a script with `OP_CHECKMULTISIG`.
+const MAX_MULTI_KEYS: usize = 20;
+/// Most keys in a bare multisig output that nodes relay.
+const MAX_BARE_MULTI_KEYS: usize = 3;
+/// Largest push, hence largest script that P2SH can spend.
+const MAX_P2SH_SCRIPT: usize = 520;
+
+/// A parsed descriptor with the private keys that its text held.
+#[derive(Debug)]
+pub struct Parsed {
+    /// The descriptor; it holds public keys only.
+    pub descriptor: Descriptor,
+    /// The private keys.
+    pub secrets: SecretKeys,
+}
+
+pub(super) fn parse(
+    text: &str,
+    network: Network,
+    require_checksum: bool,
+) -> Result<Parsed, DescriptorError> {
+    if text.len() > MAX_LENGTH {
+        return Err(DescriptorError::TooLong(text.len()));
+    }
+    let payload = checksum::strip(text, require_checksum)?;
+    let mut parser = Parser {
+        network,
+        positions: 0,
+        secrets: SecretKeys::new(NetworkKind::from(network)),
+    };
+    let script = parser.script(payload, Context::Top)?;
+    Ok(Parsed {
+        descriptor: Descriptor { script },
+        secrets: parser.secrets,
+    })
+}
+
+struct Parser {
+    network: Network,
+    positions: u32,
+    secrets: SecretKeys,
+}
+
+/// The argument of `name(…)`, if `text` is that.
+fn call<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+    text.strip_prefix(name)?
+        .strip_prefix('(')?
+        .strip_suffix(')')
+}
+
+impl Parser {
+    fn script(&mut self, text: &str, context: Context) -> Result<Script, DescriptorError> {
+        if let Some(inner) = call(text, "pk") {
+            return Ok(Script::Pk(
+                self.key(inner, context).map_err(|e| e.within("pk()"))?,
+            ));
+        }
+        if let Some(inner) = call(text, "pkh") {
+            return Ok(Script::Pkh(
+                self.key(inner, context).map_err(|e| e.within("pkh()"))?,
+            ));
+        }
+        if let Some(inner) = call(text, "combo") {
+            if context != Context::Top {
+                return Err(DescriptorError::Misplaced(
+                    "Can only have combo() at top level",
+                ));
+            }
+            return Ok(Script::Combo(
+                self.key(inner, context).map_err(|e| e.within("combo()"))?,
+            ));
+        }
+        for (name, sorted) in [("multi", false), ("sortedmulti", true)] {
+            if let Some(inner) = call(text, name) {
+                return self.multi(inner, sorted, context);
+            }
+        }
+        if call(text, "multi_a").is_some() || call(text, "sortedmulti_a").is_some() {
+            return Err(DescriptorError::Misplaced(
+                "Can only have multi_a/sortedmulti_a inside tr()",
+            ));
+        }
+        if let Some(inner) = call(text, "wpkh") {
+            if !matches!(context, Context::Top | Context::Sh) {
+                return Err(DescriptorError::Misplaced(
+                    "Can only have wpkh() at top level or inside sh()",
+                ));
+            }
+            let key = self
+                .key(inner, Context::Wpkh)
+                .map_err(|e| e.within("wpkh()"))?;
+            return Ok(Script::Wpkh(key));
+        }
+        if let Some(inner) = call(text, "sh") {
+            if context != Context::Top {
+                return Err(DescriptorError::Misplaced(
+                    "Can only have sh() at top level",
+                ));
+            }
+            let inner = self.script(inner, Context::Sh)?;
+            return Ok(Script::Sh(Box::new(inner)));
+        }
+        if let Some(inner) = call(text, "wsh") {
+            if !matches!(context, Context::Top | Context::Sh) {
+                return Err(DescriptorError::Misplaced(
+                    "Can only have wsh() at top level or inside sh()",
+                ));
+            }
+            return Ok(Script::Wsh(Box::new(self.script(inner, Context::Wsh)?)));
+        }
+        if let Some(inner) = call(text, "addr") {
+            if context != Context::Top {
+                return Err(DescriptorError::Misplaced(
+                    "Can only have addr() at top level",
+                ));
+            }
+            let address: Address<NetworkUnchecked> =
+                inner.parse().map_err(|_| DescriptorError::Address)?;
+            let address = address
+                .require_network(self.network)
+                .map_err(|_| DescriptorError::Address)?;
+            return Ok(Script::Addr(address));
+        }
+        if let Some(inner) = call(text, "tr") {
+            if context != Context::Top {
+                return Err(DescriptorError::Misplaced("Can only have tr at top level"));
+            }
+            if inner.contains(',') {
+                return Err(DescriptorError::Unsupported("script trees in tr()"));
+            }
+            return Ok(Script::Tr(
+                self.key(inner, Context::Tr).map_err(|e| e.within("tr()"))?,
+            ));
+        }
+        if let Some(inner) = call(text, "rawtr") {
+            if context != Context::Top {
+                return Err(DescriptorError::Misplaced(
+                    "Can only have rawtr at top level",
+                ));
+            }
+            return Ok(Script::RawTr(
+                self.key(inner, Context::Tr)
+                    .map_err(|e| e.within("rawtr()"))?,
+            ));
+        }
+        if let Some(inner) = call(text, "raw") {
+            if context != Context::Top {
+                return Err(DescriptorError::Misplaced(
+                    "Can only have raw() at top level",
+                ));
+            }
+            let bytes = Vec::<u8>::from_hex(inner).map_err(|_| DescriptorError::RawScript)?;
+            return Ok(Script::Raw(ScriptBuf::from_bytes(bytes)));
+        }
+        Err(match context {
+            Context::Sh => DescriptorError::Misplaced("A function is needed within P2SH"),
+            Context::Wsh if text.contains('(') => DescriptorError::Unsupported("miniscript"),
+            Context::Wsh => DescriptorError::Misplaced("A function is needed within P2WSH"),
+            _ => DescriptorError::UnknownFunction(text.to_owned()),
+        })
+    }
+
+    fn multi(
+        &mut self,
+        inner: &str,
+        sorted: bool,
+        context: Context,
+    ) -> Result<Script, DescriptorError> {
+        let mut arguments = inner.split(',');
+        let threshold = arguments.next().unwrap_or_default();
+        let threshold: u32 = threshold.parse().map_err(|_| {
+            DescriptorError::Multi(format!("Multi threshold '{threshold}' is not valid"))
+        })?;
+        let keys = arguments
+            .map(|key| self.key(key, context).map_err(|e| e.within("Multi")))
+            .collect::<Result<Vec<_>, _>>()?;
+        if keys.is_empty() || keys.len() > MAX_MULTI_KEYS {
+            return Err(DescriptorError::Multi(format!(
+                "Cannot have {} keys in multisig; must have between 1 and {MAX_MULTI_KEYS} keys, inclusive",
+                keys.len()
+            )));
+        }
+        if threshold < 1 {
+            return Err(DescriptorError::Multi(format!(
+                "Multisig threshold cannot be {threshold}, must be at least 1"
+            )));
+        }
+        if threshold as usize > keys.len() {
+            return Err(DescriptorError::Multi(format!(
+                "Multisig threshold cannot be larger than the number of keys; threshold is {threshold} but only {} keys specified",
+                keys.len()
+            )));
+        }
+        if context == Context::Top && keys.len() > MAX_BARE_MULTI_KEYS {
+            return Err(DescriptorError::Multi(format!(
+                "Cannot have {} pubkeys in bare multisig; only at most 3 pubkeys",
+                keys.len()
+            )));
+        }
+        if context == Context::Sh {
+            let size = 3 + keys
+                .iter()
+                .map(|key| if key.root_key().compressed { 34 } else { 66 })
+                .sum::<usize>();
+            if size > MAX_P2SH_SCRIPT {
+                return Err(DescriptorError::Multi(format!(
+                    "P2SH script is too large, {size} bytes is larger than {MAX_P2SH_SCRIPT} bytes"
+                )));
+            }
+        }
+        Ok(Script::Multi {
+            threshold,
+            keys,
+            sorted,
+        })
+    }
+
+    fn key(&mut self, text: &str, context: Context) -> Result<KeyExpression, DescriptorError> {
+        let mut apostrophe = false;
+        let (origin, inner) = match text.split_once(']') {
+            None => (None, text),
+            Some((_, inner)) if inner.contains(']') => return Err(DescriptorError::SeveralOrigins),
+            Some((origin, inner)) => {
+                let Some(origin) = origin.strip_prefix('[') else {
+                    let found = origin.chars().next().unwrap_or(']');
+                    return Err(DescriptorError::OriginStart(found));
+                };
+                let mut steps = origin.split('/');
+                let fingerprint = steps.next().unwrap_or_default();
+                if fingerprint.len() != 8 {
+                    return Err(DescriptorError::FingerprintLength(fingerprint.len()));
+                }
+                let bytes = <[u8; 4]>::from_hex(fingerprint)
+                    .map_err(|_| DescriptorError::FingerprintHex(fingerprint.to_owned()))?;
+                let path = self.path(steps, &mut apostrophe)?;
+                let origin = KeyOrigin {
+                    fingerprint: Fingerprint::from(bytes),
+                    path,
+                };
+                (Some(origin), inner)
+            }
+        };
+        let kind = self.key_kind(inner, context, &mut apostrophe)?;
+        let position = self.positions;
+        self.positions += 1;
+        Ok(KeyExpression {
+            position,
+            origin,
+            kind,
+            apostrophe,
+        })
+    }
+
+    fn path<'t>(
+        &self,
+        steps: impl Iterator<Item = &'t str>,
+        apostrophe: &mut bool,
+    ) -> Result<Vec<ChildNumber>, DescriptorError> {
+        steps
+            .map(|step| {
+                if step.starts_with('<') {
+                    return Err(DescriptorError::Unsupported("multipath key expressions"));
+                }
+                let (digits, hardened) = match step.strip_suffix(['\'', 'h']) {
+                    Some(digits) => {
+                        *apostrophe = step.ends_with('\'');
+                        (digits, true)
+                    }
+                    None => (step, false),
+                };
+                // A sign would parse as a number, but is none here.
+                if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+                    return Err(DescriptorError::PathNumber(digits.to_owned()));
+                }
+                let index: u32 = digits
+                    .parse()
+                    .map_err(|_| DescriptorError::PathNumber(digits.to_owned()))?;
+                child(index, hardened)
+            })
+            .collect()
+    }
+
+    fn key_kind(
+        &mut self,
+        text: &str,
+        context: Context,
+        apostrophe: &mut bool,
+    ) -> Result<KeyKind, DescriptorError> {
+        if text.starts_with("musig(") {
+            return Err(DescriptorError::Unsupported("musig()"));
+        }
+        let mut parts: Vec<&str> = text.split('/').collect();
+        let name = parts[0];
+        if name.is_empty() {
+            return Err(DescriptorError::NoKey);
+        }
+        if name.trim() != name {
+            return Err(DescriptorError::Whitespace(name.to_owned()));
+        }
+        let uncompressed_allowed = matches!(context, Context::Top | Context::Sh);
+        if parts.len() == 1 {
+            if name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                return single_key(name, context, uncompressed_allowed);
+            }
+            if let Ok(private) = PrivateKey::from_wif(name)
+                && private.network == NetworkKind::from(self.network)
+            {
+                if !private.compressed && !uncompressed_allowed {
+                    return Err(DescriptorError::Uncompressed);
+                }
+                let key = self
+                    .secrets
+                    .insert(Secret::new(private.inner, private.compressed));
+                return Ok(KeyKind::Single {
+                    key,
+                    x_only: context == Context::Tr,
+                });
+            }
+        }
+        let kind = NetworkKind::from(self.network);
+        let root = match (Xpub::from_str(name), Xpriv::from_str(name)) {
+            (Ok(root), _) if root.network == kind => root,
+            (_, Ok(private)) if private.network == kind => {
+                self.secrets.insert(Secret::new(private.private_key, true));
+                Xpub::from_priv(super::secp(), &private)
+            }
+            _ => return Err(DescriptorError::InvalidKey(name.to_owned())),
+        };
+        let wildcard = match parts.last() {
+            Some(&"*") => Wildcard::Normal,
+            Some(&("*h" | "*'")) => {
+                *apostrophe = parts.last() == Some(&"*'");
+                Wildcard::Hardened
+            }
+            _ => Wildcard::None,
+        };
+        if wildcard != Wildcard::None {
+            parts.pop();
+        }
+        let path = self.path(parts.into_iter().skip(1), apostrophe)?;
+        Ok(KeyKind::Extended {
+            root: Box::new(root),
+            path,
+            wildcard,
+        })
+    }
+}
+
+fn single_key(
+    hex: &str,
+    context: Context,
+    uncompressed_allowed: bool,
+) -> Result<KeyKind, DescriptorError> {
+    let invalid = || DescriptorError::InvalidPublicKey(hex.to_owned());
+    let bytes = Vec::<u8>::from_hex(hex).map_err(|_| invalid())?;
+    if context == Context::Tr && bytes.len() == 32 {
+        let key = XOnlyPublicKey::from_slice(&bytes).map_err(|_| invalid())?;
+        return Ok(KeyKind::Single {
+            key: PublicKey::new(key.public_key(Parity::Even)),
+            x_only: true,
+        });
+    }
+    if bytes.len() == 65 && bytes[0] != 4 {
+        return Err(DescriptorError::Hybrid);
+    }
+    let key = PublicKey::from_slice(&bytes).map_err(|_| invalid())?;
+    if !key.compressed && !uncompressed_allowed {
+        return Err(DescriptorError::Uncompressed);
+    }
+    Ok(KeyKind::Single { key, x_only: false })
+}
