@@ -1,29 +1,61 @@
-//! What a person or CI types.
+//! What a person or CI types: `cargo xtask <command>`.
 
-mod codegen;
+mod build;
+mod check;
+mod demo;
+mod node;
+mod procfs;
+mod rpc;
+mod test;
 
 use std::process::ExitCode;
 
+/// What a command gives: a failure is a text for the person who typed it.
+type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+const USAGE: &str = "\
+cargo xtask <command>
+
+  demo [--real] [--release] [--keep]
+                   run the main job on the built binaries and show what happened;
+                   --real feeds mainnet's first 255 blocks instead
+  test             build what the tests need and run every one of them
+  check            formatting, lints, docs, generated code, dependencies, spelling
+  help             this text
+";
+
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let done = match args.split_first() {
-        Some((command, rest)) if command == "codegen" => {
-            codegen::run(rest).map_err(|e| e.to_string())
-        }
-        Some((command, _)) if command == "help" => {
-            print!("{}", codegen::HELP);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (command, rest) = match arguments.split_first() {
+        Some((command, rest)) => (command.as_str(), rest),
+        None => ("help", [].as_slice()),
+    };
+    let outcome = match command {
+        "demo" => demo::run(rest),
+        "test" => test::run(rest),
+        "check" => check::run(rest),
+        "help" | "--help" | "-h" => {
+            print!("{USAGE}");
             Ok(())
         }
-        Some((command, _)) => Err(format!(
-            "unknown command {command:?}; see `cargo xtask help`"
-        )),
-        None => Err("no command; see `cargo xtask help`".to_owned()),
+        unknown => Err(format!("there is no command '{unknown}'\n\n{USAGE}").into()),
     };
-    match done {
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("xtask: {message}");
+        Err(error) => {
+            eprintln!("error: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Refuses options that a command does not have.
+fn only(arguments: &[String], known: &[&str]) -> Result {
+    match arguments
+        .iter()
+        .find(|argument| !known.contains(&argument.as_str()))
+    {
+        Some(unknown) => Err(format!("there is no option '{unknown}' here\n\n{USAGE}").into()),
+        None => Ok(()),
     }
 }
