@@ -73,6 +73,9 @@ pub fn run(arguments: &[String]) -> Result {
             missing |= in_ci;
         }
     }
+    if missing {
+        failed.push("tools that CI must have".to_owned());
+    }
     if failed.is_empty() {
         Ok(())
     } else {
