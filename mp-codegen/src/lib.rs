@@ -163,9 +163,7 @@ impl Schemas {
             rust::doc(&mut text, "//!", 0, &format!("Tables of `{}`.", file.name));
             text.push('\n');
             text.push_str(&tables::print(&self.model, file, style)?);
-            if style.traits != Traits::None {
-                text.push_str(&traits::print(&self.model, file, style)?);
-            }
+            text.push_str(&traits::print(&self.model, file, style)?);
             let inputs = self.inputs.digest(&file.name, style);
             let head = inputs::head(&printable(&file.name), &inputs, &text);
             generated.push(GeneratedFile {

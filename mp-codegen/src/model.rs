@@ -108,10 +108,24 @@ pub(crate) struct Home {
 pub(crate) struct Model {
     pub(crate) files: Vec<File>,
     pub(crate) homes: BTreeMap<u64, Home>,
+    /// The names of all types, those of other files too.
+    names: BTreeMap<u64, String>,
+}
+
+impl Model {
+    /// The name of the table of an instance of a generic struct.
+    pub(crate) fn instance_constant(&self, ty: &Type) -> String {
+        instance_constant(&spell(ty, &self.names))
+    }
 }
 
 /// Makes the model of the files that `request` names.
 pub(crate) fn build(request: &Request) -> Result<Model, Error> {
+    let names: BTreeMap<u64, String> = request
+        .nodes
+        .iter()
+        .map(|(&id, node)| (id, local_name(node).to_owned()))
+        .collect();
     let mut modules = BTreeSet::new();
     let mut homes = BTreeMap::new();
     let mut drafts = Vec::new();
@@ -148,6 +162,7 @@ pub(crate) fn build(request: &Request) -> Result<Model, Error> {
         let builder = Builder {
             request,
             homes: &homes,
+            names: &names,
             file: &name,
         };
         let items = builder.items(&ids)?;
@@ -158,7 +173,11 @@ pub(crate) fn build(request: &Request) -> Result<Model, Error> {
         });
     }
     files.sort_by(|a, b| a.module.cmp(&b.module));
-    Ok(Model { files, homes })
+    Ok(Model {
+        files,
+        homes,
+        names,
+    })
 }
 
 pub(crate) fn module_name(file: &str) -> String {
@@ -199,6 +218,7 @@ fn declared(request: &Request, file: u64) -> Result<Vec<u64>, Error> {
 struct Builder<'a> {
     request: &'a Request,
     homes: &'a BTreeMap<u64, Home>,
+    names: &'a BTreeMap<u64, String>,
     file: &'a str,
 }
 
@@ -556,16 +576,8 @@ impl Builder<'_> {
                 for bound in brand.iter().flat_map(|s| &s.bindings).flatten() {
                     self.collect_from_type(bound, found);
                 }
-                let name = self.spell(ty);
-                let constant = names::screaming(
-                    &name
-                        .replace("List(", "ListOf(")
-                        .replace(['(', ',', ' ', ')'], "_"),
-                )
-                .split('_')
-                .filter(|word| !word.is_empty())
-                .collect::<Vec<_>>()
-                .join("_");
+                let name = spell(ty, self.names);
+                let constant = instance_constant(&name);
                 found
                     .entry(constant)
                     .or_insert_with(|| (*id, brand.clone(), name));
@@ -573,44 +585,57 @@ impl Builder<'_> {
             _ => {}
         }
     }
+}
 
-    /// The type as a schema spells it, without its file.
-    fn spell(&self, ty: &Type) -> String {
-        let named = |id: &u64| {
-            self.request
-                .nodes
-                .get(id)
-                .map_or_else(|| format!("0x{id:016x}"), |n| local_name(n).to_owned())
-        };
-        match ty {
-            Type::Void => "Void".to_owned(),
-            Type::Bool => "Bool".to_owned(),
-            Type::Int { bits, signed: true } => format!("Int{bits}"),
-            Type::Int { bits, .. } => format!("UInt{bits}"),
-            Type::Float { bits } => format!("Float{bits}"),
-            Type::Text => "Text".to_owned(),
-            Type::Data => "Data".to_owned(),
-            Type::List(element) => format!("List({})", self.spell(element)),
-            Type::Enum(id) | Type::Interface(id) => named(id),
-            Type::Struct { id, brand } => {
-                let args: Vec<String> = brand
-                    .iter()
-                    .flat_map(|s| &s.bindings)
-                    .map(|bound| {
-                        bound
-                            .as_ref()
-                            .map_or_else(|| "AnyPointer".to_owned(), |t| self.spell(t))
-                    })
-                    .collect();
-                if args.is_empty() {
-                    named(id)
-                } else {
-                    format!("{}({})", named(id), args.join(", "))
-                }
+/// The type as a schema spells it, without its file.
+fn spell(ty: &Type, names: &BTreeMap<u64, String>) -> String {
+    let named = |id: &u64| {
+        names
+            .get(id)
+            .cloned()
+            .unwrap_or_else(|| format!("0x{id:016x}"))
+    };
+    match ty {
+        Type::Void => "Void".to_owned(),
+        Type::Bool => "Bool".to_owned(),
+        Type::Int { bits, signed: true } => format!("Int{bits}"),
+        Type::Int { bits, .. } => format!("UInt{bits}"),
+        Type::Float { bits } => format!("Float{bits}"),
+        Type::Text => "Text".to_owned(),
+        Type::Data => "Data".to_owned(),
+        Type::List(element) => format!("List({})", spell(element, names)),
+        Type::Enum(id) | Type::Interface(id) => named(id),
+        Type::Struct { id, brand } => {
+            let args: Vec<String> = brand
+                .iter()
+                .flat_map(|s| &s.bindings)
+                .map(|bound| {
+                    bound
+                        .as_ref()
+                        .map_or_else(|| "AnyPointer".to_owned(), |t| spell(t, names))
+                })
+                .collect();
+            if args.is_empty() {
+                named(id)
+            } else {
+                format!("{}({})", named(id), args.join(", "))
             }
-            Type::AnyPointer | Type::Parameter { .. } => "AnyPointer".to_owned(),
         }
+        Type::AnyPointer | Type::Parameter { .. } => "AnyPointer".to_owned(),
     }
+}
+
+/// The name of the table of an instance: `PAIR_TEXT_LIST_OF_INT32` for `Pair(Text, List(Int32))`.
+fn instance_constant(spelled: &str) -> String {
+    names::screaming(
+        &spelled
+            .replace("List(", "ListOf(")
+            .replace(['(', ',', ' ', ')'], "_"),
+    )
+    .split('_')
+    .filter(|word| !word.is_empty())
+    .collect::<Vec<_>>()
+    .join("_")
 }
 
 /// What the annotations of one declaration say.

@@ -168,10 +168,10 @@ pub(crate) fn doc(out: &mut String, prefix: &str, indent: usize, text: &str) {
     let mut fenced = false;
     for line in text.trim_end().lines() {
         let line: String = line
-            .trim_end()
             .chars()
             .map(|c| if c.is_control() { ' ' } else { c })
             .collect();
+        let line = line.trim_end();
         let trimmed = line.trim_start();
         // Four blanks would start a block of code, which rustdoc takes for a test.
         let lead = " ".repeat((line.len() - trimmed.len()).min(3));
