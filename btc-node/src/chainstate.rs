@@ -1,0 +1,35 @@
+//! The single writer: what the active chain is, which coins it leaves unspent, and in what order that reaches the disk.
+//!
+//! [`ChainstateManager`] is shared by `Arc`; every method takes `&self`. Blocks go in through
+//! [`submit_block`](ChainstateManager::submit_block), and come out as events of [`notify`](crate::notify).
+//!
+//! **Lock order.** Activation lock, then the chainstate lock, then the mempool's. The mempool is told of blocks while
+//! the chainstate lock is held, so nobody sees a new tip with an old mempool; and whoever holds the mempool's lock must
+//! not call into the chainstate. Code that needs both starts with [`ChainstateManager::with_tip`]. Listeners of
+//! [`notify`](crate::notify) are called with no lock held.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`options`], [`clock`], [`error`] | what a caller passes in and gets back |
+//! | [`manager`] | the public face |
+//! | [`view`] | the tip with its coins, as the mempool and the miner see it |
+//! | [`coins_cache`] | coins in memory over the database, within a budget |
+//! | [`muhash`], [`stats`] | digests and figures of all unspent coins |
+
+pub mod clock;
+pub mod coins_cache;
+pub mod error;
+pub mod manager;
+pub mod muhash;
+pub mod options;
+pub mod stats;
+pub mod view;
+
+mod state;
+
+pub use clock::{Clock, SystemClock};
+pub use error::{BlockRejection, OpenError, SubmitError};
+pub use manager::{Accepted, BlockSummary, ChainTip, ChainTipStatus, ChainstateManager};
+pub use options::{Dirs, Options, SubmitOptions};
+pub use stats::{UtxoHash, UtxoHashKind, UtxoStats};
+pub use view::{MempoolHook, TipView};

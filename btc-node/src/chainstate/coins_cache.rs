@@ -1,0 +1,396 @@
+//! Coins in memory over the database, and changes tried out on top.
+//!
+//! The cache holds what was read and what was changed since the last flush. A changed coin is *dirty*; one that the
+//! database has never seen is *fresh* too, so that spending it before a flush leaves no trace on disk.
+
+use std::collections::HashMap as StdHashMap;
+use std::collections::hash_map::RandomState;
+use std::sync::Arc;
+
+use bitcoin::{BlockHash, OutPoint};
+use btc_consensus::Coin;
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
+
+use crate::store::StoreError;
+use crate::store::coins_db::CoinsDb;
+
+/// What is known about one outpoint.
+#[derive(Clone, Debug)]
+struct Cached {
+    /// The coin; `None` once it is spent.
+    coin: Option<Coin>,
+    /// Whether the database holds something else.
+    dirty: bool,
+    /// Whether the database holds nothing.
+    fresh: bool,
+}
+
+/// Coins over the database, in memory up to a budget that the owner enforces with [`flush`](Self::flush).
+pub struct CoinsCache {
+    db: Arc<CoinsDb>,
+    coins: HashMap<OutPoint, Cached, RandomState>,
+    /// Heap bytes of the cached scripts.
+    script_bytes: usize,
+    dirty: usize,
+    best: Option<BlockHash>,
+}
+
+/// Heap bytes of a coin's script, as allocators round them.
+fn heap_bytes(coin: Option<&Coin>) -> usize {
+    coin.map_or(0, |coin| match coin.output.script_pubkey.len() {
+        0 => 0,
+        len => (len + 8).next_multiple_of(16),
+    })
+}
+
+impl CoinsCache {
+    /// An empty cache over the database.
+    pub fn new(db: Arc<CoinsDb>) -> Result<Self, StoreError> {
+        let best = db.best_block()?;
+        Ok(Self { db, coins: HashMap::default(), script_bytes: 0, dirty: 0, best })
+    }
+
+    /// The block up to which the coins are right.
+    pub fn best_block(&self) -> Option<BlockHash> {
+        self.best
+    }
+
+    /// Says up to which block the coins are right now.
+    pub fn set_best_block(&mut self, best: BlockHash) {
+        self.best = Some(best);
+    }
+
+    /// The database below.
+    pub fn db(&self) -> &Arc<CoinsDb> {
+        &self.db
+    }
+
+    /// Bytes of memory in use.
+    pub fn memory_usage(&self) -> usize {
+        self.coins.allocation_size() + self.script_bytes
+    }
+
+    /// Outpoints held in memory.
+    pub fn len(&self) -> usize {
+        self.coins.len()
+    }
+
+    /// Whether nothing is held in memory.
+    pub fn is_empty(&self) -> bool {
+        self.coins.is_empty()
+    }
+
+    /// Outpoints that a flush would write.
+    pub fn dirty_len(&self) -> usize {
+        self.dirty
+    }
+
+    /// The coin at `outpoint`, kept in memory from now on.
+    pub fn coin(&mut self, outpoint: &OutPoint) -> Result<Option<&Coin>, StoreError> {
+        match self.coins.entry(*outpoint) {
+            Entry::Occupied(entry) => Ok(entry.into_mut().coin.as_ref()),
+            Entry::Vacant(slot) => {
+                let Some(coin) = self.db.coin(outpoint)? else {
+                    return Ok(None);
+                };
+                self.script_bytes += heap_bytes(Some(&coin));
+                let cached = slot.insert(Cached { coin: Some(coin), dirty: false, fresh: false });
+                Ok(cached.coin.as_ref())
+            }
+        }
+    }
+
+    /// The coin at `outpoint`, without keeping what the database gives: for questions that may be idle.
+    pub fn peek(&self, outpoint: &OutPoint) -> Result<Option<Coin>, StoreError> {
+        match self.coins.get(outpoint) {
+            Some(cached) => Ok(cached.coin.clone()),
+            None => self.db.coin(outpoint),
+        }
+    }
+
+    /// Adds a coin. `overwrite` says that an unspent coin may be there already, in memory or only in the database, as
+    /// with the two coinbases that repeat others.
+    fn add(&mut self, outpoint: OutPoint, coin: Coin, overwrite: bool) {
+        self.script_bytes += heap_bytes(Some(&coin));
+        match self.coins.entry(outpoint) {
+            Entry::Vacant(slot) => {
+                slot.insert(Cached { coin: Some(coin), dirty: true, fresh: !overwrite });
+                self.dirty += 1;
+            }
+            Entry::Occupied(mut entry) => {
+                let cached = entry.get_mut();
+                self.script_bytes -= heap_bytes(cached.coin.as_ref());
+                // Spent but not yet written: the database still holds the old coin, so the new one is not fresh.
+                cached.fresh |= !overwrite && cached.coin.is_none() && !cached.dirty;
+                self.dirty += usize::from(!cached.dirty);
+                cached.dirty = true;
+                cached.coin = Some(coin);
+            }
+        }
+    }
+
+    /// Removes a coin.
+    fn spend(&mut self, outpoint: OutPoint) {
+        match self.coins.entry(outpoint) {
+            Entry::Vacant(slot) => {
+                slot.insert(Cached { coin: None, dirty: true, fresh: false });
+                self.dirty += 1;
+            }
+            Entry::Occupied(mut entry) => {
+                let cached = entry.get_mut();
+                self.script_bytes -= heap_bytes(cached.coin.as_ref());
+                if cached.fresh {
+                    self.dirty -= usize::from(cached.dirty);
+                    entry.remove();
+                } else {
+                    self.dirty += usize::from(!cached.dirty);
+                    cached.dirty = true;
+                    cached.coin = None;
+                }
+            }
+        }
+    }
+
+    /// Writes what changed. `keep` keeps the unspent coins in memory, else the cache is emptied and its memory freed.
+    ///
+    /// On an error nothing is forgotten: a later flush writes the same changes again.
+    pub fn flush(&mut self, keep: bool) -> Result<(), StoreError> {
+        let Some(best) = self.best else {
+            return Ok(());
+        };
+        let changes = self
+            .coins
+            .iter()
+            .filter(|(_, cached)| cached.dirty)
+            .map(|(outpoint, cached)| (outpoint, cached.coin.as_ref()));
+        self.db.write(changes, best)?;
+        self.dirty = 0;
+        if keep {
+            self.coins.retain(|_, cached| cached.coin.is_some());
+            for cached in self.coins.values_mut() {
+                cached.dirty = false;
+                cached.fresh = false;
+            }
+        } else {
+            self.coins = HashMap::default();
+            self.script_bytes = 0;
+        }
+        Ok(())
+    }
+
+    /// Forgets an outpoint that was only looked at.
+    pub fn uncache(&mut self, outpoint: &OutPoint) {
+        if let Entry::Occupied(entry) = self.coins.entry(*outpoint)
+            && !entry.get().dirty
+        {
+            self.script_bytes -= heap_bytes(entry.get().coin.as_ref());
+            entry.remove();
+        }
+    }
+}
+
+/// Changes on top of the cache that take effect together, or not at all if it is dropped.
+pub struct Overlay<'a> {
+    base: &'a mut CoinsCache,
+    changes: StdHashMap<OutPoint, Change>,
+    best: Option<BlockHash>,
+}
+
+/// What an overlay did to an outpoint.
+struct Change {
+    coin: Option<Coin>,
+    /// Whether an unspent coin may lie below it.
+    overwrite: bool,
+}
+
+impl<'a> Overlay<'a> {
+    /// No changes yet.
+    pub fn new(base: &'a mut CoinsCache) -> Self {
+        let best = base.best_block();
+        Self { base, changes: StdHashMap::new(), best }
+    }
+
+    /// The coin at `outpoint`, with the changes applied.
+    pub fn coin(&mut self, outpoint: &OutPoint) -> Result<Option<&Coin>, StoreError> {
+        match self.changes.get(outpoint) {
+            Some(change) => Ok(change.coin.as_ref()),
+            None => self.base.coin(outpoint),
+        }
+    }
+
+    /// Adds a coin; see [`CoinsCache`] about `overwrite`.
+    pub fn add(&mut self, outpoint: OutPoint, coin: Coin, overwrite: bool) {
+        let before = self.changes.insert(outpoint, Change { coin: Some(coin), overwrite });
+        if let (Some(before), Some(change)) = (before, self.changes.get_mut(&outpoint)) {
+            // Whatever the overlay did before, the base still holds what it held.
+            change.overwrite |= before.overwrite || before.coin.is_none();
+        }
+    }
+
+    /// Removes a coin and gives it, if it was there.
+    pub fn spend(&mut self, outpoint: &OutPoint) -> Result<Option<Coin>, StoreError> {
+        let coin = match self.changes.get_mut(outpoint) {
+            Some(change) => change.coin.take(),
+            None => {
+                let coin = self.base.coin(outpoint)?.cloned();
+                if coin.is_some() {
+                    self.changes.insert(*outpoint, Change { coin: None, overwrite: true });
+                }
+                coin
+            }
+        };
+        Ok(coin)
+    }
+
+    /// The block up to which the changed coins are right.
+    pub fn best_block(&self) -> Option<BlockHash> {
+        self.best
+    }
+
+    /// Says up to which block the changed coins are right.
+    pub fn set_best_block(&mut self, best: BlockHash) {
+        self.best = Some(best);
+    }
+
+    /// About how many bytes of memory the changes take.
+    pub fn memory_usage(&self) -> usize {
+        let slot = size_of::<(OutPoint, Change)>() + 1;
+        let scripts: usize = self.changes.values().map(|change| heap_bytes(change.coin.as_ref())).sum();
+        self.changes.capacity() * slot + scripts + self.base.memory_usage()
+    }
+
+    /// Puts the changes into the cache.
+    pub fn commit(self) {
+        for (outpoint, change) in self.changes {
+            match change.coin {
+                Some(coin) => self.base.add(outpoint, coin, change.overwrite),
+                // Added and spent within the overlay: nothing lies below, nothing to do.
+                None if !change.overwrite => {}
+                None => self.base.spend(outpoint),
+            }
+        }
+        if let Some(best) = self.best {
+            self.base.set_best_block(best);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bitcoin::hashes::Hash;
+    use bitcoin::{Amount, ScriptBuf, TxOut, Txid};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::store::kv::MemoryKv;
+
+    fn outpoint(n: u8) -> OutPoint {
+        OutPoint { txid: Txid::from_byte_array([n; 32]), vout: 0 }
+    }
+
+    fn coin(sats: u64) -> Coin {
+        Coin {
+            output: TxOut {
+                value: Amount::from_sat(sats),
+                script_pubkey: ScriptBuf::from_bytes(vec![0x51; (sats % 50) as usize]),
+            },
+            height: 1,
+            coinbase: false,
+        }
+    }
+
+    fn cache() -> CoinsCache {
+        CoinsCache::new(Arc::new(CoinsDb::new(Box::new(MemoryKv::new())))).expect("opens")
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Add(u8, u64),
+        Spend(u8),
+        Look(u8),
+        Flush(bool),
+        Uncache(u8),
+        Discard(Vec<(u8, Option<u64>)>),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => (0..12_u8, 1..200_u64).prop_map(|(n, sats)| Step::Add(n, sats)),
+            4 => (0..12_u8).prop_map(Step::Spend),
+            2 => (0..12_u8).prop_map(Step::Look),
+            1 => any::<bool>().prop_map(Step::Flush),
+            1 => (0..12_u8).prop_map(Step::Uncache),
+            1 => proptest::collection::vec((0..12_u8, proptest::option::of(1..200_u64)), 0..4)
+                .prop_map(Step::Discard),
+        ]
+    }
+
+    proptest! {
+        /// The cache says at every step what a plain map says, and so does the database after the last flush.
+        #[test]
+        fn a_cache_is_a_map(steps in proptest::collection::vec(step(), 0..60)) {
+            let mut cache = cache();
+            let mut model: StdHashMap<u8, u64> = StdHashMap::new();
+            cache.set_best_block(BlockHash::all_zeros());
+            for step in steps {
+                match step {
+                    Step::Add(n, sats) => {
+                        let mut overlay = Overlay::new(&mut cache);
+                        let overwrite = model.insert(n, sats).is_some();
+                        overlay.add(outpoint(n), coin(sats), overwrite);
+                        overlay.commit();
+                    }
+                    Step::Spend(n) => {
+                        let mut overlay = Overlay::new(&mut cache);
+                        let spent = overlay.spend(&outpoint(n)).expect("reads");
+                        prop_assert_eq!(spent, model.remove(&n).map(coin));
+                        overlay.commit();
+                    }
+                    Step::Look(n) => {
+                        prop_assert_eq!(
+                            cache.coin(&outpoint(n)).expect("reads").cloned(),
+                            model.get(&n).copied().map(coin)
+                        );
+                    }
+                    Step::Flush(keep) => cache.flush(keep).expect("flushes"),
+                    Step::Uncache(n) => cache.uncache(&outpoint(n)),
+                    Step::Discard(changes) => {
+                        let mut overlay = Overlay::new(&mut cache);
+                        for (n, change) in changes {
+                            match change {
+                                Some(sats) => overlay.add(outpoint(n), coin(sats), true),
+                                None => drop(overlay.spend(&outpoint(n)).expect("reads")),
+                            }
+                        }
+                    }
+                }
+                let scripts: usize =
+                    cache.coins.values().map(|cached| heap_bytes(cached.coin.as_ref())).sum();
+                prop_assert_eq!(cache.script_bytes, scripts);
+                prop_assert_eq!(cache.dirty, cache.coins.values().filter(|cached| cached.dirty).count());
+                for n in 0..12 {
+                    prop_assert_eq!(
+                        cache.peek(&outpoint(n)).expect("reads"),
+                        model.get(&n).copied().map(coin)
+                    );
+                }
+            }
+            cache.flush(false).expect("flushes");
+            prop_assert_eq!(cache.db().coins().expect("reads").count(), model.len());
+        }
+    }
+
+    #[test]
+    fn a_coin_made_and_spent_between_flushes_never_reaches_the_database() {
+        let mut cache = cache();
+        let mut overlay = Overlay::new(&mut cache);
+        overlay.add(outpoint(1), coin(5), false);
+        overlay.commit();
+        assert_eq!(cache.dirty_len(), 1);
+        let mut overlay = Overlay::new(&mut cache);
+        overlay.spend(&outpoint(1)).expect("reads");
+        overlay.commit();
+        assert_eq!((cache.dirty_len(), cache.len()), (0, 0));
+    }
+}

@@ -1,0 +1,161 @@
+//! Why a chainstate cannot be opened, or a block is not taken.
+
+use bitcoin::BlockHash;
+use btc_consensus::block::BlockError;
+use btc_consensus::header::HeaderError;
+
+use crate::chain::tree::TreeError;
+use crate::store::StoreError;
+
+/// Why a chainstate cannot be opened. Texts that name what to do are Core's.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// An option that is not supported yet was given.
+    #[error("{option} is not supported yet")]
+    Unsupported {
+        /// The option, as the user writes it.
+        option: &'static str,
+    },
+    /// The files or databases failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The block index cannot be read.
+    #[error("Error loading block database")]
+    BlockIndex(#[source] StoreError),
+    /// The block index makes no tree.
+    #[error("Error loading block database")]
+    BlockTree(#[from] TreeError),
+    /// A block file that the index points to is missing.
+    #[error("Error loading block database")]
+    MissingBlockFile {
+        /// The number of the file.
+        file: u32,
+    },
+    /// A header in the block index lacks its proof of work.
+    #[error("Error loading block database")]
+    BadProofOfWork(BlockHash),
+    /// The directory belongs to another network.
+    #[error("Incorrect or no genesis block found. Wrong datadir for network?")]
+    WrongGenesis,
+    /// Block files were deleted under `-prune`.
+    #[error(
+        "You need to rebuild the database using -reindex to go back to unpruned mode.  \
+         This will redownload the entire blockchain"
+    )]
+    Pruned,
+    /// The coins database cannot be opened.
+    #[error("Error opening coins database")]
+    CoinsDatabase(#[source] StoreError),
+    /// The coins database was written by a version before 0.15.
+    #[error(
+        "Unsupported chainstate database format found. Please restart with -reindex-chainstate. \
+         This will rebuild the chainstate database."
+    )]
+    OldCoinsDatabase,
+    /// A UTXO snapshot was loaded into this directory.
+    #[error("a chainstate from a UTXO snapshot was found; they are not supported yet")]
+    Snapshot,
+    /// An interrupted flush cannot be completed.
+    #[error("Unable to replay blocks. You will need to rebuild the database using -reindex-chainstate.")]
+    Replay {
+        /// What stood in the way.
+        reason: String,
+    },
+    /// The genesis block cannot be stored, or the coins' best block is unknown.
+    #[error("Error initializing block database")]
+    Initialize {
+        /// What stood in the way.
+        reason: String,
+    },
+    /// Blocks were stored by a version without segregated witness.
+    #[error(
+        "Witness data for blocks after height {height} requires validation. Please restart with -reindex."
+    )]
+    MissingWitness {
+        /// The height at which segregated witness became active.
+        height: u32,
+    },
+    /// The tip's time lies ahead of the clock.
+    #[error(
+        "The block database contains a block which appears to be from the future. This may be due to your \
+         computer's date and time being set incorrectly. Only rebuild the block database if you are sure that your \
+         computer's date and time are correct"
+    )]
+    FromTheFuture,
+    /// The last blocks did not pass their check.
+    #[error("Corrupted block database detected")]
+    Corrupted {
+        /// What is wrong.
+        reason: String,
+    },
+    /// A thread cannot be started.
+    #[error("cannot start a script thread: {0}")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Why a block or header is refused. Says something about the block, never about this node's disk.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BlockRejection {
+    /// It breaks a rule of blocks.
+    #[error(transparent)]
+    Block(#[from] BlockError),
+    /// Its header breaks a rule of headers.
+    #[error(transparent)]
+    Header(#[from] HeaderError),
+    /// It was found invalid before.
+    #[error("duplicate-invalid, block {0} was previously marked invalid")]
+    KnownInvalid(BlockHash),
+    /// Its parent is not known.
+    #[error("prev-blk-not-found")]
+    MissingParent(BlockHash),
+    /// It builds on an invalid block.
+    #[error("bad-prevblk")]
+    InvalidParent(BlockHash),
+    /// A proposal does not build on the tip.
+    #[error("inconclusive-not-best-prevblk")]
+    NotOnTip,
+}
+
+impl BlockRejection {
+    /// Core's reject string, as `submitblock` returns it.
+    pub fn reject_reason(&self) -> String {
+        match self {
+            Self::Block(error) => error.reject_reason().to_string(),
+            Self::Header(error) => error.reject_reason().to_string(),
+            Self::KnownInvalid(_) => "duplicate-invalid".into(),
+            Self::MissingParent(_) => "prev-blk-not-found".into(),
+            Self::InvalidParent(_) => "bad-prevblk".into(),
+            Self::NotOnTip => "inconclusive-not-best-prevblk".into(),
+        }
+    }
+
+    /// Core's further explanation; empty if there is none.
+    pub fn debug_message(&self) -> String {
+        match self {
+            Self::Block(error) => error.debug_message().map(|text| text.to_string()).unwrap_or_default(),
+            Self::Header(error) => error.debug_message().map(|text| text.to_string()).unwrap_or_default(),
+            Self::KnownInvalid(hash) => format!("block {hash} was previously marked invalid"),
+            Self::MissingParent(_) | Self::InvalidParent(_) | Self::NotOnTip => String::new(),
+        }
+    }
+}
+
+/// Why a block was not taken in.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// The block is at fault.
+    #[error(transparent)]
+    Rejected(#[from] BlockRejection),
+    /// The disk or a database is at fault; the node should stop.
+    #[error("system error: {0}")]
+    Store(#[from] StoreError),
+    /// The node is stopping because of an earlier failure of its disk or databases.
+    #[error("the chainstate has failed: {0}")]
+    Failed(String),
+    /// No such block.
+    #[error("Block not found")]
+    UnknownBlock(BlockHash),
+    /// The genesis block cannot be declared invalid.
+    #[error("the genesis block cannot be invalidated")]
+    Genesis,
+}

@@ -1,0 +1,88 @@
+//! How a chainstate is opened, and how a block is submitted.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bitcoin::BlockHash;
+use btc_consensus::pow::Work;
+use btc_consensus::params::ChainParams;
+
+use crate::store::data_dir::DataDir;
+
+/// Where the files lie. The directories exist and are held by the caller, usually through a [`DataDir`].
+#[derive(Clone, Debug)]
+pub struct Dirs {
+    /// The network's directory, in which `chainstate/` lies.
+    pub net: PathBuf,
+    /// The directory of block files, in which `index/` lies.
+    pub blocks: PathBuf,
+}
+
+impl From<&DataDir> for Dirs {
+    fn from(dir: &DataDir) -> Self {
+        Self { net: dir.net().to_owned(), blocks: dir.blocks().to_owned() }
+    }
+}
+
+/// How a chainstate is opened. [`Options::new`] gives Core's defaults.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where the files lie.
+    pub dirs: Dirs,
+    /// The network's rules.
+    pub params: ChainParams,
+    /// Memory for coins and databases in bytes (`-dbcache`).
+    pub dbcache: usize,
+    /// Threads that check scripts besides the one that connects the block, 0 to 15 (`-par` less one).
+    pub script_threads: usize,
+    /// Rebuild the block index and the chainstate from the block files (`-reindex`).
+    pub reindex: bool,
+    /// Rebuild the chainstate from the block index (`-reindex-chainstate`).
+    pub reindex_chainstate: bool,
+    /// How many of the last blocks are checked on opening; 0 means all (`-checkblocks`).
+    pub check_blocks: u32,
+    /// How thoroughly, 0 to 4 (`-checklevel`).
+    pub check_level: u32,
+    /// Whether new block files are obfuscated (`-blocksxor`).
+    pub blocks_xor: bool,
+    /// Small block files, for tests (`-fastprune`).
+    pub fast_prune: bool,
+    /// Delete old block files (`-prune`). Not supported yet: opening with it is an error.
+    pub prune: bool,
+    /// Block whose ancestors' scripts are taken as checked (`-assumevalid`); `None` checks all.
+    pub assume_valid: Option<BlockHash>,
+    /// Work that the best chain must have before the node believes that it has caught up (`-minimumchainwork`).
+    pub minimum_chain_work: Work,
+    /// Age of the tip above which the node thinks that it is behind (`-maxtipage`).
+    pub max_tip_age: Duration,
+}
+
+impl Options {
+    /// Core's defaults for a network.
+    pub fn new(dirs: Dirs, params: ChainParams) -> Self {
+        Self {
+            dirs,
+            dbcache: 450 << 20,
+            script_threads: 0,
+            reindex: false,
+            reindex_chainstate: false,
+            check_blocks: 6,
+            check_level: 3,
+            blocks_xor: true,
+            fast_prune: false,
+            prune: false,
+            assume_valid: params.assume_valid,
+            minimum_chain_work: params.minimum_chain_work,
+            max_tip_age: Duration::from_secs(24 * 60 * 60),
+            params,
+        }
+    }
+}
+
+/// How a block is taken in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SubmitOptions {
+    /// Whether it was asked for: then it is stored even if it has little work or lies far ahead. A block that a peer
+    /// pushes is not.
+    pub force: bool,
+}

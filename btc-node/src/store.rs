@@ -1,0 +1,31 @@
+//! Files and databases, in Bitcoin Core's formats. The only room that touches the file system.
+//!
+//! | module | what it keeps |
+//! |---|---|
+//! | [`data_dir`] | the data directory: layout, locks, atomic file replacement |
+//! | [`kv`], [`leveldb`], [`obfuscation`] | the key-value seam, LevelDB behind it, and the value obfuscation on top |
+//! | [`codec`], [`compress`], [`undo`] | the encodings of Core's records |
+//! | [`flat_file`], [`block_files`] | `blk?????.dat` and `rev?????.dat` with `xor.dat` |
+//! | [`index_db`] | the block index database, `blocks/index` |
+//! | [`coins_db`] | the UTXO database, `chainstate` |
+//! | [`import`] | block files made elsewhere, read through whatever garbage they hold |
+//! | [`mempool_file`] | `mempool.dat` |
+//!
+//! What is absent: the store knows no consensus rule. It says what the bytes are, not whether they are right.
+
+pub mod block_files;
+pub mod codec;
+pub mod coins_db;
+pub mod compress;
+pub mod data_dir;
+pub mod error;
+pub mod flat_file;
+pub mod import;
+pub mod index_db;
+pub mod kv;
+pub mod leveldb;
+pub mod mempool_file;
+pub mod obfuscation;
+pub mod undo;
+
+pub use error::StoreError;

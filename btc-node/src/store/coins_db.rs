@@ -1,0 +1,257 @@
+//! The UTXO database, `chainstate`.
+//!
+//! A flush may take several batches. The first replaces the best block by the pair (new tip, old tip), the last puts
+//! the new best block in its place: so an interrupted flush is seen on the next start and can be replayed.
+
+use bitcoin::hashes::Hash;
+use bitcoin::{BlockHash, OutPoint, Txid};
+use btc_consensus::Coin;
+
+use super::codec::{Reader, write_varint};
+use super::compress::{read_coin, write_coin};
+use super::error::StoreError;
+use super::kv::{Batch, KvStore, Sync};
+
+const COIN: u8 = b'C';
+const BEST_BLOCK: u8 = b'B';
+const HEAD_BLOCKS: u8 = b'H';
+/// Per-transaction records of versions before 0.15.
+const OLD_COINS: u8 = b'c';
+/// Bytes after which a batch is written and the next begun.
+const BATCH_BYTES: usize = 16 << 20;
+
+/// The tips of an interrupted flush.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadBlocks {
+    /// The tip that was being written.
+    pub new: BlockHash,
+    /// The tip that was there before; `None` on the first flush of all.
+    pub old: Option<BlockHash>,
+}
+
+/// The database of unspent outputs.
+pub struct CoinsDb {
+    db: Box<dyn KvStore>,
+    batch_bytes: usize,
+}
+
+impl CoinsDb {
+    /// Over an open store, which obfuscates its values if it should.
+    pub fn new(db: Box<dyn KvStore>) -> Self {
+        Self { db, batch_bytes: BATCH_BYTES }
+    }
+
+    /// With smaller batches, so that tests can interrupt a flush.
+    #[cfg(test)]
+    pub(crate) fn with_batch_bytes(db: Box<dyn KvStore>, batch_bytes: usize) -> Self {
+        Self { db, batch_bytes }
+    }
+
+    /// The coin at `outpoint`, if it is unspent.
+    pub fn coin(&self, outpoint: &OutPoint) -> Result<Option<Coin>, StoreError> {
+        let Some(value) = self.db.get(&coin_key(outpoint))? else {
+            return Ok(None);
+        };
+        read_coin(&mut Reader::new(&value)).map(Some).map_err(StoreError::decode("coin"))
+    }
+
+    /// The block up to which the coins are right; `None` if there is none yet, or a flush was interrupted.
+    pub fn best_block(&self) -> Result<Option<BlockHash>, StoreError> {
+        let Some(value) = self.db.get(&[BEST_BLOCK])? else {
+            return Ok(None);
+        };
+        BlockHash::from_slice(&value).map(Some).map_err(|error| StoreError::corrupt("best block", error))
+    }
+
+    /// The tips between which a flush was interrupted, if one was.
+    pub fn head_blocks(&self) -> Result<Option<HeadBlocks>, StoreError> {
+        let Some(value) = self.db.get(&[HEAD_BLOCKS])? else {
+            return Ok(None);
+        };
+        let mut reader = Reader::new(&value);
+        let parse = |reader: &mut Reader<'_>| {
+            if reader.compact_size()? != 2 {
+                return Ok(None);
+            }
+            let new = BlockHash::from_byte_array(reader.array()?);
+            let old = BlockHash::from_byte_array(reader.array()?);
+            Ok(Some(HeadBlocks { new, old: (old != BlockHash::all_zeros()).then_some(old) }))
+        };
+        match parse(&mut reader).map_err(StoreError::decode("head blocks"))? {
+            Some(heads) => Ok(Some(heads)),
+            None => Err(StoreError::corrupt("head blocks", "unknown inconsistent state")),
+        }
+    }
+
+    /// Whether records of a version before 0.15 are in it, which are not supported.
+    pub fn needs_upgrade(&self) -> Result<bool, StoreError> {
+        let first = self.db.iter_from(&[OLD_COINS])?.next().transpose()?;
+        Ok(first.is_some_and(|(key, _)| key.first() == Some(&OLD_COINS)))
+    }
+
+    /// Writes changes (`None` removes a coin) and the block they lead to.
+    ///
+    /// # Errors
+    /// Besides the engine's failures: an interrupted flush towards another block must be replayed first.
+    pub fn write<'a>(
+        &self,
+        changes: impl Iterator<Item = (&'a OutPoint, Option<&'a Coin>)>,
+        best: BlockHash,
+    ) -> Result<(), StoreError> {
+        let old = match self.best_block()? {
+            Some(old) => old,
+            None => match self.head_blocks()? {
+                Some(heads) if heads.new != best => {
+                    return Err(StoreError::corrupt(
+                        "coins database",
+                        "inconsistent state, likely due to a previous crash or shutdown; \
+                         restart with -reindex-chainstate or -reindex",
+                    ));
+                }
+                Some(heads) => heads.old.unwrap_or_else(BlockHash::all_zeros),
+                None => BlockHash::all_zeros(),
+            },
+        };
+        let mut batch = Batch::new();
+        batch.delete([BEST_BLOCK]);
+        let mut heads = vec![2];
+        heads.extend_from_slice(best.as_byte_array());
+        heads.extend_from_slice(old.as_byte_array());
+        batch.put([HEAD_BLOCKS], heads);
+        for (outpoint, coin) in changes {
+            match coin {
+                Some(coin) => {
+                    let mut value = Vec::with_capacity(40);
+                    write_coin(&mut value, coin);
+                    batch.put(coin_key(outpoint), value);
+                }
+                None => batch.delete(coin_key(outpoint)),
+            }
+            if batch.approximate_size() > self.batch_bytes {
+                self.db.write(&batch, Sync::Lazy)?;
+                batch.clear();
+            }
+        }
+        batch.delete([HEAD_BLOCKS]);
+        batch.put([BEST_BLOCK], best.as_byte_array());
+        Ok(self.db.write(&batch, Sync::Lazy)?)
+    }
+
+    /// All coins, in the order of their txid's bytes and output number, as they were when this was called.
+    pub fn coins(
+        &self,
+    ) -> Result<impl Iterator<Item = Result<(OutPoint, Coin), StoreError>> + '_, StoreError> {
+        let entries = self.db.iter_from(&[COIN])?;
+        Ok(entries.map_while(|entry| {
+            let (key, value) = match entry {
+                Ok(entry) => entry,
+                Err(error) => return Some(Err(error.into())),
+            };
+            let (&COIN, outpoint) = key.split_first()? else {
+                return None;
+            };
+            Some(decode_entry(outpoint, &value))
+        }))
+    }
+
+    /// About how many bytes on disk the coins take.
+    pub fn approximate_size(&self) -> u64 {
+        self.db.approximate_size(&[COIN], &[COIN + 1])
+    }
+
+    /// Rewrites the database without what is spent.
+    pub fn compact(&self) {
+        self.db.compact();
+    }
+}
+
+fn coin_key(outpoint: &OutPoint) -> Vec<u8> {
+    let mut key = Vec::with_capacity(38);
+    key.push(COIN);
+    key.extend_from_slice(outpoint.txid.as_byte_array());
+    write_varint(&mut key, outpoint.vout.into());
+    key
+}
+
+fn decode_entry(key: &[u8], value: &[u8]) -> Result<(OutPoint, Coin), StoreError> {
+    let mut reader = Reader::new(key);
+    let txid = reader.array().map_err(StoreError::decode("coin key"))?;
+    let vout = reader.varint_u32().map_err(StoreError::decode("coin key"))?;
+    let coin = read_coin(&mut Reader::new(value)).map_err(StoreError::decode("coin"))?;
+    Ok((OutPoint { txid: Txid::from_byte_array(txid), vout }, coin))
+}
+
+#[cfg(test)]
+mod tests {
+    use bitcoin::{Amount, ScriptBuf, TxOut};
+
+    use super::*;
+    use crate::store::kv::MemoryKv;
+
+    fn coin(sats: u64) -> Coin {
+        Coin {
+            output: TxOut { value: Amount::from_sat(sats), script_pubkey: ScriptBuf::from_bytes(vec![0x51]) },
+            height: 5,
+            coinbase: true,
+        }
+    }
+
+    fn outpoint(n: u32) -> OutPoint {
+        OutPoint { txid: Txid::from_byte_array([n as u8; 32]), vout: n }
+    }
+
+    fn tip(n: u8) -> BlockHash {
+        BlockHash::from_byte_array([n; 32])
+    }
+
+    #[test]
+    fn coins_are_kept_until_spent() {
+        let db = CoinsDb::with_batch_bytes(Box::new(MemoryKv::new()), 64);
+        let coins: Vec<_> = (0..20).map(|n| (outpoint(n), coin(n.into()))).collect();
+        db.write(coins.iter().map(|(outpoint, coin)| (outpoint, Some(coin))), tip(1)).expect("writes");
+        assert_eq!(db.best_block().expect("reads"), Some(tip(1)));
+        assert_eq!(db.head_blocks().expect("reads"), None);
+        assert_eq!(db.coin(&outpoint(7)).expect("reads"), Some(coin(7)));
+        db.write([(&outpoint(7), None)].into_iter(), tip(2)).expect("writes");
+        assert_eq!(db.coin(&outpoint(7)).expect("reads"), None);
+        assert_eq!(db.coins().expect("reads").count(), 19);
+        let all: Vec<_> = db.coins().expect("reads").map(|entry| entry.expect("decodes")).collect();
+        assert_eq!(all[8], (outpoint(9), coin(9)));
+    }
+
+    /// Passes a given number of batches on, then fails as a full disk does.
+    struct FailAfter(MemoryKv, std::sync::atomic::AtomicUsize);
+
+    impl KvStore for FailAfter {
+        fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, crate::store::kv::KvError> {
+            self.0.get(key)
+        }
+        fn write(&self, batch: &Batch, sync: Sync) -> Result<(), crate::store::kv::KvError> {
+            use std::sync::atomic::Ordering::SeqCst;
+            if self.1.fetch_sub(1, SeqCst) == 0 {
+                return Err(crate::store::kv::KvError::Engine("IO error: No space left on device".into()));
+            }
+            self.0.write(batch, sync)
+        }
+        fn iter_from(&self, start: &[u8]) -> Result<crate::store::kv::Entries<'_>, crate::store::kv::KvError> {
+            self.0.iter_from(start)
+        }
+        fn approximate_size(&self, start: &[u8], end: &[u8]) -> u64 {
+            self.0.approximate_size(start, end)
+        }
+        fn compact(&self) {}
+    }
+
+    #[test]
+    fn an_interrupted_flush_leaves_both_tips() {
+        let store = FailAfter(MemoryKv::new(), 2.into());
+        let db = CoinsDb::with_batch_bytes(Box::new(store), 64);
+        let coins: Vec<_> = (0..20).map(|n| (outpoint(n), coin(n.into()))).collect();
+        let changes = || coins.iter().map(|(outpoint, coin)| (outpoint, Some(coin)));
+        db.write(changes(), tip(1)).expect_err("the disk is full");
+        assert_eq!(db.best_block().expect("reads"), None);
+        assert_eq!(db.head_blocks().expect("reads"), Some(HeadBlocks { new: tip(1), old: None }));
+        let error = db.write(changes(), tip(2)).expect_err("must be replayed to the same block first");
+        assert!(error.to_string().contains("inconsistent state"), "{error}");
+    }
+}
