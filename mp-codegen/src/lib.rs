@@ -109,6 +109,8 @@ pub enum Traits {
 pub struct Schemas {
     model: model::Model,
     inputs: Inputs,
+    /// Where the sources lie, to find lines in them.
+    options: Option<Options>,
 }
 
 /// A generated file.
@@ -135,7 +137,11 @@ impl Schemas {
             file.name = inputs::shown(Path::new(file.name.trim_start_matches("./")));
         }
         let model = model::build(&request).map_err(|e| compile::locate(e, options))?;
-        Ok(Self { model, inputs })
+        Ok(Self {
+            model,
+            inputs,
+            options: Some(options.clone()),
+        })
     }
 
     /// Reads a `CodeGeneratorRequest`, as `capnp compile -o-` prints it and compiler plugins get it.
@@ -148,7 +154,11 @@ impl Schemas {
         let names = request.files.iter().map(|file| file.name.clone());
         let inputs = Inputs::of_request(bytes, names);
         let model = model::build(&request)?;
-        Ok(Self { model, inputs })
+        Ok(Self {
+            model,
+            inputs,
+            options: None,
+        })
     }
 
     /// Writes a Rust file for each schema file, sorted by name.
@@ -157,6 +167,13 @@ impl Schemas {
     ///
     /// [`Error::Schema`] for a constant or, with traits, a type that Rust has no equal of.
     pub fn emit(&self, style: &Style) -> Result<Vec<GeneratedFile>, Error> {
+        self.print(style).map_err(|error| match &self.options {
+            Some(options) => compile::locate(error, options),
+            None => error,
+        })
+    }
+
+    fn print(&self, style: &Style) -> Result<Vec<GeneratedFile>, Error> {
         let mut generated = Vec::new();
         for file in &self.model.files {
             let mut text = String::new();

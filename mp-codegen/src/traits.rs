@@ -463,7 +463,7 @@ fn visible(item: &Struct) -> Vec<&Field> {
         .collect();
     item.fields
         .iter()
-        .filter(|f| !f.implicit && !(f.ty == Type::Bool && companions.contains(&f.name)))
+        .filter(|f| !(f.implicit || f.ty == Type::Bool && companions.contains(&f.name)))
         .collect()
 }
 

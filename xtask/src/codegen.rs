@@ -4,13 +4,6 @@ use mp_codegen::{Job, Options, Stale, Style};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-/// What `cargo xtask help` says of this command.
-pub(crate) const HELP: &str = "\
-codegen            write btc-interfaces/src/ipc/schema/ from btc-interfaces/schema/ (needs `capnp`)
-codegen --check    name generated files that are not up to date; without `capnp`, by their digests
-codegen --digests  the same by digests alone
-";
-
 /// Why generating or checking failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {

@@ -2,6 +2,7 @@
 
 mod build;
 mod check;
+mod codegen;
 mod demo;
 mod node;
 mod procfs;
@@ -21,6 +22,9 @@ cargo xtask <command>
                    --real feeds mainnet's first 255 blocks instead
   test             build what the tests need and run every one of them
   check            formatting, lints, docs, generated code, dependencies, spelling
+  codegen [--check | --digests]
+                   write the tables of the schemas, or name those that are not up to date
+                   (by their digests alone where `capnp` is not installed)
   help             this text
 ";
 
@@ -34,6 +38,7 @@ fn main() -> ExitCode {
         "demo" => demo::run(rest),
         "test" => test::run(rest),
         "check" => check::run(rest),
+        "codegen" => codegen::run(rest).map_err(Into::into),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");
             Ok(())
