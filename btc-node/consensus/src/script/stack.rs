@@ -19,10 +19,6 @@ impl Stack {
         self.0.len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     pub(super) fn items(&self) -> &[Item] {
         &self.0
     }

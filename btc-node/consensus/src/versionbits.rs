@@ -1,0 +1,296 @@
+//! Agreement of miners on a change, by bits of the header's version (BIP 9).
+
+use std::collections::HashMap;
+
+use bitcoin::BlockHash;
+
+use crate::ancestors::{Ancestors, HeaderInfo};
+use crate::params::{Bip9Deployment, ChainParams, Deployment};
+
+/// The version's top bits that say that the rest are signals.
+pub const TOP_BITS: i32 = 0x2000_0000;
+/// Which bits those are.
+const TOP_MASK: i32 = 0xe000_0000_u32.cast_signed();
+
+/// How far a change has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ThresholdState {
+    /// Signals do not count yet.
+    Defined,
+    /// Signals count.
+    Started,
+    /// Enough signals were seen; the change comes into force after a period at least.
+    LockedIn,
+    /// The change is in force.
+    Active,
+    /// Time ran out before there were enough signals.
+    Failed,
+}
+
+impl ThresholdState {
+    /// The name in `getdeploymentinfo`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Defined => "defined",
+            Self::Started => "started",
+            Self::LockedIn => "locked_in",
+            Self::Active => "active",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// The signals in a period so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signals {
+    /// The blocks of the period that exist, oldest first: whether each signals.
+    pub blocks: Vec<bool>,
+    /// How many of them do.
+    pub count: u32,
+    /// Whether the threshold can still be reached in this period.
+    pub possible: bool,
+}
+
+/// States that were computed, by the last block of the period before.
+///
+/// One for each set of parameters. It grows by an entry per period and deployment.
+#[derive(Clone, Debug, Default)]
+pub struct ThresholdCache(HashMap<(Deployment, BlockHash), ThresholdState>);
+
+impl ThresholdCache {
+    /// The state for the block after the one at `height` on `chain`; `None` for the genesis block.
+    pub fn state_after(
+        &mut self,
+        params: &ChainParams,
+        deployment: Deployment,
+        chain: &dyn Ancestors,
+        height: Option<u32>,
+    ) -> ThresholdState {
+        let schedule = params.deployment(deployment);
+        match schedule.start_time {
+            Bip9Deployment::ALWAYS_ACTIVE => return ThresholdState::Active,
+            Bip9Deployment::NEVER_ACTIVE => return ThresholdState::Failed,
+            _ => {}
+        }
+        // The state of a whole period follows from the last block of the one before.
+        let mut pending = Vec::new();
+        let mut state = ThresholdState::Defined;
+        let mut end = height.and_then(|height| period_end(schedule, height));
+        while let Some(header) = end.and_then(|end| Some((end, chain.ancestor(end)?))) {
+            let (height, header) = header;
+            if let Some(known) = self.0.get(&(deployment, header.hash)) {
+                state = *known;
+                break;
+            }
+            if i64::from(chain.median_time_past(height)) < schedule.start_time {
+                self.0
+                    .insert((deployment, header.hash), ThresholdState::Defined);
+                break;
+            }
+            pending.push((height, header.hash));
+            end = height.checked_sub(schedule.period);
+        }
+        for (height, hash) in pending.into_iter().rev() {
+            state = next_state(schedule, state, chain, height);
+            self.0.insert((deployment, hash), state);
+        }
+        state
+    }
+
+    /// The height of the first block with the state that the block after `height` has.
+    pub fn since(
+        &mut self,
+        params: &ChainParams,
+        deployment: Deployment,
+        chain: &dyn Ancestors,
+        height: Option<u32>,
+    ) -> u32 {
+        let schedule = params.deployment(deployment);
+        let fixed = [Bip9Deployment::ALWAYS_ACTIVE, Bip9Deployment::NEVER_ACTIVE];
+        let state = self.state_after(params, deployment, chain, height);
+        if fixed.contains(&schedule.start_time) || state == ThresholdState::Defined {
+            return 0;
+        }
+        let Some(mut end) = height.and_then(|height| period_end(schedule, height)) else {
+            return 0;
+        };
+        while let Some(before) = end.checked_sub(schedule.period) {
+            if self.state_after(params, deployment, chain, Some(before)) != state {
+                break;
+            }
+            end = before;
+        }
+        end + 1
+    }
+
+    /// The version for a block on top of `chain`: a signal for every change that is under way.
+    pub fn block_version(&mut self, params: &ChainParams, chain: &dyn Ancestors) -> i32 {
+        Deployment::ALL
+            .into_iter()
+            .fold(TOP_BITS, |version, deployment| {
+                match self.state_after(params, deployment, chain, Some(chain.height())) {
+                    ThresholdState::Started | ThresholdState::LockedIn => {
+                        version | mask(params.deployment(deployment))
+                    }
+                    _ => version,
+                }
+            })
+    }
+}
+
+/// The signals for a deployment in the period of the block at `height`, up to that block.
+pub fn signals(schedule: &Bip9Deployment, chain: &dyn Ancestors, height: u32) -> Signals {
+    let first = height - height.checked_rem(schedule.period).unwrap_or(0);
+    let blocks: Vec<bool> = (first..=height)
+        .map_while(|height| chain.ancestor(height))
+        .map(|header| is_signal(schedule, &header))
+        .collect();
+    let count = blocks.iter().filter(|signal| **signal).count() as u32;
+    let missing = blocks.len() as u32 - count;
+    let possible = schedule.period.saturating_sub(schedule.threshold) >= missing;
+    Signals {
+        blocks,
+        count,
+        possible,
+    }
+}
+
+/// The bit of the version that signals.
+pub const fn mask(schedule: &Bip9Deployment) -> i32 {
+    1 << (schedule.bit & 31)
+}
+
+/// The last block of the last full period up to `height`; `None` if there is none.
+fn period_end(schedule: &Bip9Deployment, height: u32) -> Option<u32> {
+    let blocks = u64::from(height) + 1;
+    let rest = blocks.checked_rem(u64::from(schedule.period))?;
+    u32::try_from(blocks - rest).ok()?.checked_sub(1)
+}
+
+/// The state of the period after the one that ends at `height`, whose own state is `state`.
+fn next_state(
+    schedule: &Bip9Deployment,
+    state: ThresholdState,
+    chain: &dyn Ancestors,
+    height: u32,
+) -> ThresholdState {
+    let time = i64::from(chain.median_time_past(height));
+    match state {
+        ThresholdState::Defined if time >= schedule.start_time => ThresholdState::Started,
+        ThresholdState::Started => {
+            if signals(schedule, chain, height).count >= schedule.threshold {
+                ThresholdState::LockedIn
+            } else if time >= schedule.timeout {
+                ThresholdState::Failed
+            } else {
+                ThresholdState::Started
+            }
+        }
+        ThresholdState::LockedIn if height + 1 >= schedule.min_activation_height => {
+            ThresholdState::Active
+        }
+        unchanged => unchanged,
+    }
+}
+
+fn is_signal(schedule: &Bip9Deployment, header: &HeaderInfo) -> bool {
+    header.version & TOP_MASK == TOP_BITS && header.version & mask(schedule) != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use bitcoin::hashes::Hash;
+
+    use super::*;
+    use crate::params::{Chain, VersionBitsParameters};
+
+    const BIT: i32 = TOP_BITS | 1 << 28;
+
+    /// Headers a minute apart, with these versions.
+    fn chain(versions: impl IntoIterator<Item = i32>) -> Vec<HeaderInfo> {
+        (0u32..)
+            .zip(versions)
+            .map(|(height, version)| {
+                let mut hash = [0; 32];
+                hash[..4].copy_from_slice(&height.to_le_bytes());
+                HeaderInfo {
+                    hash: BlockHash::from_byte_array(hash),
+                    time: 1000 + height * 60,
+                    bits: 0,
+                    version,
+                }
+            })
+            .collect()
+    }
+
+    fn states(params: &ChainParams, chain: &[HeaderInfo]) -> Vec<ThresholdState> {
+        let mut cache = ThresholdCache::default();
+        let periods = chain.len() as u32 / 144;
+        (0..=periods)
+            .map(|period| (period * 144).checked_sub(1))
+            .map(|height| cache.state_after(params, Deployment::TestDummy, &chain.to_vec(), height))
+            .collect()
+    }
+
+    #[test]
+    fn from_defined_to_active() {
+        use ThresholdState::*;
+        let params = ChainParams::new(Chain::Regtest);
+        let chain = chain((0..720).map(|height| if height / 144 == 1 { BIT } else { TOP_BITS }));
+        assert_eq!(
+            states(&params, &chain),
+            [Defined, Started, LockedIn, Active, Active, Active]
+        );
+
+        let mut cache = ThresholdCache::default();
+        let dummy = Deployment::TestDummy;
+        assert_eq!(cache.since(&params, dummy, &chain, Some(719)), 432);
+        assert_eq!(cache.since(&params, dummy, &chain, Some(431)), 432);
+        assert_eq!(cache.since(&params, dummy, &chain, Some(430)), 288);
+        let version = |cache: &mut ThresholdCache, length: usize| {
+            cache.block_version(&params, &chain[..length].to_vec())
+        };
+        assert_eq!(version(&mut cache, 100), TOP_BITS);
+        assert_eq!(version(&mut cache, 144), BIT);
+        assert_eq!(version(&mut cache, 300), BIT);
+        assert_eq!(version(&mut cache, 432), TOP_BITS);
+    }
+
+    #[test]
+    fn too_few_signals_until_the_timeout() {
+        use ThresholdState::*;
+        let schedule = VersionBitsParameters {
+            start_time: 0,
+            timeout: 1000 + 60 * 280,
+            min_activation_height: 0,
+        };
+        let params =
+            ChainParams::new(Chain::Regtest).with_version_bits(Deployment::TestDummy, schedule);
+        let chain = chain((0..432).map(|height| if height % 144 < 107 { BIT } else { TOP_BITS }));
+        assert_eq!(states(&params, &chain), [Defined, Started, Failed, Failed]);
+        let seen = signals(params.deployment(Deployment::TestDummy), &chain, 287);
+        assert_eq!(
+            (seen.count, seen.possible, seen.blocks.len()),
+            (107, false, 144)
+        );
+    }
+
+    #[test]
+    fn a_minimum_height_delays() {
+        use ThresholdState::*;
+        let schedule = VersionBitsParameters {
+            start_time: 0,
+            timeout: Bip9Deployment::NO_TIMEOUT,
+            min_activation_height: 577,
+        };
+        let params =
+            ChainParams::new(Chain::Regtest).with_version_bits(Deployment::TestDummy, schedule);
+        let chain = chain((0..864).map(|_| BIT));
+        assert_eq!(
+            states(&params, &chain),
+            [
+                Defined, Started, LockedIn, LockedIn, LockedIn, Active, Active
+            ]
+        );
+    }
+}
