@@ -1,0 +1,542 @@
+//! Transactions, who spends whom, and the clusters they form.
+//!
+//! Every transaction is in exactly one cluster, every cluster is kept in its best order ([`linearize`]), and all chunks
+//! of all clusters are kept sorted: mining takes from one end, eviction from the other. A change touches the clusters it
+//! joins or parts, whose size the mempool limits, and nothing else.
+
+use super::entry::{Entry, Totals};
+use super::feerate::Feerate;
+use super::linearize::{Item, linearize};
+use bitcoin::{OutPoint, Transaction, Txid, Wtxid};
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+/// A set of transactions that are mined or evicted together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChunkView {
+    /// Its transactions, parents first.
+    pub txids: Vec<Txid>,
+    /// Modified fees in sat for sigops-adjusted weight in weight units.
+    pub feerate: Feerate,
+}
+
+/// Where a chunk stands among all: the best first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Rank {
+    feerate: Feerate,
+    /// Weight of the chunks of the same feerate up to this one in its cluster, so that these keep their order.
+    prefix_weight: i64,
+    /// The greatest id in the chunk, to tell chunks of several clusters apart.
+    max_txid: Txid,
+    cluster: u64,
+    position: usize,
+}
+
+impl Ord for Rank {
+    fn cmp(&self, other: &Self) -> Ordering {
+        other
+            .feerate
+            .cmp_ratio(&self.feerate)
+            .then_with(|| self.prefix_weight.cmp(&other.prefix_weight))
+            .then_with(|| cmp_txid(&self.max_txid, &other.max_txid))
+            .then_with(|| (self.cluster, self.position).cmp(&(other.cluster, other.position)))
+    }
+}
+
+impl PartialOrd for Rank {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// By the bytes as hashed, which is the reverse of how ids are read.
+fn cmp_txid(a: &Txid, b: &Txid) -> Ordering {
+    AsRef::<[u8; 32]>::as_ref(a).cmp(AsRef::<[u8; 32]>::as_ref(b))
+}
+
+#[derive(Debug, Clone)]
+struct Cluster {
+    chunks: Vec<ChunkView>,
+    ranks: Vec<Rank>,
+}
+
+impl Cluster {
+    fn members(&self) -> impl Iterator<Item = &Txid> {
+        self.chunks.iter().flat_map(|chunk| &chunk.txids)
+    }
+
+    fn count(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.txids.len()).sum()
+    }
+}
+
+/// What the mempool would look like after a change, as far as it changes.
+#[derive(Debug, Clone)]
+pub struct Preview {
+    /// Chunks of the clusters that the change touches, before it.
+    pub before: Vec<Feerate>,
+    /// Chunks of the clusters that it leaves.
+    pub after: Vec<Feerate>,
+    /// Transactions in the cluster of the added transaction.
+    pub cluster_count: usize,
+    /// Sigops-adjusted weight of that cluster, in weight units.
+    pub cluster_weight: i64,
+}
+
+/// The transactions of the mempool and their order. It holds whatever it is given: policy is elsewhere.
+#[derive(Debug, Default)]
+pub struct Graph {
+    entries: HashMap<Txid, Entry>,
+    by_wtxid: HashMap<Wtxid, Txid>,
+    spent: HashMap<OutPoint, Txid>,
+    clusters: HashMap<u64, Cluster>,
+    ranks: BTreeSet<Rank>,
+    by_time: BTreeSet<(i64, Txid)>,
+    next_cluster: u64,
+    total_vsize: i64,
+    total_fee: i64,
+    inner_usage: usize,
+}
+
+impl Graph {
+    /// How many transactions there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The sizes of all transactions, in vB.
+    pub fn total_vsize(&self) -> i64 {
+        self.total_vsize
+    }
+
+    /// The fees of all transactions, without deltas, in sat.
+    pub fn total_fee(&self) -> i64 {
+        self.total_fee
+    }
+
+    /// Memory taken, in bytes, by estimate.
+    pub fn memory_usage(&self) -> usize {
+        const PER_ENTRY: usize = size_of::<Entry>()
+            + 2 * (size_of::<Txid>() + size_of::<Wtxid>())
+            + size_of::<Rank>()
+            + size_of::<Cluster>()
+            + 8 * size_of::<usize>();
+        const PER_INPUT: usize = size_of::<OutPoint>() + size_of::<Txid>() + 2 * size_of::<usize>();
+        self.entries.len() * PER_ENTRY + self.spent.len() * PER_INPUT + self.inner_usage
+    }
+
+    /// The transaction with this id.
+    pub fn get(&self, txid: &Txid) -> Option<&Entry> {
+        self.entries.get(txid)
+    }
+
+    /// The transaction with this id over the witness too.
+    pub fn get_by_wtxid(&self, wtxid: &Wtxid) -> Option<&Entry> {
+        self.by_wtxid
+            .get(wtxid)
+            .and_then(|txid| self.entries.get(txid))
+    }
+
+    /// Whether the transaction is there.
+    pub fn contains(&self, txid: &Txid) -> bool {
+        self.entries.contains_key(txid)
+    }
+
+    /// The transaction that spends this output.
+    pub fn spender(&self, outpoint: &OutPoint) -> Option<Txid> {
+        self.spent.get(outpoint).copied()
+    }
+
+    /// All transactions, in no order.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
+    }
+
+    /// The transactions that came in before `time`, in seconds since 1970.
+    pub fn older_than(&self, time: i64) -> impl Iterator<Item = Txid> {
+        self.by_time
+            .iter()
+            .take_while(move |(entered, _)| *entered < time)
+            .map(|(_, txid)| *txid)
+    }
+
+    /// All chunks, the best first.
+    pub fn chunks(&self) -> impl DoubleEndedIterator<Item = &ChunkView> {
+        self.ranks
+            .iter()
+            .map(|rank| &self.clusters[&rank.cluster].chunks[rank.position])
+    }
+
+    /// The chunk that the transaction is in.
+    pub fn chunk_of(&self, txid: &Txid) -> Option<&ChunkView> {
+        let cluster = self.clusters.get(&self.entries.get(txid)?.cluster)?;
+        cluster
+            .chunks
+            .iter()
+            .find(|chunk| chunk.txids.contains(txid))
+    }
+
+    /// The chunks of the transaction's cluster in order; empty if it is not there.
+    pub fn cluster_of(&self, txid: &Txid) -> &[ChunkView] {
+        self.entries
+            .get(txid)
+            .and_then(|entry| self.clusters.get(&entry.cluster))
+            .map_or(&[], |cluster| cluster.chunks.as_slice())
+    }
+
+    /// A transaction of some cluster with more than `count` transactions or more than `weight` weight units.
+    pub fn oversized_cluster(&self, count: usize, weight: i64) -> Option<Txid> {
+        let oversized = self.clusters.values().find(|cluster| {
+            let total: i64 = cluster.chunks.iter().map(|chunk| chunk.feerate.size).sum();
+            cluster.count() > count || total > weight
+        })?;
+        oversized.members().next().copied()
+    }
+
+    /// How many different clusters these transactions are in.
+    pub fn count_clusters<'a>(&self, txids: impl IntoIterator<Item = &'a Txid>) -> usize {
+        let ids: HashSet<u64> = txids
+            .into_iter()
+            .filter_map(|txid| self.entries.get(txid))
+            .map(|e| e.cluster)
+            .collect();
+        ids.len()
+    }
+
+    /// The transactions of the mempool that `tx` spends from.
+    pub fn parents_of(&self, tx: &Transaction) -> BTreeSet<Txid> {
+        let sources = tx.input.iter().map(|input| input.previous_output.txid);
+        sources.filter(|txid| self.contains(txid)).collect()
+    }
+
+    /// These transactions and everything they descend from.
+    pub fn ancestors(&self, start: impl IntoIterator<Item = Txid>) -> BTreeSet<Txid> {
+        self.closure(start, |entry| &entry.parents)
+    }
+
+    /// These transactions and everything that descends from them.
+    pub fn descendants(&self, start: impl IntoIterator<Item = Txid>) -> BTreeSet<Txid> {
+        self.closure(start, |entry| &entry.children)
+    }
+
+    fn closure(
+        &self,
+        start: impl IntoIterator<Item = Txid>,
+        next: impl Fn(&Entry) -> &BTreeSet<Txid>,
+    ) -> BTreeSet<Txid> {
+        let mut found = BTreeSet::new();
+        let mut stack: Vec<Txid> = start.into_iter().collect();
+        while let Some(txid) = stack.pop() {
+            if let Some(entry) = self.entries.get(&txid)
+                && found.insert(txid)
+            {
+                stack.extend(next(entry).iter().copied());
+            }
+        }
+        found
+    }
+
+    /// Sums over these transactions.
+    pub fn totals<'a>(&self, txids: impl IntoIterator<Item = &'a Txid>) -> Totals {
+        let mut totals = Totals::default();
+        for entry in txids.into_iter().filter_map(|txid| self.entries.get(txid)) {
+            totals.count += 1;
+            totals.vsize += entry.vsize();
+            totals.fees = totals.fees.saturating_add(entry.modified_fee());
+        }
+        totals
+    }
+
+    /// What adding `entry` (with its parents set) and removing `removed` would do.
+    pub fn preview(&self, entry: &Entry, removed: &BTreeSet<Txid>) -> Preview {
+        let touched: BTreeSet<u64> = entry
+            .parents
+            .iter()
+            .chain(removed)
+            .filter_map(|txid| self.entries.get(txid))
+            .map(|entry| entry.cluster)
+            .collect();
+        let clusters = || touched.iter().filter_map(|id| self.clusters.get(id));
+        let before = clusters()
+            .flat_map(|c| c.chunks.iter().map(|chunk| chunk.feerate))
+            .collect();
+        let mut members: Vec<&Entry> = clusters()
+            .flat_map(Cluster::members)
+            .filter(|txid| !removed.contains(*txid))
+            .map(|txid| &self.entries[txid])
+            .collect();
+        members.push(entry);
+        let mut after = Vec::new();
+        let (mut cluster_count, mut cluster_weight) = (0, 0);
+        for component in components(&members) {
+            if component.iter().any(|member| member.txid == entry.txid) {
+                cluster_count = component.len();
+                cluster_weight = component.iter().map(|member| member.adjusted_weight).sum();
+            }
+            after.extend(order(&component).into_iter().map(|chunk| chunk.feerate));
+        }
+        Preview {
+            before,
+            after,
+            cluster_count,
+            cluster_weight,
+        }
+    }
+
+    /// The number and the sigops-adjusted weight (in weight units) of the transactions in the cluster that a
+    /// transaction of `weight` with these parents would form.
+    pub fn cluster_with(&self, parents: &BTreeSet<Txid>, weight: i64) -> (usize, i64) {
+        let ids: BTreeSet<u64> = parents
+            .iter()
+            .filter_map(|txid| self.entries.get(txid))
+            .map(|e| e.cluster)
+            .collect();
+        ids.iter().filter_map(|id| self.clusters.get(id)).fold(
+            (1, weight),
+            |(count, sum), cluster| {
+                let weight: i64 = cluster.chunks.iter().map(|chunk| chunk.feerate.size).sum();
+                (count + cluster.count(), sum + weight)
+            },
+        )
+    }
+
+    /// Adds a transaction; its parents and children are found here.
+    pub fn insert(&mut self, mut entry: Entry) {
+        let txid = entry.txid;
+        entry.parents = self.parents_of(&entry.tx);
+        entry.children = (0..entry.tx.output.len())
+            .filter_map(|vout| self.spender(&OutPoint::new(txid, u32::try_from(vout).ok()?)))
+            .collect();
+        for parent in &entry.parents {
+            if let Some(parent) = self.entries.get_mut(parent) {
+                parent.children.insert(txid);
+            }
+        }
+        for child in &entry.children {
+            if let Some(child) = self.entries.get_mut(child) {
+                child.parents.insert(txid);
+            }
+        }
+        for input in &entry.tx.input {
+            self.spent.insert(input.previous_output, txid);
+        }
+        self.by_wtxid.insert(entry.wtxid, txid);
+        self.by_time.insert((entry.time, txid));
+        self.total_vsize += entry.vsize();
+        self.total_fee += entry.fee;
+        self.inner_usage += usage(&entry.tx);
+        let neighbours: BTreeSet<u64> = entry
+            .parents
+            .iter()
+            .chain(&entry.children)
+            .map(|txid| self.entries[txid].cluster)
+            .collect();
+        self.entries.insert(txid, entry);
+        let mut members = self.dissolve(neighbours);
+        members.push(txid);
+        self.form(&members);
+    }
+
+    /// Removes transactions, and only these: the caller names descendants too where they must go. Gives those that were
+    /// there, in no order.
+    pub fn remove<'a>(&mut self, txids: impl IntoIterator<Item = &'a Txid>) -> Vec<Entry> {
+        let mut touched = BTreeSet::new();
+        let mut gone = Vec::new();
+        for txid in txids {
+            let Some(entry) = self.entries.remove(txid) else {
+                continue;
+            };
+            touched.insert(entry.cluster);
+            self.by_wtxid.remove(&entry.wtxid);
+            self.by_time.remove(&(entry.time, entry.txid));
+            for input in &entry.tx.input {
+                self.spent.remove(&input.previous_output);
+            }
+            for parent in &entry.parents {
+                if let Some(parent) = self.entries.get_mut(parent) {
+                    parent.children.remove(txid);
+                }
+            }
+            for child in &entry.children {
+                if let Some(child) = self.entries.get_mut(child) {
+                    child.parents.remove(txid);
+                }
+            }
+            self.total_vsize -= entry.vsize();
+            self.total_fee -= entry.fee;
+            self.inner_usage -= usage(&entry.tx);
+            gone.push(entry);
+        }
+        let members = self.dissolve(touched);
+        self.form(&members);
+        gone
+    }
+
+    /// Sets what `prioritisetransaction` adds to a transaction's fee, in sat.
+    pub fn set_fee_delta(&mut self, txid: &Txid, delta: i64) {
+        let Some(entry) = self.entries.get_mut(txid) else {
+            return;
+        };
+        entry.fee_delta = delta;
+        let cluster = entry.cluster;
+        let members = self.dissolve(BTreeSet::from([cluster]));
+        self.form(&members);
+    }
+
+    /// Takes clusters apart; gives the members that are still there.
+    fn dissolve(&mut self, ids: BTreeSet<u64>) -> Vec<Txid> {
+        let mut members = Vec::new();
+        for id in ids {
+            let Some(cluster) = self.clusters.remove(&id) else {
+                continue;
+            };
+            for rank in &cluster.ranks {
+                self.ranks.remove(rank);
+            }
+            members.extend(
+                cluster
+                    .members()
+                    .filter(|txid| self.contains(txid))
+                    .copied(),
+            );
+        }
+        members
+    }
+
+    /// Makes clusters of transactions that are in none.
+    fn form(&mut self, members: &[Txid]) {
+        let entries: Vec<&Entry> = members.iter().map(|txid| &self.entries[txid]).collect();
+        let ordered: Vec<Vec<ChunkView>> = components(&entries)
+            .iter()
+            .map(|component| order(component))
+            .collect();
+        for chunks in ordered {
+            let id = self.next_cluster;
+            self.next_cluster += 1;
+            for txid in chunks.iter().flat_map(|chunk| &chunk.txids) {
+                if let Some(entry) = self.entries.get_mut(txid) {
+                    entry.cluster = id;
+                }
+            }
+            let ranks = ranks(&chunks, id);
+            self.ranks.extend(ranks.iter().cloned());
+            self.clusters.insert(id, Cluster { chunks, ranks });
+        }
+    }
+}
+
+fn ranks(chunks: &[ChunkView], cluster: u64) -> Vec<Rank> {
+    let mut previous = Feerate::ZERO;
+    let mut prefix_weight = 0;
+    let mut ranks = Vec::with_capacity(chunks.len());
+    for (position, chunk) in chunks.iter().enumerate() {
+        if position == 0 || chunk.feerate != previous {
+            prefix_weight = 0;
+        }
+        previous = chunk.feerate;
+        prefix_weight += chunk.feerate.size;
+        let Some(max_txid) = chunk.txids.iter().copied().max_by(cmp_txid) else {
+            continue;
+        };
+        ranks.push(Rank {
+            feerate: chunk.feerate,
+            prefix_weight,
+            max_txid,
+            cluster,
+            position,
+        });
+    }
+    ranks
+}
+
+/// Parts transactions into sets that are joined by spending.
+fn components<'a>(members: &[&'a Entry]) -> Vec<Vec<&'a Entry>> {
+    let by_id: HashMap<Txid, &'a Entry> = members.iter().map(|e| (e.txid, *e)).collect();
+    // An added transaction knows its parents, but they don't know it yet.
+    let mut children: BTreeMap<Txid, Vec<Txid>> = BTreeMap::new();
+    for member in members {
+        for parent in &member.parents {
+            children.entry(*parent).or_default().push(member.txid);
+        }
+    }
+    let mut seen = HashSet::new();
+    let mut found = Vec::new();
+    for member in members {
+        if !seen.insert(member.txid) {
+            continue;
+        }
+        let mut component = vec![*member];
+        let mut next = 0;
+        while let Some(entry) = component.get(next).copied() {
+            next += 1;
+            let below = children.get(&entry.txid).into_iter().flatten();
+            for neighbour in entry.parents.iter().chain(&entry.children).chain(below) {
+                if let Some(entry) = by_id.get(neighbour)
+                    && seen.insert(entry.txid)
+                {
+                    component.push(entry);
+                }
+            }
+        }
+        found.push(component);
+    }
+    found
+}
+
+/// The best order of one cluster.
+fn order(component: &[&Entry]) -> Vec<ChunkView> {
+    if let [only] = component {
+        return vec![ChunkView {
+            txids: vec![only.txid],
+            feerate: only.feerate(),
+        }];
+    }
+    // Sorted, so that the order does not depend on how the cluster came to be.
+    let mut sorted = component.to_vec();
+    sorted.sort_by(|a, b| cmp_txid(&a.txid, &b.txid));
+    let index: HashMap<Txid, usize> = sorted
+        .iter()
+        .enumerate()
+        .map(|(i, e)| (e.txid, i))
+        .collect();
+    let items: Vec<Item> = sorted
+        .iter()
+        .map(|entry| Item {
+            fee: entry.modified_fee(),
+            weight: entry.adjusted_weight.max(1),
+            parents: entry
+                .parents
+                .iter()
+                .filter_map(|parent| index.get(parent).copied())
+                .collect(),
+        })
+        .collect();
+    linearize(&items)
+        .into_iter()
+        .map(|chunk| ChunkView {
+            txids: chunk.members.iter().map(|i| sorted[*i].txid).collect(),
+            feerate: chunk.feerate,
+        })
+        .collect()
+}
+
+/// Memory behind a transaction, in bytes, by estimate: its parts and what they point to.
+fn usage(tx: &Arc<Transaction>) -> usize {
+    let inputs: usize = tx
+        .input
+        .iter()
+        .map(|input| size_of_val(input) + input.script_sig.len() + input.witness.size())
+        .sum();
+    let outputs: usize = tx
+        .output
+        .iter()
+        .map(|output| size_of_val(output) + output.script_pubkey.len())
+        .sum();
+    size_of::<Transaction>() + inputs + outputs + 2 * size_of::<usize>()
+}

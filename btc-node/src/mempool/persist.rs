@@ -1,0 +1,127 @@
+//! The mempool over a restart: `mempool.dat`.
+
+use super::{AcceptOptions, Mempool};
+use crate::chainstate::ChainstateManager;
+use crate::store::StoreError;
+use crate::store::mempool_file::{self, MempoolDump, MempoolRecord};
+use std::path::Path;
+use std::sync::Arc;
+
+/// What became of the transactions of a file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Loaded {
+    /// Came in.
+    pub accepted: usize,
+    /// Were refused: a block or a rule came in between.
+    pub failed: usize,
+    /// Were too old.
+    pub expired: usize,
+    /// Were there already.
+    pub present: usize,
+    /// Are to be announced still.
+    pub unbroadcast: usize,
+}
+
+impl Mempool {
+    /// Reads the file, judges each of its transactions anew and adds those that are fit. A missing file is an empty one.
+    /// `stop` is asked before each transaction and ends the work. Afterwards the mempool counts as loaded, whatever came
+    /// of it.
+    ///
+    /// # Errors
+    /// The file cannot be read. The node can go on without.
+    pub fn load(
+        &self,
+        chain: &ChainstateManager,
+        path: &Path,
+        stop: impl Fn() -> bool,
+    ) -> Result<Loaded, StoreError> {
+        let result = self.load_file(chain, path, stop);
+        self.set_loaded();
+        result
+    }
+
+    fn load_file(
+        &self,
+        chain: &ChainstateManager,
+        path: &Path,
+        stop: impl Fn() -> bool,
+    ) -> Result<Loaded, StoreError> {
+        let mut loaded = Loaded::default();
+        let Some(dump) = mempool_file::read(path)? else {
+            return Ok(loaded);
+        };
+        let now = self.clock.now();
+        let oldest = now.saturating_sub(self.read(|pool| pool.limits().expiry));
+        for record in dump.transactions {
+            if stop() {
+                return Ok(loaded);
+            }
+            let txid = record.transaction.compute_txid();
+            if record.fee_delta != 0 {
+                self.prioritise(txid, record.fee_delta);
+            }
+            if record.time <= oldest {
+                loaded.expired += 1;
+                continue;
+            }
+            let options = AcceptOptions {
+                time: record.time,
+                ..AcceptOptions::at(now)
+            };
+            match self.accept(chain, Arc::new(record.transaction), options) {
+                Ok(_) => loaded.accepted += 1,
+                // A wallet may have brought its own transactions in first.
+                Err(_) if self.contains(&txid) => loaded.present += 1,
+                Err(_) => loaded.failed += 1,
+            }
+        }
+        for (txid, delta) in dump.deltas {
+            self.prioritise(txid, delta);
+        }
+        for txid in dump.unbroadcast {
+            if self.contains(&txid) {
+                self.add_unbroadcast(txid);
+                loaded.unbroadcast += 1;
+            }
+        }
+        tracing::info!(
+            "Imported mempool transactions from file: {} succeeded, {} failed, {} expired, {} already there, {} waiting for initial broadcast",
+            loaded.accepted,
+            loaded.failed,
+            loaded.expired,
+            loaded.present,
+            loaded.unbroadcast
+        );
+        Ok(loaded)
+    }
+
+    /// Writes the file; `plain` writes the older format without obfuscation (`-persistmempoolv1`).
+    ///
+    /// # Errors
+    /// The file cannot be written; the one before stays.
+    pub fn dump(&self, path: &Path, plain: bool) -> Result<usize, StoreError> {
+        let dump = self.read(|pool| {
+            let transactions: Vec<MempoolRecord> = pool
+                .sorted()
+                .map(|entry| MempoolRecord {
+                    transaction: (*entry.tx).clone(),
+                    time: entry.time,
+                    fee_delta: entry.fee_delta,
+                })
+                .collect();
+            let deltas = pool
+                .deltas()
+                .iter()
+                .filter(|(txid, _)| !pool.graph().contains(txid))
+                .map(|(txid, delta)| (*txid, *delta))
+                .collect();
+            MempoolDump {
+                transactions,
+                deltas,
+                unbroadcast: pool.unbroadcast().clone(),
+            }
+        });
+        mempool_file::write(path, &dump, plain)?;
+        Ok(dump.transactions.len())
+    }
+}

@@ -1,0 +1,109 @@
+//! The rules of consensus, asked for a transaction of the next block.
+
+use super::pool::MEMPOOL_HEIGHT;
+use super::reject::Reject;
+use super::tip::ChainView;
+use bitcoin::{Transaction, TxOut};
+use btc_consensus::Coin;
+use btc_consensus::script::{self, ScriptError, ScriptFlags, TransactionChecker};
+use btc_consensus::sighash::Spend;
+use btc_consensus::tx;
+use std::sync::Arc;
+
+/// Whether the lock time lets the transaction into the next block.
+pub(super) fn is_final(tx: &Transaction, view: &dyn ChainView) -> bool {
+    tx::is_final(tx, view.height() + 1, view.median_time_past())
+}
+
+/// Whether the relative lock times let the transaction into the next block, by the coins in the order of its inputs.
+/// Coins of the mempool count as if the next block made them.
+pub(super) fn are_sequence_locks_met(
+    tx: &Transaction,
+    coins: &[Coin],
+    view: &dyn ChainView,
+) -> bool {
+    let next = view.height() + 1;
+    let heights = coins.iter().map(|coin| {
+        if coin.height == MEMPOOL_HEIGHT {
+            next
+        } else {
+            coin.height
+        }
+    });
+    tx::sequence_locks(tx, heights, view.chain()).permit(next, view.median_time_past())
+}
+
+/// Values and maturity of what is spent in the next block; gives the fee in sat.
+pub(super) fn check_inputs(
+    tx: &Transaction,
+    coins: &[Coin],
+    view: &dyn ChainView,
+) -> Result<i64, Reject> {
+    let fee = tx::check_inputs(tx, coins, view.height() + 1)?;
+    Ok(i64::try_from(fee.to_sat()).unwrap_or(i64::MAX))
+}
+
+/// The cost of the signature checks (BIP 141).
+pub(super) fn sigop_cost(tx: &Transaction, spent: &[TxOut], flags: ScriptFlags) -> i64 {
+    i64::try_from(tx::sigop_cost(tx, spent, flags)).unwrap_or(i64::MAX)
+}
+
+/// A script that failed.
+#[derive(Debug)]
+pub(super) struct ScriptFailure {
+    /// How.
+    pub(super) error: ScriptError,
+    input: usize,
+}
+
+impl ScriptFailure {
+    /// Which input of `tx` it was, and what that spends.
+    pub(super) fn describe(&self, tx: &Transaction) -> String {
+        let prevout = tx
+            .input
+            .get(self.input)
+            .map(|input| input.previous_output)
+            .unwrap_or_default();
+        format!(
+            "input {} of {} (wtxid {}), spending {}:{}",
+            self.input,
+            tx.compute_txid(),
+            tx.compute_wtxid(),
+            prevout.txid,
+            prevout.vout
+        )
+    }
+}
+
+/// Runs the scripts of all inputs by `flags`; `spent` holds the outputs in the order of the inputs.
+pub(super) fn check_scripts(spend: &Spend, flags: ScriptFlags) -> Result<(), ScriptFailure> {
+    for (index, (input, output)) in spend
+        .transaction()
+        .input
+        .iter()
+        .zip(spend.prevouts())
+        .enumerate()
+    {
+        let checker = TransactionChecker::new(spend, index).map_err(|_| ScriptFailure {
+            error: ScriptError::UnknownError,
+            input: index,
+        })?;
+        script::verify(
+            &input.script_sig,
+            &output.script_pubkey,
+            &input.witness,
+            flags,
+            &checker,
+        )
+        .map_err(|error| ScriptFailure {
+            error,
+            input: index,
+        })?;
+    }
+    Ok(())
+}
+
+/// The transaction with what it spends, for [`check_scripts`].
+pub(super) fn spend(tx: &Arc<Transaction>, spent: &[TxOut]) -> Result<Spend, Reject> {
+    Spend::new(Arc::clone(tx), spent.to_vec()).map_err(|_| Reject::MissingInputs)
+}

@@ -1,0 +1,334 @@
+//! A block without its proof of work.
+//!
+//! Transactions come in the order of the mempool's chunks: the best feerate first, parents before children, and a chunk
+//! as a whole or not at all. A chunk that does not fit is passed over, and a worse one may take the room.
+
+use super::coinbase;
+use crate::chainstate::{ChainstateManager, SubmitError, TipView};
+use crate::mempool::{Entry, Feerate, Mempool, Pool};
+use bitcoin::block::{Header, Version};
+use bitcoin::hashes::Hash;
+use bitcoin::{Amount, Block, CompactTarget, ScriptBuf, Transaction, TxMerkleNode};
+use btc_consensus::ancestors::Ancestors;
+use btc_consensus::params::{BuriedDeployment, ChainParams};
+use btc_consensus::versionbits::ThresholdCache;
+use btc_consensus::{pow, subsidy::subsidy, tx};
+use btc_interfaces::CoinbaseTx;
+use std::sync::Arc;
+
+/// The greatest weight of a block, in weight units.
+pub const MAX_BLOCK_WEIGHT: u64 = 4_000_000;
+/// The greatest cost of a block's signature operations.
+pub const MAX_BLOCK_SIGOPS: u64 = 80_000;
+/// The least weight that can be reserved for header and coinbase, in weight units.
+pub const MIN_RESERVED_WEIGHT: u64 = 2_000;
+
+/// How far behind its parent the first block of a difficulty period may be, in seconds (BIP 94).
+const MAX_TIMEWARP: u32 = 600;
+/// Chunks in a row that did not fit, after which an almost full block is taken as full.
+const MAX_FAILURES: u32 = 1000;
+/// What counts as almost full: less than this is left, in weight units.
+const ALMOST_FULL: u64 = 4_000;
+
+/// How a template is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TemplateOptions {
+    /// Whether transactions of the mempool go in.
+    pub use_mempool: bool,
+    /// The greatest weight of the block, in weight units (`-blockmaxweight`).
+    pub max_weight: u64,
+    /// Of that, what is kept for header and coinbase, in weight units (`-blockreservedweight`).
+    pub reserved_weight: u64,
+    /// Signature operations kept for the coinbase's outputs.
+    pub reserved_sigops: u64,
+    /// The least feerate of a chunk (`-blockmintxfee`), for vB.
+    pub min_feerate: Feerate,
+    /// Where the coinbase pays to.
+    pub script_pubkey: ScriptBuf,
+    /// The block's version in place of the one that signals deployments (`-blockversion`, on regtest).
+    pub version: Option<i32>,
+    /// Whether the finished template is checked by the rules of blocks.
+    pub check: bool,
+}
+
+impl Default for TemplateOptions {
+    fn default() -> Self {
+        Self {
+            use_mempool: true,
+            max_weight: MAX_BLOCK_WEIGHT,
+            reserved_weight: 8_000,
+            reserved_sigops: 400,
+            min_feerate: Feerate::from_sat_per_kvb(1),
+            // Anybody can spend it: whoever mines the template brings a coinbase of their own.
+            script_pubkey: ScriptBuf::from_bytes(vec![0x51]),
+            version: None,
+            check: true,
+        }
+    }
+}
+
+/// A block that lacks only its nonce, and what a miner may want to know of it.
+#[derive(Debug, Clone)]
+pub struct Template {
+    /// The block; its coinbase pays as the options say, the nonce is 0.
+    pub block: Block,
+    /// Its height.
+    pub height: u32,
+    /// Fees in sat, one for each transaction but the coinbase.
+    pub fees: Vec<i64>,
+    /// Signature operation costs, likewise.
+    pub sigops: Vec<i64>,
+    /// What another coinbase must hold.
+    pub coinbase: CoinbaseTx,
+    /// The least time that the header may have, in seconds since 1970.
+    pub min_time: u32,
+    /// The feerates of the chunks, in the order of the block, for vB.
+    pub chunk_feerates: Vec<Feerate>,
+}
+
+impl Template {
+    /// The sum of the fees, in sat.
+    pub fn total_fees(&self) -> i64 {
+        self.fees.iter().sum()
+    }
+}
+
+/// Why there is no template.
+#[derive(Debug, thiserror::Error)]
+pub enum TemplateError {
+    /// An option is out of its range.
+    #[error("{option} ({value}) is out of range: {expected}")]
+    Option {
+        /// The option's name.
+        option: &'static str,
+        /// What was given.
+        value: u64,
+        /// What may be.
+        expected: String,
+    },
+    /// The finished block breaks a rule: the mempool and the rules of blocks disagree.
+    #[error("TestBlockValidity failed: {0}")]
+    Invalid(String),
+    /// The chainstate failed.
+    #[error(transparent)]
+    Chainstate(SubmitError),
+}
+
+/// Makes a template on top of the tip.
+///
+/// # Errors
+/// See [`TemplateError`].
+pub fn create(
+    chain: &ChainstateManager,
+    mempool: &Mempool,
+    options: &TemplateOptions,
+) -> Result<Template, TemplateError> {
+    check_options(options)?;
+    // A block may come between making and checking; then the template is made anew.
+    loop {
+        let now = chain.clock().now();
+        let template = chain.with_tip(|view| {
+            let selection = if options.use_mempool {
+                mempool.read(|pool| Selection::new(options).fill(pool, view))
+            } else {
+                Selection::new(options)
+            };
+            assemble(view, selection, options, now)
+        });
+        if !options.check {
+            return Ok(template);
+        }
+        match chain.test_block_validity(&template.block, false, false) {
+            Ok(()) => return Ok(template),
+            Err(_) if chain.tip().hash != template.block.header.prev_blockhash => {}
+            Err(SubmitError::Rejected(rejection)) => {
+                return Err(TemplateError::Invalid(reject_text(&rejection)));
+            }
+            Err(error) => return Err(TemplateError::Chainstate(error)),
+        }
+    }
+}
+
+/// Reason and explanation in one line.
+pub(crate) fn reject_text(rejection: &crate::chainstate::BlockRejection) -> String {
+    let (reason, debug) = (rejection.reject_reason(), rejection.debug_message());
+    if debug.is_empty() {
+        reason
+    } else {
+        format!("{reason}, {debug}")
+    }
+}
+
+fn check_options(options: &TemplateOptions) -> Result<(), TemplateError> {
+    let error = |option, value, expected: String| {
+        Err(TemplateError::Option {
+            option,
+            value,
+            expected,
+        })
+    };
+    if options.max_weight > MAX_BLOCK_WEIGHT {
+        return error(
+            "blockmaxweight",
+            options.max_weight,
+            format!("at most {MAX_BLOCK_WEIGHT}"),
+        );
+    }
+    if !(MIN_RESERVED_WEIGHT..=options.max_weight).contains(&options.reserved_weight) {
+        return error(
+            "block_reserved_weight",
+            options.reserved_weight,
+            format!("{MIN_RESERVED_WEIGHT} to {}", options.max_weight),
+        );
+    }
+    if options.reserved_sigops > MAX_BLOCK_SIGOPS {
+        return error(
+            "coinbase_output_max_additional_sigops",
+            options.reserved_sigops,
+            format!("at most {MAX_BLOCK_SIGOPS}"),
+        );
+    }
+    Ok(())
+}
+
+/// The transactions chosen so far.
+struct Selection<'a> {
+    options: &'a TemplateOptions,
+    transactions: Vec<Arc<Transaction>>,
+    fees: Vec<i64>,
+    sigops: Vec<i64>,
+    chunk_feerates: Vec<Feerate>,
+    weight: u64,
+    sigop_cost: u64,
+}
+
+impl<'a> Selection<'a> {
+    fn new(options: &'a TemplateOptions) -> Self {
+        Self {
+            options,
+            transactions: Vec::new(),
+            fees: Vec::new(),
+            sigops: Vec::new(),
+            chunk_feerates: Vec::new(),
+            weight: options.reserved_weight,
+            sigop_cost: options.reserved_sigops,
+        }
+    }
+
+    /// Takes chunks while there is room. A chunk follows all chunks that it descends from, so one whose ancestors were
+    /// passed over must be passed over too.
+    fn fill(mut self, pool: &Pool, view: &TipView<'_>) -> Self {
+        let (height, cutoff) = (view.tip_height() + 1, view.tip_median_time_past());
+        let mut skipped = std::collections::HashSet::new();
+        let mut failures = 0;
+        for chunk in pool.graph().chunks() {
+            let feerate = chunk.feerate.weight_to_vsize();
+            if feerate < self.options.min_feerate {
+                break;
+            }
+            let entries: Vec<&Entry> = chunk
+                .txids
+                .iter()
+                .filter_map(|txid| pool.graph().get(txid))
+                .collect();
+            let sigops: i64 = entries.iter().map(|entry| entry.sigop_cost).sum();
+            let orphaned = !skipped.is_empty()
+                && entries
+                    .iter()
+                    .any(|entry| entry.parents.iter().any(|p| skipped.contains(p)));
+            if orphaned
+                || !self.has_room(chunk.feerate.size, sigops)
+                || !entries
+                    .iter()
+                    .all(|entry| tx::is_final(&entry.tx, height, cutoff))
+            {
+                skipped.extend(chunk.txids.iter().copied());
+                failures += 1;
+                if failures > MAX_FAILURES && self.weight + ALMOST_FULL > self.options.max_weight {
+                    break;
+                }
+                continue;
+            }
+            failures = 0;
+            for entry in entries {
+                self.weight += entry.weight.unsigned_abs();
+                self.sigop_cost += entry.sigop_cost.unsigned_abs();
+                self.transactions.push(Arc::clone(&entry.tx));
+                self.fees.push(entry.fee);
+                self.sigops.push(entry.sigop_cost);
+            }
+            self.chunk_feerates.push(feerate);
+        }
+        self
+    }
+
+    /// Whether the block stays below its limits with the chunk; reaching them counts as exceeding.
+    fn has_room(&self, weight: i64, sigops: i64) -> bool {
+        self.weight.saturating_add(weight.unsigned_abs()) < self.options.max_weight
+            && self.sigop_cost.saturating_add(sigops.unsigned_abs()) < MAX_BLOCK_SIGOPS
+    }
+}
+
+fn assemble(
+    view: &TipView<'_>,
+    selection: Selection<'_>,
+    options: &TemplateOptions,
+    now: i64,
+) -> Template {
+    let params = view.params();
+    let height = view.tip_height() + 1;
+    let fees: i64 = selection.fees.iter().sum();
+    let reward = subsidy(height, params) + Amount::from_sat(fees.unsigned_abs());
+    let mut txdata = vec![coinbase::coinbase(
+        height,
+        reward,
+        options.script_pubkey.clone(),
+    )];
+    txdata.extend(selection.transactions.iter().map(|tx| (**tx).clone()));
+    let min_time = min_time(view, params);
+    let time = u32::try_from(now).unwrap_or(0).max(min_time);
+    let version = options
+        .version
+        .unwrap_or_else(|| ThresholdCache::default().block_version(params, view));
+    let mut block = Block {
+        header: Header {
+            version: Version::from_consensus(version),
+            prev_blockhash: view.hash(),
+            merkle_root: TxMerkleNode::all_zeros(),
+            time,
+            bits: CompactTarget::from_consensus(pow::next_bits(view, time, params)),
+            nonce: 0,
+        },
+        txdata,
+    };
+    coinbase::commit(
+        &mut block,
+        params.is_active(BuriedDeployment::Segwit, height),
+    );
+    tracing::info!(
+        "CreateNewBlock(): block weight: {} txs: {} fees: {fees} sigops {}",
+        block.weight().to_wu(),
+        selection.transactions.len(),
+        selection.sigop_cost
+    );
+    Template {
+        coinbase: coinbase::describe(&block.txdata[0], height, reward),
+        block,
+        height,
+        fees: selection.fees,
+        sigops: selection.sigops,
+        min_time,
+        chunk_feerates: selection.chunk_feerates,
+    }
+}
+
+/// The least time that the next block's header may have, in seconds since 1970. BIP 94's rule is kept on all networks, so
+/// that it can become one.
+pub fn min_time(view: &TipView<'_>, params: &ChainParams) -> u32 {
+    let after_median = view.tip_median_time_past() + 1;
+    if (view.height() + 1).is_multiple_of(params.difficulty_interval()) {
+        after_median.max(view.time().saturating_sub(MAX_TIMEWARP))
+    } else {
+        after_median
+    }
+}
