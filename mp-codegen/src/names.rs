@@ -51,10 +51,21 @@ pub(crate) fn is_identifier(name: &str) -> bool {
         && name != "_"
 }
 
-/// `name` as it stands in code: keywords become raw identifiers.
+/// Whether `path` can stand where a type is named: `btc_interfaces::Mining`, `crate::Whole`.
+pub(crate) fn is_path(path: &str) -> bool {
+    let mut parts = path.split("::").peekable();
+    while parts
+        .next_if(|part| ["crate", "self", "super"].contains(part))
+        .is_some()
+    {}
+    parts.peek().is_some() && parts.all(|part| is_identifier(part) && in_code(part) == part)
+}
+
+/// Keywords that cannot be raw identifiers.
+const NEVER_RAW: [&str; 4] = ["crate", "self", "super", "Self"];
+
+/// `name` as it stands in code: keywords become raw identifiers, or get an underscore where that cannot be.
 pub(crate) fn in_code(name: &str) -> String {
-    // Those that cannot be raw get an underscore.
-    const NEVER_RAW: [&str; 4] = ["crate", "self", "super", "Self"];
     const KEYWORDS: [&str; 48] = [
         "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "do",
         "dyn", "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in",
@@ -113,5 +124,15 @@ mod tests {
         assert!(is_identifier("type"));
         assert_eq!(in_code("type"), "r#type");
         assert_eq!(in_code("self"), "self_");
+        for (path, right) in [
+            ("crate::a::B", true),
+            ("B", true),
+            ("", false),
+            ("crate", false),
+            ("a::fn", false),
+            ("std::function<int()>", false),
+        ] {
+            assert_eq!(is_path(path), right, "{path}");
+        }
     }
 }

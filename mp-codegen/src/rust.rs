@@ -169,7 +169,7 @@ pub(crate) fn doc(out: &mut String, prefix: &str, indent: usize, text: &str) {
     for line in text.trim_end().lines() {
         let line: String = line
             .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
+            .map(|c| if is_invisible(c) { ' ' } else { c })
             .collect();
         let line = line.trim_end();
         let trimmed = line.trim_start();
@@ -201,6 +201,11 @@ pub(crate) fn doc(out: &mut String, prefix: &str, indent: usize, text: &str) {
         out.push_str(prefix);
         out.push_str(" ```\n");
     }
+}
+
+/// Control characters, and those that change the direction of writing, which could make code look like a comment.
+fn is_invisible(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn escape_markup(line: &str) -> String {

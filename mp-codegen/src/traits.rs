@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 /// Names in scope of the generated file, which a printed type may not take.
-const TAKEN: [&str; 8] = [
+const TAKEN: [&str; 9] = [
+    "Self",
     "Field",
     "Interface",
     "Kind",
@@ -267,7 +268,12 @@ impl Printer<'_> {
                 text.clone()
             };
             doc(&mut self.out, "///", 4, &text);
-            self.line(format!("    {} = {ordinal},", names::camel(variant)));
+            let name = names::camel(variant);
+            if !names::is_identifier(&name) {
+                let place = self.place(&item.name, Some(variant));
+                return Err(Error::at(place, Problem::Name(name)));
+            }
+            self.line(format!("    {} = {ordinal},", names::in_code(&name)));
         }
         self.line("}");
         Ok(())
@@ -346,7 +352,7 @@ impl Printer<'_> {
             return Err(self.no_type(item, Some(member), "a type of a file that is not written"));
         };
         if self.printed.contains(&id) {
-            let name = names::camel(&home.name);
+            let name = self.name_of(&home.name)?;
             return Ok(if home.module == self.file.module {
                 name
             } else {
@@ -364,13 +370,16 @@ impl Printer<'_> {
                 _ => None,
             });
         match wrap {
-            Some(path) if path.split("::").all(names::is_identifier) => Ok(path.clone()),
+            Some(path) if names::is_path(path) => Ok(path.clone()),
             _ => Err(self.no_type(item, Some(member), "a class that is no Rust path")),
         }
     }
 
     fn name_of(&self, path: &str) -> Result<String, Error> {
         let name = names::camel(path);
+        if !names::is_identifier(&name) {
+            return Err(Error::at(self.place(path, None), Problem::Name(name)));
+        }
         if TAKEN.contains(&name.as_str()) {
             let problem = Problem::Clash {
                 name: name.clone(),
