@@ -1,0 +1,4 @@
+//! Hands libFuzzer's bytes to [`fuzz::consensus_script`].
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::consensus_script(data));

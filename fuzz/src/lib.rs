@@ -1,0 +1,9 @@
+//! What the fuzz targets do with their bytes, each a function that panics on a finding.
+//!
+//! They are here, not in the targets, so that the seeds also run as plain tests, without a sanitizer.
+
+mod codegen;
+mod consensus;
+
+pub use codegen::codegen_request;
+pub use consensus::{consensus_script, consensus_tx};
