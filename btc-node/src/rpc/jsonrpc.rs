@@ -1,0 +1,362 @@
+//! JSON-RPC 1.0, 1.1 and 2.0 as bitcoind speaks them: bytes of a request in, status and bytes of a reply out.
+//!
+//! A 2.0 request (`"jsonrpc": "2.0"`) always gets status 200 and exactly one of `result` and `error`; without an `id` it
+//! is a notification and gets 204. Any other request gets both, and the status says what kind of error it was. A batch
+//! gets an array with status 200.
+
+use super::auth::Whitelist;
+use super::registry::Registry;
+use btc_interfaces::rpc::{RpcError, RpcReply, RpcRequest, code};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// The HTTP half of a reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpReply {
+    /// The status code.
+    pub status: u16,
+    /// The body, JSON with a newline; `None` for an empty one.
+    pub body: Option<String>,
+}
+
+impl HttpReply {
+    fn empty(status: u16) -> Self {
+        Self { status, body: None }
+    }
+
+    fn json(status: u16, value: &Value) -> Self {
+        Self {
+            status,
+            body: Some(format!("{value}\n")),
+        }
+    }
+}
+
+/// Whose request it is, and how it came.
+#[derive(Debug, Clone, Copy)]
+pub struct Caller<'a> {
+    /// The request's path.
+    pub uri: &'a str,
+    /// The authenticated user.
+    pub user: &'a str,
+    /// The peer's address for the log, if `-logips` wants it there.
+    pub peer: Option<&'a str>,
+}
+
+/// Which version a request speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Version {
+    /// 1.0 or 1.1.
+    V1,
+    /// 2.0.
+    V2,
+}
+
+/// A request as far as it could be read; enough to address the reply.
+struct Envelope {
+    id: Option<Value>,
+    version: Version,
+}
+
+impl Envelope {
+    /// What a reply is addressed to when nothing could be read.
+    const UNKNOWN: Self = Self {
+        id: Some(Value::Null),
+        version: Version::V1,
+    };
+
+    fn is_notification(&self) -> bool {
+        self.id.is_none() && self.version == Version::V2
+    }
+}
+
+/// Runs the request in `body` and gives the reply.
+pub fn handle(
+    registry: &Registry,
+    whitelist: &Whitelist,
+    caller: Caller<'_>,
+    body: &[u8],
+) -> HttpReply {
+    let Ok(request) = serde_json::from_slice::<Value>(body) else {
+        let error = RpcError::new(code::PARSE_ERROR, "Parse error");
+        return failure(error, Envelope::UNKNOWN);
+    };
+    if !whitelist.admits(caller.user) {
+        tracing::warn!("RPC User {} not allowed to call any methods", caller.user);
+        return HttpReply::empty(403);
+    }
+    let repeated = repeated_params(&request, body);
+    match request {
+        Value::Object(request) => {
+            let repeated = repeated.into_iter().next().flatten();
+            handle_one(registry, whitelist, caller, request, repeated)
+        }
+        Value::Array(batch) => handle_batch(registry, whitelist, caller, batch, repeated),
+        _ => failure(
+            RpcError::new(code::PARSE_ERROR, "Top-level object parse error"),
+            Envelope::UNKNOWN,
+        ),
+    }
+}
+
+fn handle_one(
+    registry: &Registry,
+    whitelist: &Whitelist,
+    caller: Caller<'_>,
+    request: Map<String, Value>,
+    repeated: Option<String>,
+) -> HttpReply {
+    let (envelope, call) = read(request, caller);
+    let call = match call {
+        Ok(call) => call,
+        Err(error) => return failure(error, envelope),
+    };
+    if !whitelist.allows(caller.user, &call.method) {
+        return forbidden(caller, &call.method);
+    }
+    let reply = execute(registry, call, repeated);
+    if envelope.is_notification() {
+        return HttpReply::empty(204);
+    }
+    match (envelope.version, reply.error) {
+        (Version::V1, Some(error)) => failure(error, envelope),
+        (_, error) => {
+            let reply = RpcReply {
+                result: reply.result,
+                error,
+            };
+            HttpReply::json(200, &reply_object(reply, envelope))
+        }
+    }
+}
+
+fn handle_batch(
+    registry: &Registry,
+    whitelist: &Whitelist,
+    caller: Caller<'_>,
+    batch: Vec<Value>,
+    repeated: Vec<Option<String>>,
+) -> HttpReply {
+    // A restricted user's batch runs as a whole or not at all.
+    if whitelist.restricts(caller.user) {
+        for request in &batch {
+            let error = match request.as_object().map(|request| request.get("method")) {
+                None => RpcError::new(code::INVALID_REQUEST, "Invalid Request object"),
+                Some(Some(Value::String(method))) => {
+                    if whitelist.allows(caller.user, method) {
+                        continue;
+                    }
+                    return forbidden(caller, method);
+                }
+                Some(_) => RpcError::new(code::PARSE_ERROR, "Method must be a string"),
+            };
+            return failure(error, Envelope::UNKNOWN);
+        }
+    }
+    let was_empty = batch.is_empty();
+    let mut repeated = repeated.into_iter();
+    let mut replies = Vec::new();
+    for request in batch {
+        let repeated = repeated.next().flatten();
+        let (envelope, reply) = match request {
+            Value::Object(request) => {
+                let (envelope, call) = read(request, caller);
+                let reply = match call {
+                    Ok(call) => execute(registry, call, repeated),
+                    Err(error) => RpcReply::from(Err(error)),
+                };
+                (envelope, reply)
+            }
+            _ => {
+                let error = RpcError::new(code::INVALID_REQUEST, "Invalid Request object");
+                (Envelope::UNKNOWN, RpcReply::from(Err(error)))
+            }
+        };
+        if !envelope.is_notification() {
+            replies.push(reply_object(reply, envelope));
+        }
+    }
+    // An empty batch names no version, so old clients must still get their empty array.
+    if replies.is_empty() && !was_empty {
+        return HttpReply::empty(204);
+    }
+    HttpReply::json(200, &Value::Array(replies))
+}
+
+fn execute(registry: &Registry, call: RpcRequest, repeated: Option<String>) -> RpcReply {
+    match repeated {
+        Some(name) => RpcReply::from(Err(RpcError::new(
+            code::INVALID_PARAMETER,
+            format!("Parameter {name} specified multiple times"),
+        ))),
+        None => registry.execute(call),
+    }
+}
+
+/// Reads one request object. What it is addressed to is known even where the rest is wrong.
+fn read(
+    mut request: Map<String, Value>,
+    caller: Caller<'_>,
+) -> (Envelope, Result<RpcRequest, RpcError>) {
+    let mut envelope = Envelope {
+        id: request.remove("id"),
+        version: Version::V1,
+    };
+    let call = read_call(&mut request, &mut envelope, caller);
+    (envelope, call)
+}
+
+fn read_call(
+    request: &mut Map<String, Value>,
+    envelope: &mut Envelope,
+    caller: Caller<'_>,
+) -> Result<RpcRequest, RpcError> {
+    let invalid = |text: &str| RpcError::new(code::INVALID_REQUEST, text);
+    envelope.version = match request.get("jsonrpc") {
+        None | Some(Value::Null) => Version::V1,
+        Some(Value::String(version)) => match version.as_str() {
+            // Older documentation wrongly showed this field in 1.0 requests.
+            "1.0" => Version::V1,
+            "2.0" => Version::V2,
+            _ => return Err(invalid("JSON-RPC version not supported")),
+        },
+        Some(_) => return Err(invalid("jsonrpc field must be a string")),
+    };
+    let method = match request.remove("method") {
+        None | Some(Value::Null) => return Err(invalid("Missing method")),
+        Some(Value::String(method)) => method,
+        Some(_) => return Err(invalid("Method must be a string")),
+    };
+    log_call(&method, envelope, caller);
+    let params = match request.remove("params") {
+        None | Some(Value::Null) => Value::Array(Vec::new()),
+        Some(params @ (Value::Array(_) | Value::Object(_))) => params,
+        Some(_) => return Err(invalid("Params must be an array or object")),
+    };
+    Ok(RpcRequest {
+        method,
+        params,
+        uri: caller.uri.to_owned(),
+        auth_user: caller.user.to_owned(),
+    })
+}
+
+fn log_call(method: &str, envelope: &Envelope, caller: Caller<'_>) {
+    let id = match &envelope.id {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(id)) => sanitize(id),
+        Some(id) => sanitize(&id.to_string()),
+    };
+    let (method, user) = (sanitize(method), caller.user);
+    match caller.peer {
+        Some(peer) => tracing::debug!(
+            target: "rpc",
+            "ThreadRPCServer method={method} user={user} peeraddr={peer} id={id}"
+        ),
+        None => {
+            tracing::debug!(target: "rpc", "ThreadRPCServer method={method} user={user} id={id}")
+        }
+    }
+}
+
+/// What of a caller's text may stand in the log: letters, digits and harmless signs, and not too many.
+fn sanitize(text: &str) -> String {
+    let harmless = |c: &char| c.is_ascii_alphanumeric() || " .,;-_/:?@()".contains(*c);
+    text.chars().filter(harmless).take(256).collect()
+}
+
+fn forbidden(caller: Caller<'_>, method: &str) -> HttpReply {
+    let method = sanitize(method);
+    tracing::warn!(
+        "RPC User {} not allowed to call method {method}",
+        caller.user
+    );
+    HttpReply::empty(403)
+}
+
+/// An error outside 2.0, with the status that says its kind.
+fn failure(error: RpcError, envelope: Envelope) -> HttpReply {
+    let status = match error.code {
+        code::INVALID_REQUEST => 400,
+        code::METHOD_NOT_FOUND => 404,
+        _ => 500,
+    };
+    HttpReply::json(status, &reply_object(RpcReply::from(Err(error)), envelope))
+}
+
+fn reply_object(reply: RpcReply, envelope: Envelope) -> Value {
+    let mut object = Map::new();
+    let error = reply
+        .error
+        .map(|error| json!({"code": error.code, "message": error.message}));
+    match (envelope.version, error) {
+        (Version::V1, error) => {
+            object.insert("result".to_owned(), reply.result);
+            object.insert("error".to_owned(), error.unwrap_or_default());
+        }
+        (Version::V2, error) => {
+            object.insert("jsonrpc".to_owned(), Value::from("2.0"));
+            match error {
+                Some(error) => object.insert("error".to_owned(), error),
+                None => object.insert("result".to_owned(), reply.result),
+            };
+        }
+    }
+    if let Some(id) = envelope.id {
+        object.insert("id".to_owned(), id);
+    }
+    Value::Object(object)
+}
+
+/// For each request of the body the first argument that its named parameters hold twice. A parsed object has lost the
+/// repetition, so the text is read once more where there are named parameters.
+fn repeated_params(request: &Value, body: &[u8]) -> Vec<Option<String>> {
+    let named = |request: &Value| request.get("params").is_some_and(Value::is_object);
+    // The body was read before, so that it can be read again; if not, only this check would be lost.
+    match request {
+        Value::Object(_) if named(request) => vec![repeated_in(body)],
+        Value::Array(batch) if batch.iter().any(named) => {
+            let requests: Vec<&RawValue> = serde_json::from_slice(body).unwrap_or_default();
+            let texts = requests.iter().map(|request| request.get().as_bytes());
+            texts.map(repeated_in).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn repeated_in(request: &[u8]) -> Option<String> {
+    let fields: BTreeMap<String, &RawValue> = serde_json::from_slice(request).ok()?;
+    let names: Names = serde_json::from_str(fields.get("params")?.get()).ok()?;
+    names.repeated
+}
+
+/// The keys of an object: the first that comes twice.
+struct Names {
+    repeated: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Keys;
+        impl<'de> Visitor<'de> for Keys {
+            type Value = Names;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Names, A::Error> {
+                let mut seen = BTreeSet::new();
+                let mut repeated = None;
+                while let Some((name, IgnoredAny)) = map.next_entry::<String, IgnoredAny>()? {
+                    if !seen.insert(name.clone()) && repeated.is_none() {
+                        repeated = Some(name);
+                    }
+                }
+                Ok(Names { repeated })
+            }
+        }
+        deserializer.deserialize_map(Keys)
+    }
+}

@@ -1,0 +1,157 @@
+//! Address ranges as `-rpcallowip` writes them.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+use thiserror::Error;
+
+/// A range of addresses: those that agree with `network` in the bits of `mask`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subnet {
+    /// Of IPv4 addresses.
+    V4 {
+        /// The network's bits.
+        network: u32,
+        /// Which bits count.
+        mask: u32,
+    },
+    /// Of IPv6 addresses.
+    V6 {
+        /// The network's bits.
+        network: u128,
+        /// Which bits count.
+        mask: u128,
+    },
+}
+
+/// The text names no range of addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("not an address, address/bits or address/netmask")]
+pub struct InvalidSubnet;
+
+impl Subnet {
+    /// The addresses that may always connect: 127.0.0.0/8 and ::1.
+    pub const LOOPBACK: [Self; 2] = [
+        Self::V4 {
+            network: Ipv4Addr::new(127, 0, 0, 0).to_bits(),
+            mask: 0xff00_0000,
+        },
+        Self::V6 {
+            network: Ipv6Addr::LOCALHOST.to_bits(),
+            mask: u128::MAX,
+        },
+    ];
+
+    /// Whether `address` is in the range. An IPv4 address written as IPv6 counts as IPv4.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (*self, address.to_canonical()) {
+            (Self::V4 { network, mask }, IpAddr::V4(address)) => {
+                address.to_bits() & mask == network
+            }
+            (Self::V6 { network, mask }, IpAddr::V6(address)) => {
+                address.to_bits() & mask == network
+            }
+            _ => false,
+        }
+    }
+}
+
+impl FromStr for Subnet {
+    type Err = InvalidSubnet;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSubnet> {
+        let (address, mask) = match text.split_once('/') {
+            Some((address, mask)) => (address, Some(mask)),
+            None => (text, None),
+        };
+        match address.parse().map_err(|_| InvalidSubnet)? {
+            IpAddr::V4(address) => {
+                let mask = match mask {
+                    None => u32::MAX,
+                    Some(mask) => match mask.parse::<Ipv4Addr>() {
+                        Ok(mask) => mask.to_bits(),
+                        Err(_) => u32::MAX.checked_shl(32 - bits(mask, 32)?).unwrap_or(0),
+                    },
+                };
+                if mask.leading_ones() != mask.count_ones() {
+                    return Err(InvalidSubnet);
+                }
+                let network = address.to_bits() & mask;
+                Ok(Self::V4 { network, mask })
+            }
+            IpAddr::V6(address) => {
+                let mask = match mask {
+                    None => u128::MAX,
+                    Some(mask) => u128::MAX.checked_shl(128 - bits(mask, 128)?).unwrap_or(0),
+                };
+                let network = address.to_bits() & mask;
+                Ok(Self::V6 { network, mask })
+            }
+        }
+    }
+}
+
+/// A prefix length of at most `most`.
+fn bits(text: &str, most: u32) -> Result<u32, InvalidSubnet> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let bits = text.parse().ok().filter(|bits| digits && *bits <= most);
+    bits.ok_or(InvalidSubnet)
+}
+
+impl fmt::Display for Subnet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::V4 { network, mask } => {
+                write!(f, "{}/{}", Ipv4Addr::from_bits(*network), mask.count_ones())
+            }
+            Self::V6 { network, mask } => {
+                write!(f, "{}/{}", Ipv6Addr::from_bits(*network), mask.count_ones())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_hold_what_they_say() {
+        let cases = [
+            ("10.0.0.1", "10.0.0.1", true),
+            ("10.0.0.1", "10.0.0.2", false),
+            ("10.0.0.0/8", "10.255.1.2", true),
+            ("10.0.0.9/255.255.255.0", "10.0.0.77", true),
+            ("10.0.0.9/255.255.255.0", "10.0.1.77", false),
+            ("0.0.0.0/0", "8.8.8.8", true),
+            ("0.0.0.0/0", "::1", false),
+            ("::/0", "2001:db8::1", true),
+            ("2001:db8::/32", "2001:db9::1", false),
+            ("127.0.0.1", "::ffff:127.0.0.1", true),
+        ];
+        for (subnet, address, inside) in cases {
+            let subnet: Subnet = subnet.parse().expect("a range");
+            let address = address.parse().expect("an address");
+            assert_eq!(subnet.contains(address), inside, "{subnet} {address}");
+        }
+        assert!(Subnet::LOOPBACK[0].contains("127.1.2.3".parse().expect("an address")));
+    }
+
+    #[test]
+    fn other_texts_are_refused() {
+        for text in [
+            "",
+            "/",
+            "x",
+            "1.2.3",
+            "1.2.3.4/",
+            "1.2.3.4/33",
+            "1.2.3.4/+8",
+            "1.2.3.4/255.0.255.0",
+            "::/129",
+            "::/ffff::",
+        ] {
+            assert_eq!(text.parse::<Subnet>(), Err(InvalidSubnet), "{text}");
+        }
+    }
+}
