@@ -3,7 +3,7 @@
 //! [`ChainstateManager`] is shared by `Arc`; every method takes `&self`. Blocks go in through
 //! [`submit_block`](ChainstateManager::submit_block), and come out as events of [`notify`](crate::notify).
 //!
-//! **Lock order.** Activation lock, then the chainstate lock, then the mempool's. The mempool is told of blocks while
+//! **Lock order.** The chainstate lock, then the mempool's. The mempool is told of blocks while
 //! the chainstate lock is held, so nobody sees a new tip with an old mempool; and whoever holds the mempool's lock must
 //! not call into the chainstate. Code that needs both starts with [`ChainstateManager::with_tip`]. Listeners of
 //! [`notify`](crate::notify) are called with no lock held.
@@ -15,6 +15,10 @@
 //! | [`view`] | the tip with its coins, as the mempool and the miner see it |
 //! | [`coins_cache`] | coins in memory over the database, within a budget |
 //! | [`muhash`], [`stats`] | digests and figures of all unspent coins |
+//! | `state`, `open` | what the lock guards; how it is loaded, an interrupted flush included |
+//! | `accept`, `connect`, `activate`, `mark` | headers and blocks in; coins changed; the best chain chosen; blocks declared invalid |
+//! | `checks` | script checks on several threads |
+//! | `flush`, `import`, `verify` | writing out; block files read in; the last blocks checked again |
 
 pub mod clock;
 pub mod coins_cache;
@@ -25,7 +29,16 @@ pub mod options;
 pub mod stats;
 pub mod view;
 
+mod accept;
+mod activate;
+mod checks;
+mod connect;
+mod flush;
+mod import;
+mod mark;
+mod open;
 mod state;
+mod verify;
 
 pub use clock::{Clock, SystemClock};
 pub use error::{BlockRejection, OpenError, SubmitError};

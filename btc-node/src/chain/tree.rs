@@ -5,7 +5,6 @@ use std::collections::{BTreeSet, HashMap};
 use bitcoin::block::Header;
 use bitcoin::hashes::Hash;
 use bitcoin::BlockHash;
-use btc_consensus::pow::Work;
 
 use super::entry::{BlockEntry, BlockId, Validity};
 use super::record::IndexRecord;

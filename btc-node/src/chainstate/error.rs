@@ -2,6 +2,7 @@
 
 use bitcoin::BlockHash;
 use btc_consensus::block::BlockError;
+use btc_consensus::fault::BlockFault;
 use btc_consensus::header::HeaderError;
 
 use crate::chain::tree::TreeError;
@@ -96,21 +97,9 @@ pub enum OpenError {
 /// Why a block or header is refused. Says something about the block, never about this node's disk.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BlockRejection {
-    /// It breaks a rule of blocks.
+    /// It, or its header, breaks a rule; it builds on nothing known or something invalid; or it was found invalid before.
     #[error(transparent)]
-    Block(#[from] BlockError),
-    /// Its header breaks a rule of headers.
-    #[error(transparent)]
-    Header(#[from] HeaderError),
-    /// It was found invalid before.
-    #[error("duplicate-invalid, block {0} was previously marked invalid")]
-    KnownInvalid(BlockHash),
-    /// Its parent is not known.
-    #[error("prev-blk-not-found")]
-    MissingParent(BlockHash),
-    /// It builds on an invalid block.
-    #[error("bad-prevblk")]
-    InvalidParent(BlockHash),
+    Rule(#[from] BlockError),
     /// A proposal does not build on the tip.
     #[error("inconclusive-not-best-prevblk")]
     NotOnTip,
@@ -120,11 +109,7 @@ impl BlockRejection {
     /// Core's reject string, as `submitblock` returns it.
     pub fn reject_reason(&self) -> String {
         match self {
-            Self::Block(error) => error.reject_reason().to_string(),
-            Self::Header(error) => error.reject_reason().to_string(),
-            Self::KnownInvalid(_) => "duplicate-invalid".into(),
-            Self::MissingParent(_) => "prev-blk-not-found".into(),
-            Self::InvalidParent(_) => "bad-prevblk".into(),
+            Self::Rule(error) => error.reject_reason().into_owned(),
             Self::NotOnTip => "inconclusive-not-best-prevblk".into(),
         }
     }
@@ -132,11 +117,31 @@ impl BlockRejection {
     /// Core's further explanation; empty if there is none.
     pub fn debug_message(&self) -> String {
         match self {
-            Self::Block(error) => error.debug_message().map(|text| text.to_string()).unwrap_or_default(),
-            Self::Header(error) => error.debug_message().map(|text| text.to_string()).unwrap_or_default(),
-            Self::KnownInvalid(hash) => format!("block {hash} was previously marked invalid"),
-            Self::MissingParent(_) | Self::InvalidParent(_) | Self::NotOnTip => String::new(),
+            Self::Rule(error) => error.debug_message(),
+            Self::NotOnTip => String::new(),
         }
+    }
+}
+
+impl BlockRejection {
+    /// What it says about the block, its header and who sent it; `None` for a proposal off the tip.
+    pub fn fault(&self) -> Option<BlockFault> {
+        match self {
+            Self::Rule(error) => Some(error.fault()),
+            Self::NotOnTip => None,
+        }
+    }
+}
+
+impl From<HeaderError> for SubmitError {
+    fn from(error: HeaderError) -> Self {
+        Self::Rejected(BlockError::from(error).into())
+    }
+}
+
+impl From<BlockError> for SubmitError {
+    fn from(error: BlockError) -> Self {
+        Self::Rejected(error.into())
     }
 }
 

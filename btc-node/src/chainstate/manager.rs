@@ -365,7 +365,46 @@ impl ChainstateManager {
 
     /// A guess of how much of the chain is verified, from 0 to 1.
     pub fn verification_progress(&self) -> f64 {
-        self.shared.verification_progress(&self.tip())
+        let best = self.shared.best_header_height(&self.shared.lock());
+        self.shared.verification_progress(&self.tip(), best)
+    }
+
+    /// The same guess for the chain that ends with a given block; `None` if the block is not known.
+    pub fn verification_progress_at(&self, hash: &BlockHash) -> Option<f64> {
+        let block = self.block_summary(hash)?;
+        let best = self.shared.best_header_height(&self.shared.lock());
+        Some(self.shared.verification_progress(&block, best))
+    }
+
+    /// Whether a block is known and it and its ancestors can be read, as far as their heights are at least `min_height`
+    /// and at most `max_height`.
+    pub fn has_blocks(&self, hash: &BlockHash, min_height: u32, max_height: Option<u32>) -> bool {
+        let state = self.shared.lock();
+        let Some(mut id) = state.tree.find(hash) else {
+            return false;
+        };
+        if let Some(ancestor) = max_height.and_then(|height| state.tree.ancestor(id, height)) {
+            id = ancestor;
+        }
+        loop {
+            let entry = state.tree.entry(id);
+            if entry.data().is_none() {
+                return false;
+            }
+            match entry.prev {
+                Some(prev) if entry.height > min_height => id = prev,
+                _ => return true,
+            }
+        }
+    }
+
+    /// The last block of the active chain that a locator knows; `None` if it knows none.
+    pub fn locator_fork(&self, locator: &[BlockHash]) -> Option<BlockSummary> {
+        let state = self.shared.lock();
+        locator.iter().any(|hash| state.tree.find(hash).is_some()).then(|| {
+            let id = state.chain.find_fork(&state.tree, locator).unwrap_or_else(|| state.tip_id());
+            state.summary(id)
+        })
     }
 
     /// Figures about all unspent coins. Flushes first; the walk itself holds no lock.
@@ -373,9 +412,9 @@ impl ChainstateManager {
     /// # Errors
     /// The database failed. `None`: the node is stopping.
     pub fn utxo_stats(&self, kind: UtxoHashKind) -> Result<Option<UtxoStats>, SubmitError> {
-        let (hash, height, entries_of) = self.shared.flushed_tip()?;
+        let (hash, height, db) = self.shared.flushed_tip()?;
         let interrupted = || self.shared.interrupted();
-        Ok(stats::compute(&entries_of, kind, hash, height, &interrupted)?)
+        Ok(stats::compute(&db, kind, hash, height, &interrupted)?)
     }
 
     /// Calls `function` for every unspent coin, in the order of the database, and says after which block they are so.

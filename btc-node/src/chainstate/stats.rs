@@ -69,7 +69,7 @@ pub fn write_coin_for_hash(out: &mut Vec<u8>, outpoint: &OutPoint, coin: &Coin) 
 
 enum Digest {
     None,
-    Serialized(sha256d::HashEngine),
+    Serialized(<sha256d::Hash as Hash>::Engine),
     MuHash(Box<MuHash>),
 }
 

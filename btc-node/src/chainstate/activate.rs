@@ -1,0 +1,402 @@
+//! The choice of the best chain, and the way there.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use bitcoin::{Block, BlockHash};
+use btc_consensus::{BlockError, check_block};
+
+use super::accept::CHECK_ALL;
+use super::coins_cache::Overlay;
+use super::connect::{
+    ConnectError, Undone, connect_block, connect_context, disconnect_block, is_genesis, log2_work, must_check_scripts,
+};
+use super::error::SubmitError;
+use super::flush::FlushMode;
+use super::state::{Shared, State};
+use super::view::TreeView;
+use crate::chain::candidates::Rank;
+use crate::chain::{BlockId, Validity};
+use crate::notify::{BlockEvent, Event};
+use crate::store::StoreError;
+use crate::store::undo::BlockUndo;
+
+/// How long slow listeners may hold up the next block.
+const LISTENER_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Blocks that were found invalid on the way, with the rule that each breaks.
+pub(super) type Rejected = Vec<(BlockHash, BlockError)>;
+
+impl Shared {
+    /// Brings the active chain to the best one known. `block` saves reading a block that is at hand from disk.
+    pub(super) fn activate(&self, block: Option<&Arc<Block>>) -> Result<Rejected, SubmitError> {
+        let mut rejected = Rejected::new();
+        loop {
+            // No lock is held here: a listener that calls the node finds it free.
+            self.notifier.wait_for_room(LISTENER_PATIENCE);
+            let mut state = self.lock_for_change()?;
+            let moved = self.advance(&mut state, block, &mut rejected)?;
+            if !moved {
+                self.flush_state(&mut state, FlushMode::Periodic)?;
+                return Ok(rejected);
+            }
+            drop(state);
+            if self.interrupted() {
+                return Ok(rejected);
+            }
+        }
+    }
+
+    pub(super) fn activate_best_chain(&self, block: Option<&Arc<Block>>) -> Result<(), SubmitError> {
+        self.activate(block).map(|_| ())
+    }
+
+    /// Moves to a better tip, or finds that there is none. The lock is kept until the tip is at least as good as before,
+    /// so nobody sees a reorganization half done.
+    fn advance(
+        &self,
+        state: &mut State,
+        block: Option<&Arc<Block>>,
+        rejected: &mut Rejected,
+    ) -> Result<bool, SubmitError> {
+        let start = state.chain.tip();
+        let start_rank = state.tip_rank();
+        let mut moved = false;
+        while let Some(target) = self.most_work_chain(state) {
+            if state.chain.tip() == Some(target) {
+                break;
+            }
+            let step = self.step_towards(state, target, block, rejected);
+            moved = true;
+            if let Err(error) = step {
+                self.announce_tip(state, start);
+                return Err(error);
+            }
+            if state.tip_rank() >= start_rank && state.chain.tip() != start {
+                break;
+            }
+        }
+        if moved {
+            self.announce_tip(state, start);
+        }
+        Ok(moved)
+    }
+
+    /// Disconnects down to the fork with `target`'s chain and connects blocks of it until the tip has more work than it
+    /// had, the target is reached, or a block turns out invalid.
+    fn step_towards(
+        &self,
+        state: &mut State,
+        target: BlockId,
+        block: Option<&Arc<Block>>,
+        rejected: &mut Rejected,
+    ) -> Result<(), SubmitError> {
+        let start_work = state.chain.tip().map(|tip| state.tree.entry(tip).chainwork);
+        let fork = state.chain.fork_point(&state.tree, target);
+        let mut disconnected = false;
+        while state.chain.tip() != fork {
+            if let Err(error) = self.disconnect_tip(state) {
+                self.with_mempool(state, |mempool, view| mempool.reorg_finished(view, false));
+                return Err(error);
+            }
+            disconnected = true;
+        }
+        let mut path = Vec::new();
+        let mut walk = Some(target);
+        while let (Some(id), true) = (walk, walk != fork) {
+            path.push(id);
+            walk = state.tree.entry(id).prev;
+        }
+        for id in path.into_iter().rev() {
+            let at_hand = block.filter(|block| block.block_hash() == state.tree.entry(id).hash);
+            match self.connect_tip(state, id, at_hand) {
+                Ok(()) => {
+                    let tip = state.tip_id();
+                    state.candidates.prune(&state.tree, tip);
+                    if start_work.is_none_or(|work| state.tree.entry(tip).chainwork > work) {
+                        break;
+                    }
+                }
+                Err(ConnectError::Invalid(error)) => {
+                    let hash = state.tree.entry(id).hash;
+                    tracing::error!(
+                        target: "validation",
+                        "ConnectBlock {hash} failed, {}, {}",
+                        error.reject_reason(),
+                        error.debug_message()
+                    );
+                    self.mark_invalid(state, id, &error);
+                    rejected.push((hash, error));
+                    break;
+                }
+                Err(ConnectError::Store(error)) => {
+                    if disconnected {
+                        self.with_mempool(state, |mempool, view| mempool.reorg_finished(view, false));
+                    }
+                    return Err(self.fail(state, error));
+                }
+            }
+        }
+        if disconnected {
+            self.with_mempool(state, |mempool, view| mempool.reorg_finished(view, true));
+        }
+        self.warn_about_invalid_chain(state);
+        Ok(())
+    }
+
+    /// The best candidate all of whose blocks are there and not known to be invalid.
+    fn most_work_chain(&self, state: &mut State) -> Option<BlockId> {
+        loop {
+            let best = state.candidates.best()?;
+            // Everything on the active chain is fine: walk until there.
+            let mut chain = Vec::new();
+            let mut walk = Some(best);
+            let mut broken = None;
+            while let Some(id) = walk.filter(|id| !state.chain.contains(&state.tree, *id)) {
+                let entry = state.tree.entry(id);
+                chain.push(id);
+                if entry.failed() || (entry.data().is_none() && entry.prev.is_some()) {
+                    broken = Some(entry.failed());
+                    break;
+                }
+                walk = entry.prev;
+            }
+            let Some(failed) = broken else {
+                return Some(best);
+            };
+            if failed {
+                self.note_best_invalid(state, best);
+            }
+            for id in chain {
+                if !failed && state.tree.entry(id).data().is_some() {
+                    state.tree.add_unlinked(id);
+                }
+                state.candidates.remove(&state.tree, id);
+            }
+        }
+    }
+
+    /// Connects the block after the tip.
+    fn connect_tip(
+        &self,
+        state: &mut State,
+        id: BlockId,
+        at_hand: Option<&Arc<Block>>,
+    ) -> Result<(), ConnectError> {
+        let entry = state.tree.entry(id);
+        let (hash, height, prev) = (entry.hash, entry.height, entry.prev);
+        if is_genesis(&self.options, &hash) {
+            // Its outputs cannot be spent: nothing is connected.
+            state.coins.set_best_block(hash);
+            state.chain.set_tip(&state.tree, Some(id));
+            return Ok(());
+        }
+        let missing = || StoreError::corrupt("block index", format!("block {hash} has no data"));
+        let prev = prev.ok_or_else(missing)?;
+        let block = match at_hand {
+            Some(block) => Arc::clone(block),
+            None => {
+                let pos = entry.data().ok_or_else(missing)?;
+                let block = self.reader.read_block(pos, &hash)?;
+                check_block(&block, &CHECK_ALL, &self.options.params)?;
+                Arc::new(block)
+            }
+        };
+        let check_scripts = must_check_scripts(&state.tree, &self.options, id);
+        let State { tree, coins, files, .. } = state;
+        let mut overlay = Overlay::new(coins);
+        let prev_view = TreeView::new(tree, prev);
+        let context = connect_context(&self.options, &prev_view, check_scripts);
+        let undo = connect_block(&block, &mut overlay, &context, &self.checks)?;
+        let entry = tree.entry(id);
+        if entry.undo().is_none() {
+            let file = entry.data().ok_or_else(missing)?.file;
+            let pos = files.write_undo(file, height, &block.header.prev_blockhash, &undo)?;
+            tree.modify(id).set_undo(pos.offset);
+        }
+        if !tree.entry(id).is_valid(Validity::Scripts) {
+            tree.modify(id).raise_validity(Validity::Scripts);
+        }
+        overlay.commit();
+        state.chain.set_tip(&state.tree, Some(id));
+        // The chain is moved before a flush may fail: what is in memory stays consistent either way.
+        self.flush_state(state, FlushMode::IfNeeded).map_err(flush_error)?;
+        self.with_mempool(state, |mempool, view| mempool.block_connected(&block, height, view));
+        self.tip_moved(state);
+        let time_max = state.tree.entry(id).time_max;
+        self.notifier.send(Event::BlockConnected(BlockEvent { block, hash, height, time_max }));
+        Ok(())
+    }
+
+    /// Disconnects the tip.
+    pub(super) fn disconnect_tip(&self, state: &mut State) -> Result<(), SubmitError> {
+        let (block, event) = match self.undo_tip(state) {
+            Ok(done) => done,
+            Err(error) => return Err(self.fail(state, error)),
+        };
+        self.flush_state(state, FlushMode::IfNeeded)?;
+        self.with_mempool(state, |mempool, view| mempool.block_disconnected(&block, event.height, view));
+        self.tip_moved(state);
+        self.notifier.send(Event::BlockDisconnected(event));
+        Ok(())
+    }
+
+    /// Takes the tip's effect on the coins back, and the tip off the chain.
+    fn undo_tip(&self, state: &mut State) -> Result<(Arc<Block>, BlockEvent), StoreError> {
+        let id = state.tip_id();
+        let entry = state.tree.entry(id);
+        let (hash, height, time_max) = (entry.hash, entry.height, entry.time_max);
+        let corrupt = |reason: &str| StoreError::corrupt(format!("block {hash}"), reason);
+        let prev = entry.prev.ok_or_else(|| corrupt("the genesis block cannot be disconnected"))?;
+        let pos = entry.data().ok_or_else(|| corrupt("no block data to disconnect it with"))?;
+        let undo_pos = entry.undo().ok_or_else(|| corrupt("no undo data to disconnect it with"))?;
+        let block = Arc::new(self.reader.read_block(pos, &hash)?);
+        let undo: BlockUndo = self.reader.read_undo(undo_pos, &block.header.prev_blockhash)?;
+        let mut overlay = Overlay::new(&mut state.coins);
+        if disconnect_block(&block, height, undo, &mut overlay)? == Undone::Unclean {
+            return Err(corrupt("the coins are not those that it left"));
+        }
+        overlay.commit();
+        state.chain.set_tip(&state.tree, Some(prev));
+        Ok((Arc::clone(&block), BlockEvent { block, hash, height, time_max }))
+    }
+
+    /// What follows every move of the tip.
+    fn tip_moved(&self, state: &State) {
+        self.update_initial_download(state);
+        let tip = state.summary(state.tip_id());
+        tracing::info!(
+            target: "validation",
+            "UpdateTip: new best={} height={} version=0x{:08x} log2_work={:.6} tx={} date='{}' progress={:.6} cache={:.1}MiB({}txo)",
+            tip.hash,
+            tip.height,
+            tip.header.version.to_consensus(),
+            log2_work(tip.chainwork),
+            tip.chain_tx,
+            iso8601(tip.time),
+            self.verification_progress(&tip, self.best_header_height(state)),
+            state.coins.memory_usage() as f64 / f64::from(1 << 20),
+            state.coins.len(),
+        );
+    }
+
+    pub(super) fn best_header_height(&self, state: &State) -> u32 {
+        state.tree.best_header().map_or(0, |best| state.tree.entry(best).height)
+    }
+
+    /// Publishes the tip and tells listeners, if it is another than `before`.
+    pub(super) fn announce_tip(&self, state: &State, before: Option<BlockId>) {
+        let tip = state.tip_id();
+        let summary = state.summary(tip);
+        if before != Some(tip) {
+            let fork = before.and_then(|before| state.tree.last_common_ancestor(before, tip));
+            self.notifier.send(Event::TipChanged {
+                hash: summary.hash,
+                height: summary.height,
+                fork_height: fork.map_or(0, |fork| state.tree.entry(fork).height),
+                initial_download: self.initial_download.load(std::sync::atomic::Ordering::Relaxed),
+            });
+        }
+        self.tip.lock().unwrap_or_else(PoisonError::into_inner).summary = summary;
+        self.tip_changed.notify_all();
+    }
+
+    /// Remembers the invalid block with the most work.
+    pub(super) fn note_best_invalid(&self, state: &mut State, id: BlockId) {
+        let work = |id| state.tree.entry(id).chainwork;
+        if state.best_invalid.is_none_or(|best| work(best) < work(id)) {
+            state.best_invalid = Some(id);
+        }
+    }
+
+    /// Marks what builds on an invalid block, and looks for another best header if it was that one's ancestor.
+    pub(super) fn invalid_chain_found(&self, state: &mut State, id: BlockId) {
+        self.note_best_invalid(state, id);
+        let descendants: Vec<_> = state
+            .tree
+            .ids()
+            .filter(|other| *other != id && !state.tree.entry(*other).failed() && state.tree.is_ancestor(id, *other))
+            .collect();
+        for descendant in descendants {
+            state.candidates.remove(&state.tree, descendant);
+            state.tree.modify(descendant).set_failed(true);
+        }
+        if state.tree.best_header().is_some_and(|best| state.tree.is_ancestor(id, best)) {
+            state.tree.recalculate_best_header();
+        }
+        let entry = state.tree.entry(id);
+        tracing::info!(
+            target: "validation",
+            "InvalidChainFound: invalid block={} height={} log2_work={:.6} date={}",
+            entry.hash,
+            entry.height,
+            log2_work(entry.chainwork),
+            iso8601(entry.time()),
+        );
+        self.warn_about_invalid_chain(state);
+    }
+
+    /// Warns if an invalid chain is far longer than the active one: then this node may be the one that is wrong.
+    fn warn_about_invalid_chain(&self, state: &State) {
+        let (Some(invalid), Some(tip)) = (state.best_invalid, state.chain.tip()) else {
+            return;
+        };
+        let tip = state.tree.entry(tip);
+        let block_work = btc_consensus::Work::from_compact(tip.header.bits.to_consensus());
+        let threshold = (0..6).fold(tip.chainwork, |work, _| work.saturating_add(block_work));
+        if state.tree.entry(invalid).chainwork > threshold {
+            tracing::warn!(
+                target: "validation",
+                "Found invalid chain more than 6 blocks longer than our best chain. This could be due to database \
+                 corruption or consensus incompatibility with peers."
+            );
+        }
+    }
+
+    /// Adds every block that is at least as good as the tip to the candidates.
+    pub(super) fn collect_candidates(&self, state: &mut State) {
+        let tip = state.tip_rank();
+        for id in state.tree.ids() {
+            if state.is_connectable(id) && tip.is_none_or(|tip| Rank::of(&state.tree, id) >= tip) {
+                state.candidates.insert(&state.tree, id);
+            }
+        }
+    }
+}
+
+/// A failed flush while a block is connected: the failure is recorded already.
+fn flush_error(error: SubmitError) -> ConnectError {
+    match error {
+        SubmitError::Store(error) => ConnectError::Store(error),
+        other => ConnectError::Store(StoreError::corrupt("chainstate", other)),
+    }
+}
+
+/// A time in seconds since 1970 as log lines show it: `2009-01-03T18:15:05Z`.
+pub(super) fn iso8601(time: u32) -> String {
+    let (days, seconds) = (i64::from(time / 86_400), time % 86_400);
+    // Days since 1 March of year 0: with leap days at the ends of years, months follow a linear formula.
+    let days = days + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let year = era * 400 + year_of_era + i64::from(month <= 2);
+    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::iso8601;
+
+    #[test]
+    fn times_as_log_lines_show_them() {
+        assert_eq!(iso8601(0), "1970-01-01T00:00:00Z");
+        assert_eq!(iso8601(1_231_006_505), "2009-01-03T18:15:05Z");
+        assert_eq!(iso8601(951_782_400), "2000-02-29T00:00:00Z");
+        assert_eq!(iso8601(u32::MAX), "2106-02-07T06:28:15Z");
+    }
+}

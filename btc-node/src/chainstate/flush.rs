@@ -1,0 +1,113 @@
+//! What reaches the disk, when, and in which order.
+//!
+//! Blocks and undo records first, then the block index that points to them, then the coins whose best block is in the
+//! index: a stop at any point leaves each naming only what is there.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bitcoin::BlockHash;
+use bitcoin::secp256k1::rand::{Rng, thread_rng};
+
+use super::error::SubmitError;
+use super::state::{Shared, State};
+use crate::notify::Event;
+use crate::store::StoreError;
+use crate::store::coins_db::CoinsDb;
+use crate::store::flat_file::check_disk_space;
+
+/// Time between periodic writes, in minutes; drawn at random so that nodes do not all write at once.
+const WRITE_MINUTES: std::ops::Range<u64> = 50..70;
+/// Bytes that a coin may take on disk: twice its usual size, in the log and again in a table.
+const COIN_ON_DISK: u64 = 48 * 2 * 2;
+
+/// Why a flush may be due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FlushMode {
+    /// Between two blocks: only if memory is over its budget.
+    IfNeeded,
+    /// After the chain was brought up to date: if memory is nearly used up or time has passed.
+    Periodic,
+    /// Now, keeping coins in memory.
+    Always,
+}
+
+/// When the next periodic write is due.
+pub(super) fn next_write() -> Instant {
+    Instant::now() + Duration::from_secs(60 * thread_rng().gen_range(WRITE_MINUTES))
+}
+
+impl Shared {
+    /// Flushes if `mode` says so.
+    pub(super) fn flush_state(&self, state: &mut State, mode: FlushMode) -> Result<(), SubmitError> {
+        let (mempool_used, mempool_limit) = self.mempool.get().map_or((0, 0), |mempool| mempool.memory());
+        let budget = self.coins_budget + mempool_limit.saturating_sub(mempool_used);
+        let used = state.coins.memory_usage();
+        let nearly_full = (budget / 10 * 9).max(budget.saturating_sub(10 << 20));
+        let (write, empty) = match mode {
+            FlushMode::IfNeeded => (used > budget, true),
+            FlushMode::Periodic if used > nearly_full => (true, true),
+            FlushMode::Periodic => (Instant::now() >= state.next_write, false),
+            FlushMode::Always => (true, false),
+        };
+        if !write {
+            return Ok(());
+        }
+        if let Err(error) = write_out(state, &self.options.dirs.net, !empty) {
+            return Err(self.fail(state, error));
+        }
+        state.next_write = next_write();
+        if let Some(tip) = state.coins.best_block().and_then(|best| state.tree.find(&best)) {
+            self.notifier.send(Event::ChainFlushed { locator: state.tree.locator(tip) });
+        }
+        Ok(())
+    }
+
+    pub(super) fn flush_all(&self) -> Result<(), SubmitError> {
+        let mut state = self.lock_for_change()?;
+        self.flush_state(&mut state, FlushMode::Always)
+    }
+
+    /// Flushes, and gives the database with the block that it holds the coins of.
+    pub(super) fn flushed_tip(&self) -> Result<(BlockHash, u32, Arc<CoinsDb>), SubmitError> {
+        let mut state = self.lock_for_change()?;
+        self.flush_state(&mut state, FlushMode::Always)?;
+        let tip = state.tree.entry(state.tip_id());
+        Ok((tip.hash, tip.height, Arc::clone(state.coins.db())))
+    }
+}
+
+/// Writes everything, in order.
+pub(super) fn write_out(
+    state: &mut State,
+    net_dir: &std::path::Path,
+    keep_coins: bool,
+) -> Result<(), StoreError> {
+    check_disk_space(state.files.dir(), 0)?;
+    state.files.flush()?;
+    write_index(state)?;
+    if state.coins.best_block().is_some() {
+        check_disk_space(net_dir, COIN_ON_DISK * state.coins.dirty_len() as u64)?;
+        state.coins.flush(keep_coins)?;
+    }
+    Ok(())
+}
+
+/// Writes what changed in the block index.
+fn write_index(state: &mut State) -> Result<(), StoreError> {
+    let files = state.files.take_dirty();
+    let blocks = state.tree.take_dirty();
+    if files.is_empty() && blocks.is_empty() {
+        return Ok(());
+    }
+    let records = blocks.iter().map(|id| {
+        let entry = state.tree.entry(*id);
+        (entry.hash, entry.record())
+    });
+    let written = state.index.write(&files, state.files.last_file(), records);
+    if written.is_err() {
+        state.files.restore_dirty(files.iter().map(|(file, _)| *file));
+        state.tree.restore_dirty(blocks);
+    }
+    written
+}

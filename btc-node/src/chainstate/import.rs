@@ -1,0 +1,232 @@
+//! Blocks from files: made elsewhere, or the node's own when the index is built anew.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bitcoin::{Block, BlockHash};
+use btc_consensus::{HeaderError, check_block};
+
+use super::accept::{CHECK_ALL, Incoming};
+use super::error::{BlockRejection, SubmitError};
+use super::flush::FlushMode;
+use super::manager::ImportReport;
+use super::state::Shared;
+use crate::chain::record::FilePos;
+use crate::store::StoreError;
+use crate::store::import::BlockScanner;
+use crate::store::obfuscation::Obfuscation;
+
+/// Blocks whose parent was not met yet, by parent; each with its place and length.
+type Waiting = HashMap<BlockHash, Vec<(FilePos, u32, BlockHash)>>;
+
+/// Says that an import is under way, for as long as it lives.
+struct Importing<'a>(&'a AtomicBool);
+
+impl<'a> Importing<'a> {
+    fn new(flag: &'a AtomicBool) -> Self {
+        flag.store(true, Ordering::Relaxed);
+        Self(flag)
+    }
+}
+
+impl Drop for Importing<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+/// What became of one block.
+enum Fate {
+    Loaded,
+    Known,
+    Orphan,
+    Invalid,
+}
+
+impl ImportReport {
+    fn count(&mut self, fate: &Fate) {
+        match fate {
+            Fate::Loaded => self.loaded += 1,
+            Fate::Known => self.known += 1,
+            Fate::Orphan => self.orphans += 1,
+            Fate::Invalid => self.invalid += 1,
+        }
+    }
+}
+
+impl Shared {
+    pub(super) fn import_block_file(&self, path: &Path) -> Result<ImportReport, SubmitError> {
+        let file = File::open(path).map_err(StoreError::io("open", path))?;
+        tracing::info!(target: "validation", "Importing blocks file {}...", path.display());
+        let mut report = ImportReport::default();
+        {
+            let _importing = Importing::new(&self.importing);
+            let mut scanner = BlockScanner::new(file, self.options.params.magic, Obfuscation::default());
+            while let Some(found) = scanner.next() {
+                if self.interrupted() {
+                    break;
+                }
+                let block = Arc::new(found.map_err(StoreError::io("read", path))?.block);
+                report.count(&self.take_in(&block, None)?);
+            }
+            report.scan = scanner.report();
+        }
+        tracing::info!(
+            target: "validation",
+            "Loaded {} blocks from external file {}",
+            report.loaded,
+            path.display()
+        );
+        self.finish_import()?;
+        Ok(report)
+    }
+
+    pub(super) fn reindex_block_files(&self) -> Result<ImportReport, SubmitError> {
+        let mut report = ImportReport::default();
+        if self.lock().files_indexed {
+            return Ok(report);
+        }
+        {
+            let _importing = Importing::new(&self.importing);
+            let mut waiting = Waiting::new();
+            let mut number = 0;
+            while self.reader.has_block_file(number) {
+                tracing::info!(target: "validation", "Reindexing block file blk{number:05}.dat...");
+                self.reindex_file(number, &mut waiting, &mut report)?;
+                if self.interrupted() {
+                    tracing::info!(target: "validation", "Interrupt requested. Exit reindexing.");
+                    return Ok(report);
+                }
+                number += 1;
+            }
+            report.orphans = waiting.values().map(|blocks| blocks.len() as u64).sum();
+            self.finish_reindex()?;
+        }
+        tracing::info!(target: "validation", "Reindexing finished");
+        self.finish_import()?;
+        Ok(report)
+    }
+
+    /// Connects what was read in, and reconsiders whether the node is still behind.
+    fn finish_import(&self) -> Result<(), SubmitError> {
+        self.activate_best_chain(None)?;
+        let state = self.lock();
+        self.update_initial_download(&state);
+        Ok(())
+    }
+
+    /// Reads one of the node's own block files into the index.
+    fn reindex_file(
+        &self,
+        number: u32,
+        waiting: &mut Waiting,
+        report: &mut ImportReport,
+    ) -> Result<(), SubmitError> {
+        let (file, obfuscation) = self.reader.open_block_file(number)?;
+        let mut scanner = BlockScanner::new(file, self.options.params.magic, obfuscation);
+        while let Some(found) = scanner.next() {
+            if self.interrupted() {
+                break;
+            }
+            let found = found.map_err(|error| StoreError::corrupt(format!("block file {number}"), error))?;
+            let offset = u32::try_from(found.offset)
+                .map_err(|_| StoreError::corrupt(format!("block file {number}"), "it is longer than 4 GiB"))?;
+            let stored = (FilePos { file: number, offset }, found.len);
+            let block = Arc::new(found.block);
+            let hash = block.block_hash();
+            let fate = self.take_in(&block, Some(stored))?;
+            if matches!(fate, Fate::Orphan) {
+                let children = waiting.entry(block.header.prev_blockhash).or_default();
+                children.push((stored.0, stored.1, hash));
+                continue;
+            }
+            report.count(&fate);
+            self.take_in_waiting(hash, waiting, report)?;
+        }
+        let scan = scanner.report();
+        report.scan.blocks += scan.blocks;
+        report.scan.bad += scan.bad;
+        report.scan.skipped += scan.skipped;
+        report.scan.truncated |= scan.truncated;
+        Ok(())
+    }
+
+    /// Takes in the blocks that waited for `parent`, and those that waited for them.
+    fn take_in_waiting(
+        &self,
+        parent: BlockHash,
+        waiting: &mut Waiting,
+        report: &mut ImportReport,
+    ) -> Result<(), SubmitError> {
+        let mut parents = vec![parent];
+        while let Some(parent) = parents.pop() {
+            for (pos, len, hash) in waiting.remove(&parent).into_iter().flatten() {
+                let block = Arc::new(self.reader.read_block(pos, &hash)?);
+                report.count(&self.take_in(&block, Some((pos, len)))?);
+                parents.push(hash);
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores one block from a file, or enters it where it lies.
+    fn take_in(&self, block: &Arc<Block>, stored: Option<(FilePos, u32)>) -> Result<Fate, SubmitError> {
+        let hash = block.block_hash();
+        let mut state = self.lock_for_change()?;
+        if hash == self.options.params.genesis_hash {
+            // It is in the tree from the start, and its place becomes known here.
+            let id = Self::find(&state, &hash)?;
+            if let (None, Some((pos, len))) = (state.tree.entry(id).data(), stored) {
+                state.files.adopt_block(pos, len, 0, block.header.time);
+                state.tree.modify(id).set_data(pos, true);
+                return Ok(Fate::Loaded);
+            }
+            return Ok(Fate::Known);
+        }
+        if state.tree.find(&block.header.prev_blockhash).is_none() {
+            return Ok(Fate::Orphan);
+        }
+        if let Some(id) = state.tree.find(&hash)
+            && state.tree.entry(id).data().is_some()
+        {
+            return Ok(Fate::Known);
+        }
+        if check_block(block, &CHECK_ALL, &self.options.params).is_err() {
+            return Ok(Fate::Invalid);
+        }
+        let accepted = self.accept_block(&mut state, &Incoming { block, force: true, stored });
+        match accepted {
+            Ok((_, true)) => Ok(Fate::Loaded),
+            Ok((_, false)) => Ok(Fate::Known),
+            Err(SubmitError::Rejected(BlockRejection::Rule(error))) => {
+                tracing::debug!(target: "reindex", "block {hash} is not taken: {}", error.reject_reason());
+                let orphan = error == HeaderError::PrevNotFound.into();
+                Ok(if orphan { Fate::Orphan } else { Fate::Invalid })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Remembers that the index is complete, and that the genesis block has its place.
+    fn finish_reindex(&self) -> Result<(), SubmitError> {
+        let mut state = self.lock_for_change()?;
+        let genesis = Self::find(&state, &self.options.params.genesis_hash)?;
+        if state.tree.entry(genesis).data().is_none() {
+            let block = &self.options.params.genesis;
+            let bytes = bitcoin::consensus::serialize(block);
+            match state.files.write_block(&bytes, 0, block.header.time) {
+                Ok(pos) => state.tree.modify(genesis).set_data(pos, true),
+                Err(error) => return Err(self.fail(&mut state, error)),
+            }
+        }
+        state.files_indexed = true;
+        self.flush_state(&mut state, FlushMode::Always)?;
+        if let Err(error) = state.index.set_reindexing(false) {
+            return Err(self.fail(&mut state, error));
+        }
+        Ok(())
+    }
+}

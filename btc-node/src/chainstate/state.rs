@@ -1,0 +1,215 @@
+//! What the chainstate's lock guards, and what stands beside it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
+use std::time::Instant;
+
+use btc_consensus::pow::Work;
+
+use super::checks::CheckQueue;
+use super::clock::Clock;
+use super::coins_cache::CoinsCache;
+use super::error::SubmitError;
+use super::manager::BlockSummary;
+use super::options::Options;
+use super::view::{MempoolHook, TipView};
+use crate::chain::candidates::Rank;
+use crate::chain::{ActiveChain, BlockId, BlockTree, Candidates, Validity};
+use crate::notify::{Event, Notifier};
+use crate::store::StoreError;
+use crate::store::block_files::{BlockFiles, BlockReader};
+use crate::store::index_db::IndexDb;
+
+/// Everything that changes when a block comes in.
+pub(super) struct State {
+    pub(super) tree: BlockTree,
+    pub(super) chain: ActiveChain,
+    pub(super) candidates: Candidates,
+    pub(super) coins: CoinsCache,
+    pub(super) files: BlockFiles,
+    pub(super) index: IndexDb,
+    /// The invalid block with the most work, to warn if the node may be on the wrong side of a split.
+    pub(super) best_invalid: Option<BlockId>,
+    /// Order of arrival of the next block.
+    pub(super) next_sequence: i32,
+    /// Order of arrival given to the next precious block, before all others.
+    pub(super) precious_sequence: i32,
+    /// Work of the tip when a block was last called precious.
+    pub(super) precious_work: Work,
+    /// The header last told of.
+    pub(super) notified_header: Option<BlockId>,
+    /// When the next periodic flush is due.
+    pub(super) next_write: Instant,
+    /// Whether the block files are all in the index; false during a reindex.
+    pub(super) files_indexed: bool,
+    /// Why nothing may be changed or written any more.
+    pub(super) failed: Option<String>,
+}
+
+impl State {
+    /// The tip. There always is one once the chainstate is open.
+    pub(super) fn tip_id(&self) -> BlockId {
+        self.chain.tip().expect("opening connects the genesis block, and it is never disconnected")
+    }
+
+    /// The rank of the tip among the candidates.
+    pub(super) fn tip_rank(&self) -> Option<Rank> {
+        self.chain.tip().map(|tip| Rank::of(&self.tree, tip))
+    }
+
+    /// Adds a block to the candidates if it is at least as good as the tip.
+    pub(super) fn consider_candidate(&mut self, id: BlockId) {
+        if self.tip_rank().is_none_or(|tip| Rank::of(&self.tree, id) >= tip) {
+            self.candidates.insert(&self.tree, id);
+        }
+    }
+
+    /// Whether a block, with all before it, could be connected as far as is known.
+    pub(super) fn is_connectable(&self, id: BlockId) -> bool {
+        let entry = self.tree.entry(id);
+        entry.is_valid(Validity::Transactions) && entry.chain_tx > 0
+    }
+
+    pub(super) fn summary(&self, id: BlockId) -> BlockSummary {
+        let entry = self.tree.entry(id);
+        let next = self.chain.next(&self.tree, id);
+        BlockSummary {
+            hash: entry.hash,
+            header: entry.header,
+            height: entry.height,
+            time: entry.time(),
+            median_time_past: self.tree.median_time_past(id),
+            time_max: entry.time_max,
+            chainwork: entry.chainwork,
+            n_tx: entry.n_tx,
+            chain_tx: entry.chain_tx,
+            validity: entry.validity(),
+            failed: entry.failed(),
+            has_data: entry.data().is_some(),
+            has_undo: entry.undo().is_some(),
+            data_pos: entry.data().map(|pos| (pos.file, pos.offset)),
+            active: self.chain.contains(&self.tree, id),
+            next: next.map(|next| self.tree.entry(next).hash),
+        }
+    }
+}
+
+/// The tip as those see it who do not wait for the chainstate's lock.
+pub(super) struct PublishedTip {
+    pub(super) summary: BlockSummary,
+    /// Set once waits should end.
+    pub(super) closed: bool,
+}
+
+/// The state with what surrounds it.
+pub(super) struct Shared {
+    pub(super) options: Options,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) notifier: Arc<Notifier>,
+    pub(super) reader: BlockReader,
+    pub(super) mempool: OnceLock<Arc<dyn MempoolHook>>,
+    pub(super) checks: CheckQueue,
+    /// Memory for coins, in bytes.
+    pub(super) coins_budget: usize,
+    pub(super) state: Mutex<State>,
+    pub(super) tip: Mutex<PublishedTip>,
+    pub(super) tip_changed: Condvar,
+    pub(super) initial_download: AtomicBool,
+    pub(super) importing: AtomicBool,
+    pub(super) interrupt: AtomicBool,
+}
+
+impl Shared {
+    /// The state, whatever happened to it: for reading.
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| {
+            // Whoever held it may have left it half changed: it may be looked at, but must not reach the disk.
+            let mut state = poisoned.into_inner();
+            state.failed.get_or_insert_with(|| "a thread panicked while it changed the chainstate".into());
+            state
+        })
+    }
+
+    /// The state, to be changed.
+    pub(super) fn lock_for_change(&self) -> Result<MutexGuard<'_, State>, SubmitError> {
+        let state = self.lock();
+        match &state.failed {
+            Some(reason) => Err(SubmitError::Failed(reason.clone())),
+            None => Ok(state),
+        }
+    }
+
+    /// Notes a failure of the disk after which the state must not be changed any more, and tells everyone.
+    pub(super) fn fail(&self, state: &mut State, error: StoreError) -> SubmitError {
+        let message = error.to_string();
+        tracing::error!(target: "validation", "{message}");
+        if state.failed.is_none() {
+            state.failed = Some(message.clone());
+            self.notifier.send(Event::Fatal { message });
+        }
+        SubmitError::Store(error)
+    }
+
+    pub(super) fn interrupted(&self) -> bool {
+        self.interrupt.load(Ordering::Relaxed)
+    }
+
+    /// The tip with its coins.
+    pub(super) fn view<'a>(&'a self, state: &'a State) -> TipView<'a> {
+        TipView {
+            tree: &state.tree,
+            chain: &state.chain,
+            coins: &state.coins,
+            params: &self.options.params,
+            tip: state.tip_id(),
+        }
+    }
+
+    /// Calls the mempool, if there is one.
+    pub(super) fn with_mempool(&self, state: &State, function: impl FnOnce(&dyn MempoolHook, &TipView<'_>)) {
+        if let Some(mempool) = self.mempool.get() {
+            function(mempool.as_ref(), &self.view(state));
+        }
+    }
+
+    /// Leaves initial download for good once the tip is recent and has enough work.
+    pub(super) fn update_initial_download(&self, state: &State) {
+        if !self.initial_download.load(Ordering::Relaxed) || self.importing.load(Ordering::Relaxed) {
+            return;
+        }
+        let Some(tip) = state.chain.tip().map(|tip| state.tree.entry(tip)) else {
+            return;
+        };
+        let max_age = i64::try_from(self.options.max_tip_age.as_secs()).unwrap_or(i64::MAX);
+        let oldest = self.clock.now().saturating_sub(max_age);
+        if tip.chainwork >= self.options.minimum_chain_work && i64::from(tip.time()) >= oldest {
+            tracing::info!(target: "validation", "Leaving InitialBlockDownload (latching to false)");
+            self.initial_download.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// A guess of how much of the chain is verified at `tip`, from 0 to 1.
+    pub(super) fn verification_progress(&self, tip: &BlockSummary, best_header_height: u32) -> f64 {
+        const TWO_HOURS: i64 = 2 * 60 * 60;
+        if tip.chain_tx == 0 {
+            return 0.0;
+        }
+        let data = &self.options.params.tx_data;
+        let now = self.clock.now();
+        let done = tip.chain_tx as f64;
+        // Close to the end, heights tell better than the times that miners set.
+        let recent = (now - i64::from(tip.time)).abs() <= TWO_HOURS && best_header_height >= tip.height;
+        let time = if recent {
+            let spacing = i64::from(self.options.params.pow_target_spacing);
+            now - i64::from(best_header_height - tip.height) * spacing
+        } else {
+            i64::from(tip.time)
+        };
+        let total = if tip.chain_tx <= data.tx_count {
+            data.tx_count as f64 + (now - i64::from(data.time)) as f64 * data.tx_rate
+        } else {
+            done + (now - time) as f64 * data.tx_rate
+        };
+        (done / total).clamp(0.0, 1.0)
+    }
+}

@@ -1,0 +1,103 @@
+//! The last blocks, checked again: on starting (`-checkblocks`, `-checklevel`) and on demand (`verifychain`).
+
+use std::sync::Arc;
+
+use btc_consensus::check_block;
+
+use super::accept::CHECK_ALL;
+use super::coins_cache::Overlay;
+use super::connect::{Undone, connect_block, connect_context, disconnect_block};
+use super::manager::VerifyError;
+use super::state::{Shared, State};
+use super::view::TreeView;
+use crate::chain::BlockId;
+
+impl Shared {
+    /// Level 0 reads the blocks, 1 checks them, 2 reads their undo records, 3 disconnects them in memory, and 4 connects
+    /// them again. Levels 3 and 4 stop early if they would need more memory than the coins may take.
+    pub(super) fn verify_chain(&self, level: u32, blocks: u32) -> Result<(), VerifyError> {
+        let mut state = self.lock();
+        let Some(height) = state.chain.height() else {
+            return Ok(());
+        };
+        let depth = if blocks == 0 || blocks > height { height } else { blocks };
+        let level = level.min(4);
+        tracing::info!(target: "validation", "Verifying last {depth} blocks at level {level}");
+        let State { tree, chain, coins, .. } = &mut *state;
+        let mut overlay = Overlay::new(coins);
+        let mut within_memory = true;
+        // Blocks that were disconnected in memory, the highest first.
+        let mut undone: Vec<BlockId> = Vec::new();
+        for height in (height - depth + 1..=height).rev() {
+            if self.interrupted() {
+                return Err(VerifyError::Interrupted);
+            }
+            let Some(id) = chain.at(height) else { break };
+            let entry = tree.entry(id);
+            let hash = entry.hash;
+            let bad = |what: &str, error: &dyn std::fmt::Display| {
+                let message = format!("Verification error: {what} at {height}, hash={hash} ({error})");
+                tracing::error!(target: "validation", "{message}");
+                VerifyError::Corrupted(message)
+            };
+            let Some(pos) = entry.data() else {
+                return Err(bad("ReadBlock failed", &"no block data"));
+            };
+            let block = self
+                .reader
+                .read_block(pos, &hash)
+                .map_err(|error| bad("ReadBlock failed", &error))?;
+            if level >= 1 {
+                check_block(&block, &CHECK_ALL, &self.options.params)
+                    .map_err(|error| bad("found bad block", &error.reject_reason()))?;
+            }
+            if level < 2 {
+                continue;
+            }
+            let Some(undo_pos) = entry.undo() else {
+                return Err(bad("found bad undo data", &"no undo data"));
+            };
+            let undo = self
+                .reader
+                .read_undo(undo_pos, &block.header.prev_blockhash)
+                .map_err(|error| bad("found bad undo data", &error))?;
+            if level < 3 || !within_memory {
+                continue;
+            }
+            if overlay.memory_usage() > self.coins_budget {
+                tracing::warn!(
+                    target: "validation",
+                    "Skipped verification of level >=3 (insufficient database cache size). Consider increasing -dbcache."
+                );
+                within_memory = false;
+                continue;
+            }
+            match disconnect_block(&block, height, undo, &mut overlay) {
+                Ok(Undone::Clean) => undone.push(id),
+                Ok(Undone::Unclean) => {
+                    return Err(bad("coin database inconsistencies found", &"coins are not those that it left"));
+                }
+                Err(error) => return Err(bad("irrecoverable inconsistency in block data", &error)),
+            }
+        }
+        if level >= 4 && within_memory {
+            for id in undone.into_iter().rev() {
+                let entry = tree.entry(id);
+                let (Some(pos), Some(prev)) = (entry.data(), entry.prev) else { break };
+                let bad = |error: &dyn std::fmt::Display| {
+                    VerifyError::Corrupted(format!(
+                        "Verification error: found unconnectable block at {}, hash={} ({error})",
+                        entry.height, entry.hash
+                    ))
+                };
+                let block = self.reader.read_block(pos, &entry.hash).map_err(|error| bad(&error))?;
+                let prev = TreeView::new(tree, prev);
+                let context = connect_context(&self.options, &prev, true);
+                connect_block(&Arc::new(block), &mut overlay, &context, &self.checks)
+                    .map_err(|error| bad(&error))?;
+            }
+        }
+        tracing::info!(target: "validation", "Verification: checked last {depth} blocks at level {level}");
+        Ok(())
+    }
+}
