@@ -1,3 +1,110 @@
 //! Call objects in another process through the trait they implement.
+//!
+//! A trait with [`interface`](macro@interface) on it is an interface: whoever holds an `Arc<dyn Trait>` cannot tell
+//! whether the object is in this process or in another one, except that a call may then end in [`Error`]. Objects,
+//! callbacks among them, can be passed to and fro as arguments and results; an object lives for as long as either
+//! side refers to it.
+//!
+//! What travels is Cap'n Proto, in the dialect of libmultiprocess, so the other side may be a program in C++: Bitcoin
+//! Core's processes, for one. See [`Connection`] for how a connection begins and ends, [`process`] for spawning the
+//! other side, [`Field`] for the types that can travel, and [`thread`](mod@thread) for the rules of threads.
+//!
+//! ```
+//! use std::os::unix::net::UnixStream;
+//! use std::sync::Arc;
+//! use mp_core::{Connection, Error, Options};
+//!
+//! /// The marker type under which this program's types travel.
+//! pub struct Codec;
+//!
+//! #[mp_core::interface(codec = Codec, id = 0xb2d7_4a1c_93e0_55f1)]
+//! pub trait Listener: Send + Sync {
+//!     fn heard(&self, word: String) -> Result<u64, Error>;
+//! }
+//!
+//! #[mp_core::interface(codec = Codec, id = 0xa5c1_7be0_1234_9f01, root)]
+//! pub trait Echo: Send + Sync {
+//!     fn say(&self, word: String, listener: Arc<dyn Listener>) -> Result<u64, Error>;
+//! }
+//!
+//! struct Cave;
+//! impl Echo for Cave {
+//!     fn say(&self, word: String, listener: Arc<dyn Listener>) -> Result<u64, Error> {
+//!         // In this program the listener is in "another process": the call goes there and back.
+//!         Ok(listener.heard(word.clone())? + listener.heard(word)?)
+//!     }
+//! }
+//!
+//! struct Ear;
+//! impl Listener for Ear {
+//!     fn heard(&self, word: String) -> Result<u64, Error> {
+//!         Ok(word.len() as u64)
+//!     }
+//! }
+//!
+//! let (here, there) = UnixStream::pair().unwrap();
+//! let cave: Arc<dyn Echo> = Arc::new(Cave);
+//! Connection::serve(there, cave, Options::default())?;
+//! let (connection, echo) = Connection::connect::<dyn Echo>(here, Options::default())?;
+//! assert_eq!(echo.say("hello".to_owned(), Arc::new(Ear))?, 10);
+//! # drop(connection);
+//! # Ok::<(), Error>(())
+//! ```
+//!
+//! # From a schema to a trait
+//!
+//! `mp-codegen` prints a `.capnp` file as tables of [`schema`]; the macro's `schema = …` names one, and methods and
+//! parameters are found in it by their Rust names: `get_tip` for `getTip`, or whatever `$Proxy.name` says. What the
+//! schema declares beyond them is the runtime's:
+//!
+//! - a parameter of type `mp.Context` carries the threads of the call; a method without it runs on the connection's
+//!   own thread and must not wait for anything;
+//! - a method that takes and gives an `mp.ThreadMap` is called when a connection begins;
+//! - a method `destroy` is called when the last proxy is dropped, so that the object ends before its proxy has.
+//!
+//! Several results are a struct with `#[derive(Message)]` and `#[mp(codec = …, results)]`, whose members have the
+//! results' names. A result declared with `$Proxy.exception` makes the method's type `Result<Result<R, X>, E>`.
 
+#![deny(rustdoc::broken_intra_doc_links)]
+
+mod cap;
+mod connection;
+mod error;
+mod field;
+mod interface;
+mod limits;
+mod log;
+mod plan;
+pub mod process;
+mod rpc;
 pub mod schema;
+mod sync;
+pub mod thread;
+mod transport;
+pub mod wire;
+
+pub use connection::{Connection, Options};
+pub use error::{DecodeError, Error, ExceptionKind};
+pub use field::{Decoder, Encoder, Field, Outcome, Slot, SlotMut};
+pub use interface::{Extends, Interface, Proxy};
+pub use limits::Limits;
+pub use mp_derive::{Message, interface};
+pub use transport::Transport;
+
+/// What the macros' code refers to. No part of the interface that semantic versions speak of.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::interface::{
+        Reply, ServerCall, check_fields, only_results, plan_at, plans, result_fields, result_named,
+    };
+    pub use crate::plan::{
+        FieldPlan, MethodPlan, check_params, construct, find_method, layout_fields, layout_struct,
+        plan_field,
+    };
+
+    /// What stands for a parameter of a method that is not in the schema.
+    pub const NO_FIELD: FieldPlan = FieldPlan {
+        field: crate::schema::Field::new("", "", crate::schema::Kind::Void, 0),
+        has: None,
+    };
+}

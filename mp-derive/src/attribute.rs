@@ -14,6 +14,7 @@ pub(crate) struct Arguments {
     pub(crate) repr: Option<LitStr>,
     pub(crate) results: bool,
     pub(crate) direct: bool,
+    pub(crate) root: bool,
     pub(crate) extends: Vec<Path>,
     pub(crate) local: Vec<Ident>,
     /// Every argument met, to refuse those that have no place.
@@ -25,7 +26,10 @@ impl Arguments {
     pub(crate) fn merge(&mut self, other: Self) -> Result<()> {
         for name in &other.seen {
             if self.seen.iter().any(|seen| seen == name) {
-                return Err(syn::Error::new(name.span(), format!("`{name}` is given twice")));
+                return Err(syn::Error::new(
+                    name.span(),
+                    format!("`{name}` is given twice"),
+                ));
             }
         }
         self.codec = self.codec.take().or(other.codec);
@@ -35,6 +39,7 @@ impl Arguments {
         self.repr = self.repr.take().or(other.repr);
         self.results |= other.results;
         self.direct |= other.direct;
+        self.root |= other.root;
         self.extends.extend(other.extends);
         self.local.extend(other.local);
         self.seen.extend(other.seen);
@@ -43,10 +48,17 @@ impl Arguments {
 
     /// Refuses arguments other than these.
     pub(crate) fn only(&self, known: &[&str]) -> Result<()> {
-        match self.seen.iter().find(|name| !known.iter().any(|known| *name == known)) {
+        match self
+            .seen
+            .iter()
+            .find(|name| !known.iter().any(|known| *name == known))
+        {
             Some(name) => Err(syn::Error::new(
                 name.span(),
-                format!("`{name}` has no place here; known are: {}", known.join(", ")),
+                format!(
+                    "`{name}` has no place here; known are: {}",
+                    known.join(", ")
+                ),
             )),
             None => Ok(()),
         }
@@ -55,7 +67,10 @@ impl Arguments {
     /// The arguments of all `#[mp(…)]` among `attributes`.
     pub(crate) fn of(attributes: &[syn::Attribute]) -> Result<Self> {
         let mut all = Self::default();
-        for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("mp")) {
+        for attribute in attributes
+            .iter()
+            .filter(|attribute| attribute.path().is_ident("mp"))
+        {
             all.merge(attribute.parse_args()?)?;
         }
         Ok(all)
@@ -68,7 +83,10 @@ impl Parse for Arguments {
         while !input.is_empty() {
             let name: Ident = input.parse()?;
             if out.seen.contains(&name) {
-                return Err(syn::Error::new(name.span(), format!("`{name}` is given twice")));
+                return Err(syn::Error::new(
+                    name.span(),
+                    format!("`{name}` is given twice"),
+                ));
             }
             match name.to_string().as_str() {
                 "codec" => out.codec = Some(value(input)?),
@@ -78,9 +96,15 @@ impl Parse for Arguments {
                 "repr" => out.repr = Some(value(input)?),
                 "results" => out.results = true,
                 "direct" => out.direct = true,
+                "root" => out.root = true,
                 "extends" => out.extends = list(input)?,
                 "local" => out.local = list(input)?,
-                _ => return Err(syn::Error::new(name.span(), format!("unknown argument `{name}`"))),
+                _ => {
+                    return Err(syn::Error::new(
+                        name.span(),
+                        format!("unknown argument `{name}`"),
+                    ));
+                }
             }
             out.seen.push(name);
             if !input.is_empty() {
@@ -99,5 +123,7 @@ fn value<T: Parse>(input: ParseStream<'_>) -> Result<T> {
 fn list<T: Parse>(input: ParseStream<'_>) -> Result<Vec<T>> {
     let content;
     parenthesized!(content in input);
-    Ok(Punctuated::<T, Token![,]>::parse_terminated(&content)?.into_iter().collect())
+    Ok(Punctuated::<T, Token![,]>::parse_terminated(&content)?
+        .into_iter()
+        .collect())
 }

@@ -4,15 +4,25 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{
-    Error, FnArg, Ident, ItemTrait, Pat, Path, Result, ReturnType, TraitItem, TraitItemFn, Type, TypeParamBound,
-    parse_quote,
+    Error, FnArg, Ident, ItemTrait, Pat, Path, Result, ReturnType, TraitItem, TraitItemFn, Type,
+    TypeParamBound, parse_quote,
 };
 
 use crate::attribute::Arguments;
 use crate::names::camel;
 
 /// Supertraits that are no interfaces.
-const PLAIN_TRAITS: &[&str] = &["Send", "Sync", "Debug", "Display", "Any", "Sized", "Unpin", "UnwindSafe", "RefUnwindSafe"];
+const PLAIN_TRAITS: &[&str] = &[
+    "Send",
+    "Sync",
+    "Debug",
+    "Display",
+    "Any",
+    "Sized",
+    "Unpin",
+    "UnwindSafe",
+    "RefUnwindSafe",
+];
 
 struct Method<'t> {
     item: &'t TraitItemFn,
@@ -36,20 +46,28 @@ struct Param {
 
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenStream> {
     let arguments: Arguments = syn::parse2(arguments)?;
-    arguments.only(&["codec", "schema", "id", "extends", "local"])?;
+    arguments.only(&["codec", "schema", "id", "root", "extends", "local"])?;
     let mut item: ItemTrait = syn::parse2(item)?;
     if !item.generics.params.is_empty() {
-        return Err(Error::new(item.generics.span(), "an interface cannot be generic"));
+        return Err(Error::new(
+            item.generics.span(),
+            "an interface cannot be generic",
+        ));
     }
     let codec = arguments.codec.clone().ok_or_else(|| {
-        Error::new(item.ident.span(), "`codec = path` is missing: the marker type of `mp_core::Field`")
+        Error::new(
+            item.ident.span(),
+            "`codec = path` is missing: the marker type of `mp_core::Field`",
+        )
     })?;
     // The macro's own attributes must not stay on the trait.
     let mut method_arguments = Vec::new();
     for member in &mut item.items {
         if let TraitItem::Fn(method) = member {
             method_arguments.push(Arguments::of(&method.attrs)?);
-            method.attrs.retain(|attribute| !attribute.path().is_ident("mp"));
+            method
+                .attrs
+                .retain(|attribute| !attribute.path().is_ident("mp"));
         }
     }
     let bases = bases(&item, &arguments);
@@ -66,35 +84,64 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
             }
             continue;
         }
-        if let Some(method) = parse_method(method, own, methods.len() as u64)? {
+        if let Some(method) = parse_method(
+            method,
+            own,
+            methods.len() as u64 + u64::from(arguments.root),
+        )? {
             methods.push(method);
         }
     }
     for name in &arguments.local {
-        let found = item.items.iter().any(|member| matches!(member, TraitItem::Fn(method) if method.sig.ident == *name));
+        let found = item
+            .items
+            .iter()
+            .any(|member| matches!(member, TraitItem::Fn(method) if method.sig.ident == *name));
         if !found {
-            return Err(Error::new(name.span(), format!("the trait has no method `{name}`")));
+            return Err(Error::new(
+                name.span(),
+                format!("the trait has no method `{name}`"),
+            ));
         }
     }
 
     let name = &item.ident;
     let (tables, table) = match (&arguments.schema, &arguments.id) {
         (Some(_), Some(id)) => return Err(Error::new(id.span(), "give either `schema` or `id`")),
+        (Some(_), None) if arguments.root => {
+            return Err(Error::new(
+                name.span(),
+                "the schema declares `construct`, so `root` has no place here",
+            ));
+        }
         (Some(path), None) => {
             if let Some(own) = method_arguments.iter().flat_map(|own| &own.seen).next() {
-                return Err(Error::new(own.span(), "the schema says this; remove it, or give `id` instead of `schema`"));
+                return Err(Error::new(
+                    own.span(),
+                    "the schema says this; remove it, or give `id` instead of `schema`",
+                ));
             }
             (TokenStream::new(), quote!(#path))
         }
-        (None, Some(id)) => (inline_tables(name, &codec, id, &methods, &bases), quote!(__TABLE)),
+        (None, Some(id)) => (
+            inline_tables(name, &codec, id, arguments.root, &methods, &bases),
+            quote!(__TABLE),
+        ),
         (None, None) => {
-            return Err(Error::new(name.span(), "`schema = path` is missing (or `id = 0x…`, without a schema file)"));
+            return Err(Error::new(
+                name.span(),
+                "`schema = path` is missing (or `id = 0x…`, without a schema file)",
+            ));
         }
     };
 
     let plans = methods.iter().map(|method| plan(name, &table, method));
-    let proxies = methods.iter().map(|method| proxy_method(name, &codec, method));
-    let arms = methods.iter().map(|method| server_arm(&codec, name, method));
+    let proxies = methods
+        .iter()
+        .map(|method| proxy_method(name, &codec, method));
+    let arms = methods
+        .iter()
+        .map(|method| server_arm(&codec, name, method));
     let extends = bases.iter().map(|base| {
         quote! {
             #[automatically_derived]
@@ -189,53 +236,88 @@ fn bases(item: &ItemTrait, arguments: &Arguments) -> Vec<Path> {
 }
 
 /// What the macro makes of a method; `None` for one that is local because of how it looks.
-fn parse_method<'t>(item: &'t TraitItemFn, own: &Arguments, position: u64) -> Result<Option<Method<'t>>> {
+fn parse_method<'t>(
+    item: &'t TraitItemFn,
+    own: &Arguments,
+    position: u64,
+) -> Result<Option<Method<'t>>> {
     let signature = &item.sig;
     let refuse = |span: proc_macro2::Span, text: &str| {
-        if item.default.is_some() { Ok(None) } else { Err(Error::new(span, text)) }
+        if item.default.is_some() {
+            Ok(None)
+        } else {
+            Err(Error::new(span, text))
+        }
     };
     let ReturnType::Type(_, output) = &signature.output else {
-        return refuse(signature.span(), "a remote method returns a `Result`, since any remote call can fail");
+        return refuse(
+            signature.span(),
+            "a remote method returns a `Result`, since any remote call can fail",
+        );
     };
     if !signature.generics.params.is_empty() {
-        return refuse(signature.generics.span(), "a remote method cannot be generic");
+        return refuse(
+            signature.generics.span(),
+            "a remote method cannot be generic",
+        );
     }
     if let Some(asyncness) = &signature.asyncness {
         return refuse(asyncness.span(), "a remote method is blocking");
     }
     let mut inputs = signature.inputs.iter();
     match inputs.next() {
-        Some(FnArg::Receiver(receiver)) if receiver.reference.is_some() && receiver.mutability.is_none() => {}
+        Some(FnArg::Receiver(receiver))
+            if receiver.reference.is_some() && receiver.mutability.is_none() => {}
         _ => return refuse(signature.span(), "a remote method takes `&self`"),
     }
     let mut params = Vec::new();
     for input in inputs {
         let FnArg::Typed(input) = input else { continue };
         let Pat::Ident(pattern) = &*input.pat else {
-            return refuse(input.pat.span(), "a parameter needs a name, which is looked up in the schema");
+            return refuse(
+                input.pat.span(),
+                "a parameter needs a name, which is looked up in the schema",
+            );
         };
         let written = (*input.ty).clone();
         let (owned, borrowed) = match &written {
             Type::Reference(reference) if reference.mutability.is_some() => {
-                return refuse(input.ty.span(), "a remote method cannot change its argument");
+                return refuse(
+                    input.ty.span(),
+                    "a remote method cannot change its argument",
+                );
             }
             Type::Reference(reference) => match &*reference.elem {
                 Type::Slice(slice) => {
                     let element = &slice.elem;
                     (parse_quote!(::std::vec::Vec<#element>), true)
                 }
-                Type::Path(path) if path.path.is_ident("str") => (parse_quote!(::std::string::String), true),
+                Type::Path(path) if path.path.is_ident("str") => {
+                    (parse_quote!(::std::string::String), true)
+                }
                 other => (other.clone(), true),
             },
             other => (other.clone(), false),
         };
-        params.push(Param { name: pattern.ident.clone(), written, owned, borrowed });
+        params.push(Param {
+            name: pattern.ident.clone(),
+            written,
+            owned,
+            borrowed,
+        });
     }
     let ordinal = match &own.ordinal {
         Some(ordinal) => ordinal.base10_parse()?,
         None => position,
     };
-    Ok(Some(Method { item, name: signature.ident.clone(), params, output, ordinal, direct: own.direct }))
+    Ok(Some(Method {
+        item,
+        name: signature.ident.clone(),
+        params,
+        output,
+        ordinal,
+        direct: own.direct,
+    }))
 }
 
 /// The raw name without `r#`.
@@ -248,7 +330,11 @@ fn plan_const(method: &Method<'_>) -> Ident {
 }
 
 fn param_const(method: &Method<'_>, param: &Param) -> Ident {
-    format_ident!("__PARAM_{}_{}", plain(&method.name).to_uppercase(), plain(&param.name).to_uppercase())
+    format_ident!(
+        "__PARAM_{}_{}",
+        plain(&method.name).to_uppercase(),
+        plain(&param.name).to_uppercase()
+    )
 }
 
 /// Constants that connect a method and its parameters with the schema.
@@ -265,10 +351,14 @@ fn plan(interface: &Ident, table: &TokenStream, method: &Method<'_>) -> TokenStr
             "the schema of `{interface}` declares no method `{name}` (by its `$Proxy.name`, or `{}`): declare it, or give the Rust method a body to keep it local",
             camel(&name),
         );
-        out.extend(quote_spanned! { span => const _: () = ::core::assert!(#plan.is_some(), #missing); });
+        out.extend(
+            quote_spanned! { span => const _: () = ::core::assert!(#plan.is_some(), #missing); },
+        );
     }
     let names = method.params.iter().map(|param| plain(&param.name));
-    let surplus = format!("the schema's method `{name}` of `{interface}` has a parameter that the Rust method has not");
+    let surplus = format!(
+        "the schema's method `{name}` of `{interface}` has a parameter that the Rust method has not"
+    );
     out.extend(quote_spanned! { span =>
         const _: () = if let ::core::option::Option::Some(plan) = &#plan {
             ::mp_core::__private::check_params(&plan.method, &[#(#names),*], #surplus);
@@ -283,9 +373,13 @@ fn param_plan(interface: &Ident, codec: &Type, method: &Method<'_>, param: &Para
     let constant = param_const(method, param);
     let owned = &param.owned;
     let (method_name, param_name) = (plain(&method.name), plain(&param.name));
-    let missing =
-        format!("the schema's method `{method_name}` of `{interface}` has no parameter `{param_name}` (`{}`)", camel(&param_name));
-    let mismatch = format!("the schema keeps another kind of value in the parameter `{param_name}` of `{interface}.{method_name}`");
+    let missing = format!(
+        "the schema's method `{method_name}` of `{interface}` has no parameter `{param_name}` (`{}`)",
+        camel(&param_name)
+    );
+    let mismatch = format!(
+        "the schema keeps another kind of value in the parameter `{param_name}` of `{interface}.{method_name}`"
+    );
     quote_spanned! { param.name.span() =>
         const #constant: ::mp_core::__private::FieldPlan = match &#plan {
             ::core::option::Option::Some(plan) => ::mp_core::__private::plan_field(
@@ -303,17 +397,26 @@ fn param_plan(interface: &Ident, codec: &Type, method: &Method<'_>, param: &Para
 /// The proxy's method.
 fn proxy_method(interface: &Ident, codec: &Type, method: &Method<'_>) -> TokenStream {
     let signature = &method.item.sig;
-    let attributes = method.item.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg"));
+    let attributes = method
+        .item
+        .attrs
+        .iter()
+        .filter(|attribute| attribute.path().is_ident("cfg"));
     let plan = plan_const(method);
     let output = method.output;
-    let plans = method.params.iter().map(|param| param_plan(interface, codec, method, param));
+    let plans = method
+        .params
+        .iter()
+        .map(|param| param_plan(interface, codec, method, param));
     let writes = method.params.iter().map(|param| {
         let constant = param_const(method, param);
         let (name, owned) = (&param.name, &param.owned);
         let value = match &param.written {
             Type::Reference(reference) => match &*reference.elem {
                 Type::Slice(_) => quote!(&#name.to_vec()),
-                Type::Path(path) if path.path.is_ident("str") => quote!(&::std::string::String::from(#name)),
+                Type::Path(path) if path.path.is_ident("str") => {
+                    quote!(&::std::string::String::from(#name))
+                }
                 _ => quote!(#name),
             },
             _ => quote!(&#name),
@@ -373,7 +476,10 @@ fn server_arm(codec: &Type, interface: &Ident, method: &Method<'_>) -> TokenStre
     let plan = plan_const(method);
     let name = &method.name;
     let output = method.output;
-    let plans = method.params.iter().map(|param| param_plan(interface, codec, method, param));
+    let plans = method
+        .params
+        .iter()
+        .map(|param| param_plan(interface, codec, method, param));
     let reads = method.params.iter().map(|param| {
         let constant = param_const(method, param);
         let (name, owned) = (&param.name, &param.owned);
@@ -381,7 +487,11 @@ fn server_arm(codec: &Type, interface: &Ident, method: &Method<'_>) -> TokenStre
     });
     let pass = method.params.iter().map(|param| {
         let name = &param.name;
-        if param.borrowed { quote!(&#name) } else { quote!(#name) }
+        if param.borrowed {
+            quote!(&#name)
+        } else {
+            quote!(#name)
+        }
     });
     quote! {
         if let ::core::option::Option::Some(__plan) = const { #plan.as_ref() } {
@@ -400,6 +510,7 @@ fn inline_tables(
     interface: &Ident,
     codec: &Type,
     id: &syn::LitInt,
+    root: bool,
     methods: &[Method<'_>],
     bases: &[Path],
 ) -> TokenStream {
@@ -431,7 +542,10 @@ fn inline_tables(
         let schema_name = camel(&name);
         let params_name = format_ident!("__PARAMS_{}", name.to_uppercase());
         let results_name = format_ident!("__RESULTS_{}", name.to_uppercase());
-        let (params, results) = (format!("{schema_name}$Params"), format!("{schema_name}$Results"));
+        let (params, results) = (
+            format!("{schema_name}$Params"),
+            format!("{schema_name}$Results"),
+        );
         let ordinal = method.ordinal as u16;
         quote! {
             ::mp_core::schema::Method {
@@ -444,7 +558,10 @@ fn inline_tables(
             }
         }
     });
-    let bases = bases.iter().map(|base| quote!(<dyn #base as ::mp_core::Interface>::SCHEMA));
+    let bases = bases
+        .iter()
+        .map(|base| quote!(<dyn #base as ::mp_core::Interface>::SCHEMA));
+    let construct = root.then(|| quote!(::mp_core::__private::construct(#id),));
     let text = interface.to_string();
     quote! {
         #(#statics)*
@@ -453,7 +570,7 @@ fn inline_tables(
             name: #text,
             wrap: "",
             extends: &[#(#bases),*],
-            methods: &[#(#entries),*],
+            methods: &[#construct #(#entries),*],
         };
     }
 }

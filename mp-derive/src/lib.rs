@@ -27,6 +27,7 @@ use proc_macro::TokenStream;
 /// | `codec = path` | the marker type `C` of the `mp_core::Field<C>` that arguments and results implement |
 /// | `schema = path` | the `mp_core::schema::Interface` of the trait; methods and parameters are found in it by their Rust names, in any order |
 /// | `id = 0x…` | instead of a schema: the type id; ordinals come from `#[mp(ordinal = n)]` on each method, or from their order |
+/// | `root` | with `id`: the interface is where connections begin; ordinal 0 becomes `construct`, by which each side lets the other make threads |
 /// | `extends(Base, …)` | further interfaces whose methods the objects have; supertraits other than `Send`, `Sync`, `Debug` and `Any` count without being named |
 /// | `local(name, …)` | methods that never travel; they need a body |
 ///
@@ -35,7 +36,9 @@ use proc_macro::TokenStream;
 /// without a body that the schema does not declare, or whose parameters differ from the schema's, is a compile error.
 #[proc_macro_attribute]
 pub fn interface(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    interface::expand(arguments.into(), item.into()).unwrap_or_else(|error| error.to_compile_error()).into()
+    interface::expand(arguments.into(), item.into())
+        .unwrap_or_else(|error| error.to_compile_error())
+        .into()
 }
 
 /// Makes a struct or an enum without data a value that a message can keep.
@@ -59,5 +62,7 @@ pub fn interface(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// | `repr = "Int32"` | for an enum: the integer type it is kept in (`Int8` to `UInt64`, or `UInt16` for a schema's enum) |
 #[proc_macro_derive(Message, attributes(mp))]
 pub fn message(item: TokenStream) -> TokenStream {
-    message::expand(item.into()).unwrap_or_else(|error| error.to_compile_error()).into()
+    message::expand(item.into())
+        .unwrap_or_else(|error| error.to_compile_error())
+        .into()
 }

@@ -31,7 +31,10 @@ pub(crate) fn expand(item: TokenStream) -> Result<TokenStream> {
 
 fn codec<'a>(name: &Ident, arguments: &'a Arguments) -> Result<&'a Type> {
     arguments.codec.as_ref().ok_or_else(|| {
-        Error::new(name.span(), "`#[mp(codec = path)]` is missing: the marker type of `mp_core::Field`")
+        Error::new(
+            name.span(),
+            "`#[mp(codec = path)]` is missing: the marker type of `mp_core::Field`",
+        )
     })
 }
 
@@ -42,12 +45,17 @@ fn plain(name: &Ident) -> String {
 fn structure(name: &Ident, arguments: &Arguments, fields: &Fields) -> Result<TokenStream> {
     let codec = codec(name, arguments)?;
     let members: Vec<(&Ident, &Type)> = match fields {
-        Fields::Named(named) => {
-            named.named.iter().filter_map(|field| Some((field.ident.as_ref()?, &field.ty))).collect()
-        }
+        Fields::Named(named) => named
+            .named
+            .iter()
+            .filter_map(|field| Some((field.ident.as_ref()?, &field.ty)))
+            .collect(),
         Fields::Unit => Vec::new(),
         Fields::Unnamed(_) => {
-            return Err(Error::new(name.span(), "a message needs named fields, which are looked up in the schema"));
+            return Err(Error::new(
+                name.span(),
+                "a message needs named fields, which are looked up in the schema",
+            ));
         }
     };
     if arguments.results {
@@ -68,20 +76,34 @@ fn structure(name: &Ident, arguments: &Arguments, fields: &Fields) -> Result<Tok
             };
             (tables, quote!(__TABLE))
         }
-        _ => return Err(Error::new(name.span(), "give one of `schema = path`, `id = 0x…` and `results`")),
-    };
-    let constants: Vec<Ident> =
-        members.iter().map(|(member, _)| format_ident!("__FIELD_{}", plain(member).to_uppercase())).collect();
-    let plans = members.iter().zip(&constants).map(|((member, ty), constant)| {
-        let text = plain(member);
-        let missing = format!("the schema of `{name}` has no field `{text}` (by its `$Proxy.name`, or `{}`)", camel(&text));
-        let mismatch = format!("the schema keeps another kind of value in the field `{text}` of `{name}`");
-        quote_spanned! { member.span() =>
-            const #constant: ::mp_core::__private::FieldPlan = ::mp_core::__private::plan_field(
-                &#table, #text, <#ty as ::mp_core::Field<#codec>>::KIND, #missing, #mismatch,
-            );
+        _ => {
+            return Err(Error::new(
+                name.span(),
+                "give one of `schema = path`, `id = 0x…` and `results`",
+            ));
         }
-    });
+    };
+    let constants: Vec<Ident> = members
+        .iter()
+        .map(|(member, _)| format_ident!("__FIELD_{}", plain(member).to_uppercase()))
+        .collect();
+    let plans = members
+        .iter()
+        .zip(&constants)
+        .map(|((member, ty), constant)| {
+            let text = plain(member);
+            let missing = format!(
+                "the schema of `{name}` has no field `{text}` (by its `$Proxy.name`, or `{}`)",
+                camel(&text)
+            );
+            let mismatch =
+                format!("the schema keeps another kind of value in the field `{text}` of `{name}`");
+            quote_spanned! { member.span() =>
+                const #constant: ::mp_core::__private::FieldPlan = ::mp_core::__private::plan_field(
+                    &#table, #text, <#ty as ::mp_core::Field<#codec>>::KIND, #missing, #mismatch,
+                );
+            }
+        });
     let reads = members.iter().zip(&constants).map(|((member, ty), constant)| {
         quote!(#member: <#ty as ::mp_core::Field<#codec>>::read(::mp_core::Slot::field(&structure, &#constant, &decoder))?)
     });
@@ -180,7 +202,10 @@ fn results(name: &Ident, codec: &Type, members: &[(&Ident, &Type)]) -> TokenStre
 fn enumeration(name: &Ident, arguments: &Arguments, data: &syn::DataEnum) -> Result<TokenStream> {
     let codec = codec(name, arguments)?;
     let Some(repr) = &arguments.repr else {
-        return Err(Error::new(name.span(), "`#[mp(repr = \"Int32\")]` is missing: what the enum is kept in"));
+        return Err(Error::new(
+            name.span(),
+            "`#[mp(repr = \"Int32\")]` is missing: what the enum is kept in",
+        ));
     };
     let integer = match repr.value().as_str() {
         "Int8" => "i8",
@@ -191,12 +216,20 @@ fn enumeration(name: &Ident, arguments: &Arguments, data: &syn::DataEnum) -> Res
         "UInt16" | "enum" => "u16",
         "UInt32" => "u32",
         "UInt64" => "u64",
-        _ => return Err(Error::new(repr.span(), "`repr` is one of Int8 to Int64, UInt8 to UInt64, and enum")),
+        _ => {
+            return Err(Error::new(
+                repr.span(),
+                "`repr` is one of Int8 to Int64, UInt8 to UInt64, and enum",
+            ));
+        }
     };
     let integer = Ident::new(integer, repr.span());
     for variant in &data.variants {
         if !matches!(variant.fields, Fields::Unit) {
-            return Err(Error::new(variant.ident.span(), "a variant with data cannot be kept in an integer"));
+            return Err(Error::new(
+                variant.ident.span(),
+                "a variant with data cannot be kept in an integer",
+            ));
         }
     }
     let variants: Vec<&Ident> = data.variants.iter().map(|variant| &variant.ident).collect();

@@ -1,0 +1,826 @@
+//! Messages of the peer, handled on the connection's reading thread.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::protocol::{self, Descriptor, Path, Target, tag};
+use super::tables::{Answer, AnswerState, ReplyTo, Tables, protocol_error};
+use super::{Conn, Import};
+use crate::cap::{Cap, Server};
+use crate::error::{Error, ExceptionKind};
+use crate::field::{Decoder, Encoder};
+use crate::interface::{Reply, ServerCall};
+use crate::log;
+use crate::plan::MethodPlan;
+use crate::sync::lock;
+use crate::thread::{self, Context};
+use crate::wire::{Builder, Message, StructReader};
+
+/// Requests are numbered across connections, for the log.
+static REQUESTS: AtomicU64 = AtomicU64::new(0);
+
+/// A call of the peer on its way to the object. It is always answered: at the latest when it is dropped.
+pub(crate) struct Incoming {
+    conn: Arc<Conn>,
+    answer: u32,
+    message: Message,
+    caps: Vec<Cap>,
+    interface: u64,
+    ordinal: u16,
+    /// The peer wants to take the results from us later, for another question.
+    kept: bool,
+    request: u64,
+    plan: Option<&'static MethodPlan>,
+    answered: bool,
+    /// Bytes counted against the limit of what may wait for threads.
+    queued: usize,
+}
+
+/// The error for a method that the object has not.
+pub(crate) fn not_implemented(interface: &str, method: &str) -> Error {
+    Error::unimplemented(format!(
+        "Method not implemented.; interfaceName = {interface}; methodName = {method}"
+    ))
+}
+
+impl Conn {
+    /// Handles one message. An error ends the connection.
+    pub(super) fn handle(self: &Arc<Self>, message: Message) -> Result<(), Error> {
+        let root = message.root().structure()?;
+        let body = root.pointer(0);
+        match root.bits(16, 0) {
+            tag::CALL => self.on_call(message),
+            tag::RETURN => self.on_return(message),
+            tag::FINISH => self.on_finish(body.structure()?),
+            tag::RELEASE => self.on_release(body.structure()?),
+            tag::BOOTSTRAP => self.on_bootstrap(body.structure()?),
+            tag::RESOLVE => self.on_resolve(body.structure()?),
+            tag::DISEMBARGO => self.on_disembargo(body.structure()?),
+            tag::UNIMPLEMENTED => self.on_unimplemented(body.structure()?),
+            tag::ABORT => {
+                let (kind, reason) = protocol::read_exception(body.structure()?)?;
+                Err(Error::from_exception(
+                    kind,
+                    &format!("peer aborted the connection: {reason}"),
+                ))
+            }
+            _ => {
+                self.push(protocol::unimplemented(message.root())?);
+                self.flush();
+                Ok(())
+            }
+        }
+    }
+
+    fn on_bootstrap(self: &Arc<Self>, body: StructReader<'_>) -> Result<(), Error> {
+        let answer = body.bits(32, 0) as u32;
+        let Some(root) = self.root.clone() else {
+            self.return_exception(answer, ExceptionKind::Failed, "this side offers no object");
+            return Ok(());
+        };
+        self.new_answer(answer)?;
+        let mut encoder = Encoder::new(Some(self.clone()));
+        let at = protocol::begin_return(&mut encoder.builder, answer);
+        encoder.put_cap(at.content(), Cap::Local(root));
+        self.return_results(answer, encoder, &at, false);
+        Ok(())
+    }
+
+    /// Opens an entry for a call of the peer.
+    fn new_answer(&self, answer: u32) -> Result<(), Error> {
+        match lock(&self.tables).answers.insert(answer, Answer::default()) {
+            None => Ok(()),
+            Some(_) => Err(protocol_error("call with a number that is in use")),
+        }
+    }
+
+    fn on_call(self: &Arc<Self>, message: Message) -> Result<(), Error> {
+        let call = message.root().structure()?.pointer(0).structure()?;
+        let answer = call.bits(32, 0) as u32;
+        let (open, draining) = {
+            let tables = lock(&self.tables);
+            (tables.answers.len(), tables.draining)
+        };
+        if open >= self.limits.answers {
+            let limit = Error::Limit {
+                what: "unfinished calls",
+                limit: self.limits.answers as u64,
+            };
+            self.return_exception(answer, ExceptionKind::Overloaded, &limit.to_string());
+            return Ok(());
+        }
+        let caps = self.import_caps(call.pointer(1).structure()?)?;
+        let target = protocol::read_target(call.pointer(0).structure()?)?;
+        self.new_answer(answer)?;
+        let incoming = Incoming {
+            conn: self.clone(),
+            answer,
+            interface: call.bits(64, 1),
+            ordinal: call.bits(16, 2) as u16,
+            kept: call.bits(16, 3) == 1,
+            caps,
+            message,
+            request: 0,
+            plan: None,
+            answered: false,
+            queued: 0,
+        };
+        if draining {
+            incoming.fail(&Error::overloaded("connection is being closed"));
+            return Ok(());
+        }
+        let cap = match target {
+            Some(Target::Imported(id)) => lock(&self.tables)
+                .exported(id)
+                .ok_or_else(|| protocol_error("call on an unknown export"))?,
+            Some(Target::Answer(question, path)) => self.promised(question, path),
+            None => Cap::Broken(Error::unimplemented("target is of an unknown kind")),
+        };
+        self.deliver(incoming, cap);
+        Ok(())
+    }
+
+    /// The capability at `path` in the results of a call of the peer.
+    fn promised(&self, question: u32, path: Path) -> Cap {
+        let mut tables = lock(&self.tables);
+        let Some(answer) = tables.answers.get_mut(&question) else {
+            return Cap::Broken(Error::failed("call on the results of a call that is over"));
+        };
+        match &mut answer.state {
+            AnswerState::Done {
+                reply: Some(reply), ..
+            } => {
+                let reply = reply.clone();
+                drop(tables);
+                cap_at(&reply, &path)
+            }
+            AnswerState::Done { reply: None, .. } => {
+                Cap::Broken(Error::failed("call on results without capabilities"))
+            }
+            state => Cap::Promise(state.promise(path)),
+        }
+    }
+
+    /// Brings a call to what it is made on.
+    fn deliver(self: &Arc<Self>, incoming: Incoming, cap: Cap) {
+        match cap.settled() {
+            Cap::Local(server) => self.dispatch(incoming, server),
+            Cap::Remote(import) => self.pass_on(incoming, &import),
+            Cap::Promise(promise) => {
+                let conn = self.clone();
+                promise.then(move |cap| conn.deliver(incoming, cap));
+            }
+            Cap::Null => incoming.fail(&Error::failed("Called null capability.")),
+            Cap::Broken(error) => incoming.fail(&error),
+        }
+    }
+
+    /// Runs a call, or has it run on the thread that it names.
+    fn dispatch(self: &Arc<Self>, mut incoming: Incoming, server: Arc<dyn Server>) {
+        let Some(plan) = server.plan(incoming.interface, incoming.ordinal) else {
+            let text = format!(
+                "Method not implemented.; interfaceId = {:#018x}; methodId = {}",
+                incoming.interface, incoming.ordinal
+            );
+            return incoming.fail(&Error::unimplemented(text));
+        };
+        incoming.plan = Some(plan);
+        incoming.request = REQUESTS.fetch_add(1, Ordering::Relaxed) + 1;
+        log::server_recv(incoming.request, plan, &incoming.message);
+        let Some(field) = plan.context else {
+            return incoming.run(&server, None);
+        };
+        let context = protocol::params_of(incoming.message.root())
+            .and_then(|params| params.structure()?.pointer(field.offset).structure())
+            .and_then(|context| {
+                Ok((
+                    context.pointer(0).capability()?,
+                    context.pointer(1).capability()?,
+                ))
+            });
+        let (thread, callback) = match context {
+            Ok((thread, callback)) => (incoming.cap(thread), incoming.cap(callback)),
+            Err(error) => return incoming.fail(&Error::decode("context", error)),
+        };
+        self.dispatch_to(incoming, server, Context { thread, callback });
+    }
+
+    fn dispatch_to(
+        self: &Arc<Self>,
+        incoming: Incoming,
+        server: Arc<dyn Server>,
+        context: Context,
+    ) {
+        match context.thread.settled() {
+            Cap::Promise(promise) => {
+                let conn = self.clone();
+                promise.then(move |thread| {
+                    conn.dispatch_to(
+                        incoming,
+                        server,
+                        Context {
+                            thread,
+                            callback: context.callback,
+                        },
+                    );
+                });
+            }
+            // libmultiprocess learns of a broken thread only when it is asked what it is, and says this.
+            Cap::Broken(error) => incoming.fail(&error),
+            thread => match thread::find(self, &thread) {
+                Ok(target) => incoming.post(&target, server, context.callback),
+                Err(error) => incoming.fail(&error),
+            },
+        }
+    }
+
+    /// Passes a call on to an object that is not of this process.
+    fn pass_on(self: &Arc<Self>, incoming: Incoming, import: &Arc<Import>) {
+        let mut encoder = Encoder::new(Some(import.conn.clone()));
+        let at = protocol::begin_call(
+            &mut encoder.builder,
+            import.id,
+            incoming.interface,
+            incoming.ordinal,
+        );
+        let copied = protocol::params_of(incoming.message.root())
+            .and_then(|params| encoder.builder.copy(at.content(), params));
+        if let Err(error) = copied {
+            return incoming.fail(&error.into());
+        }
+        encoder.caps = incoming.caps.clone();
+        let conn = import.conn.clone();
+        let then = ReplyTo::Then(Box::new(move |reply| match reply {
+            Ok(reply) => incoming.answer_with(reply),
+            Err(error) => incoming.fail(&error),
+        }));
+        // On failure the call is dropped with its closure, and answered by that.
+        let _ = conn.send_call(encoder, &at, then, true);
+    }
+
+    fn on_return(self: &Arc<Self>, message: Message) -> Result<(), Error> {
+        let ret = message.root().structure()?.pointer(0).structure()?;
+        let id = ret.bits(32, 0) as u32;
+        let (variant, release_params, no_finish) = (ret.bits(16, 3), !ret.bit(32), ret.bit(33));
+        let reply = match variant {
+            0 => self.import_caps(ret.pointer(0).structure()?).map(Ok)?,
+            1 => {
+                let (kind, reason) = protocol::read_exception(ret.pointer(0).structure()?)?;
+                Err(Error::from_exception(kind, &reason))
+            }
+            2 => Err(Error::Cancelled),
+            4 => return self.on_take(id, ret.bits(32, 2) as u32, release_params, no_finish),
+            _ => Err(Error::unimplemented("results were sent elsewhere")),
+        };
+        let has_caps = reply.as_ref().is_ok_and(|caps| !caps.is_empty());
+        let big = message.bytes().len() > PROMPT_FINISH;
+        let reply = reply.map(|caps| Reply::framed(Arc::new(message), caps, self.clone()));
+        let (reply_to, prompt) = self.finish_question(id, release_params, no_finish)?;
+        if prompt || has_caps || big {
+            self.flush();
+        }
+        reply_to.deliver(reply);
+        Ok(())
+    }
+
+    /// Ends a call of this side that returned. The `Finish` is queued; it may wait for the next message if nothing
+    /// depends on it.
+    fn finish_question(
+        &self,
+        id: u32,
+        release_params: bool,
+        no_finish: bool,
+    ) -> Result<(ReplyTo, bool), Error> {
+        let mut garbage = Vec::new();
+        let question = {
+            let mut tables = lock(&self.tables);
+            let question = tables
+                .answered(id)
+                .ok_or_else(|| protocol_error("return for an unknown call"))?;
+            if release_params {
+                tables.release_all(&question.exported, &mut garbage);
+            }
+            if !no_finish {
+                self.push(protocol::finish(id));
+            }
+            question
+        };
+        for cap in garbage {
+            self.discard(cap);
+        }
+        Ok((question.reply_to, question.prompt && !no_finish))
+    }
+
+    /// The results of our call are those of a call of the peer, which we passed on or answered before.
+    fn on_take(
+        &self,
+        id: u32,
+        answer: u32,
+        release_params: bool,
+        no_finish: bool,
+    ) -> Result<(), Error> {
+        let (reply_to, prompt) = self.finish_question(id, release_params, no_finish)?;
+        let mut tables = lock(&self.tables);
+        let found = match tables
+            .answers
+            .get_mut(&answer)
+            .map(|answer| &mut answer.state)
+        {
+            Some(AnswerState::Done {
+                reply: Some(reply), ..
+            }) => Ok(reply.clone()),
+            Some(AnswerState::Done { reply: None, .. }) | None => {
+                Err(Error::failed("results are not kept here"))
+            }
+            Some(state) => {
+                state.take_later(reply_to);
+                return Ok(());
+            }
+        };
+        drop(tables);
+        if prompt {
+            self.flush();
+        }
+        reply_to.deliver(found.map(|reply| reply.share()));
+        Ok(())
+    }
+
+    fn on_finish(&self, body: StructReader<'_>) -> Result<(), Error> {
+        let id = body.bits(32, 0) as u32;
+        let release_results = !body.bit(32);
+        let mut garbage = Vec::new();
+        let ended = {
+            let mut tables = lock(&self.tables);
+            // Unknown numbers are those of answers that asked for no `Finish`.
+            let Some(answer) = tables.answers.get_mut(&id) else {
+                return Ok(());
+            };
+            if let AnswerState::Done { exported, .. } = &mut answer.state {
+                let exported = std::mem::take(exported);
+                if release_results {
+                    tables.release_all(&exported, &mut garbage);
+                }
+                tables.answers.remove(&id)
+            } else {
+                answer.finished = true;
+                None
+            }
+        };
+        drop(ended);
+        for cap in garbage {
+            self.discard(cap);
+        }
+        Ok(())
+    }
+
+    fn on_release(&self, body: StructReader<'_>) -> Result<(), Error> {
+        let mut garbage = Vec::new();
+        let released = lock(&self.tables).release(
+            body.bits(32, 0) as u32,
+            body.bits(32, 1) as u32,
+            &mut garbage,
+        );
+        for cap in garbage {
+            self.discard(cap);
+        }
+        released
+    }
+
+    /// A promise of the peer became something. Calls on it go on by way of the peer, who passes them on, so only a
+    /// promise that broke needs to be remembered.
+    fn on_resolve(self: &Arc<Self>, body: StructReader<'_>) -> Result<(), Error> {
+        let promise = lock(&self.tables).imported(body.bits(32, 0) as u32);
+        if body.bits(16, 2) == 1 {
+            let (kind, reason) = protocol::read_exception(body.pointer(0).structure()?)?;
+            if let Some(promise) = promise {
+                let _ = promise.broken.set(Error::from_exception(kind, &reason));
+            }
+            return Ok(());
+        }
+        // The reference that came with the message is given back as it is dropped.
+        let caps = self.import_all(vec![protocol::read_descriptor(
+            body.pointer(0).structure()?,
+        )?])?;
+        drop(caps);
+        Ok(())
+    }
+
+    /// The peer learnt that something we gave it is its own. It asks when our side has passed on all calls that it
+    /// made by way of us.
+    fn on_disembargo(self: &Arc<Self>, body: StructReader<'_>) -> Result<(), Error> {
+        let id = body.bits(32, 0) as u32;
+        if body.bits(16, 2) != 0 {
+            return Err(protocol_error("disembargo that answers no request"));
+        }
+        let cap = match protocol::read_target(body.pointer(0).structure()?)? {
+            Some(Target::Imported(id)) => lock(&self.tables)
+                .exported(id)
+                .ok_or_else(|| protocol_error("disembargo of an unknown export"))?,
+            Some(Target::Answer(question, path)) => self.promised(question, path),
+            None => return Err(protocol_error("disembargo of an unknown kind")),
+        };
+        self.disembargo(id, cap);
+        Ok(())
+    }
+
+    fn disembargo(self: &Arc<Self>, id: u32, cap: Cap) {
+        match cap.settled() {
+            Cap::Remote(import) if Arc::ptr_eq(&import.conn, self) => {
+                self.push(protocol::disembargo_receiver(import.id, id));
+                self.flush();
+            }
+            Cap::Promise(promise) => {
+                let conn = self.clone();
+                promise.then(move |cap| conn.disembargo(id, cap));
+            }
+            // Only an object of the peer can be embargoed.
+            _ => {
+                self.push(protocol::abort(
+                    "disembargo of something that is not the sender's",
+                ));
+                self.flush_no_wait();
+                self.close();
+            }
+        }
+    }
+
+    /// The peer does not know a message that we sent.
+    fn on_unimplemented(&self, original: StructReader<'_>) -> Result<(), Error> {
+        let body = original.pointer(0).structure()?;
+        if matches!(original.bits(16, 0), tag::CALL | tag::BOOTSTRAP) {
+            let question = {
+                let mut tables = lock(&self.tables);
+                tables.answered(body.bits(32, 0) as u32)
+            };
+            if let Some(question) = question {
+                question.reply_to.deliver(Err(Error::unimplemented(
+                    "peer does not implement this message",
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// The capabilities in the table of a payload.
+    fn import_caps(self: &Arc<Self>, payload: StructReader<'_>) -> Result<Vec<Cap>, Error> {
+        let table = protocol::read_cap_table(payload)?;
+        if table.is_empty() {
+            Ok(Vec::new())
+        } else {
+            self.import_all(table)
+        }
+    }
+
+    fn import_all(self: &Arc<Self>, table: Vec<Descriptor>) -> Result<Vec<Cap>, Error> {
+        // Declared before the lock is taken: capabilities must not be dropped under it.
+        let mut caps = Vec::with_capacity(table.len());
+        let mut tables = lock(&self.tables);
+        for descriptor in table {
+            caps.push(match descriptor {
+                Descriptor::None => Cap::Null,
+                Descriptor::SenderHosted(id) => tables.import(self, id)?,
+                Descriptor::ReceiverHosted(id) => match tables.exported(id) {
+                    Some(cap) => cap,
+                    None => return Err(protocol_error("reference to an unknown export")),
+                },
+                Descriptor::ReceiverAnswer(question, path) => {
+                    drop(tables);
+                    let cap = self.promised(question, path);
+                    tables = lock(&self.tables);
+                    cap
+                }
+                Descriptor::Unknown => {
+                    Cap::Broken(Error::unimplemented("capability is of an unknown kind"))
+                }
+            });
+        }
+        drop(tables);
+        Ok(caps)
+    }
+
+    /// Answers with an exception. The answer's entry ends with it, for nobody can refer to its results.
+    fn return_exception(&self, answer: u32, kind: ExceptionKind, reason: &str) {
+        let error = Error::from_exception(kind, reason);
+        let ended = {
+            let mut tables = lock(&self.tables);
+            if tables.closed {
+                return;
+            }
+            let ended = tables.answers.remove(&answer);
+            if ended.is_some() {
+                self.answered.notify_all();
+            }
+            self.push(protocol::return_exception(answer, kind, reason));
+            ended
+        };
+        self.flush();
+        if let Some(Answer {
+            state: AnswerState::Awaited { promises, takers },
+            ..
+        }) = ended
+        {
+            for (_, promise) in promises {
+                promise.resolve(Cap::Broken(error.clone()));
+            }
+            for taker in takers {
+                taker.deliver(Err(error.clone()));
+            }
+        }
+    }
+
+    /// Answers with results.
+    fn return_results(
+        self: &Arc<Self>,
+        answer: u32,
+        encoder: Encoder,
+        at: &protocol::ReturnAt,
+        kept: bool,
+    ) {
+        let Encoder {
+            mut builder, caps, ..
+        } = encoder;
+        let mut garbage = Vec::new();
+        let returned = {
+            let mut tables = lock(&self.tables);
+            self.enter_results(
+                &mut tables,
+                answer,
+                &mut builder,
+                &caps,
+                at,
+                kept,
+                &mut garbage,
+            )
+        };
+        for cap in garbage {
+            self.discard(cap);
+        }
+        self.answered.notify_all();
+        match returned {
+            Ok(Returned { state, reply }) => {
+                self.flush();
+                settle(state, reply.as_deref());
+            }
+            Err(error) => {
+                let (kind, text) = error.to_exception();
+                self.return_exception(answer, kind, &text);
+            }
+        }
+    }
+
+    /// The part of [`Conn::return_results`] that needs the tables: numbers the capabilities, queues the frame.
+    #[allow(clippy::too_many_arguments)]
+    fn enter_results(
+        self: &Arc<Self>,
+        tables: &mut Tables,
+        answer: u32,
+        builder: &mut Builder,
+        caps: &[Cap],
+        at: &protocol::ReturnAt,
+        kept: bool,
+        garbage: &mut Vec<Cap>,
+    ) -> Result<Returned, Error> {
+        let limits = &self.limits.message;
+        builder.check(limits.message_bytes)?;
+        let Some(entry) = tables.answers.get(&answer) else {
+            return Ok(Returned::default());
+        };
+        if entry.finished {
+            self.push(protocol::return_bare(answer, 2));
+            let state = tables
+                .answers
+                .remove(&answer)
+                .map(|entry| entry.state)
+                .unwrap_or_default();
+            return Ok(Returned { state, reply: None });
+        }
+        let awaited = matches!(entry.state, AnswerState::Awaited { .. });
+        let plain = caps.is_empty() && !kept && !awaited;
+        let mut exported = Vec::new();
+        if plain {
+            at.set_no_finish(builder);
+        }
+        // Results that the peer takes from here stay here, so it gets no references.
+        if !kept {
+            match tables.describe(self, caps, &mut exported) {
+                Ok(described) => protocol::put_cap_table(builder, at.payload, &described),
+                Err(error) => {
+                    tables.release_all(&exported, garbage);
+                    return Err(error);
+                }
+            }
+        }
+        let framed = std::mem::take(builder)
+            .finish(limits.message_bytes)
+            .and_then(|frame| {
+                let keep = if plain {
+                    None
+                } else {
+                    Some(Message::parse(frame.clone(), limits)?)
+                };
+                Ok((frame, keep))
+            });
+        let (frame, keep) = match framed {
+            Ok(framed) => framed,
+            Err(error) => {
+                tables.release_all(&exported, garbage);
+                return Err(error.into());
+            }
+        };
+        if kept {
+            self.push(protocol::return_bare(answer, 3));
+        } else {
+            self.output.push(frame);
+        }
+        let reply = keep.map(|message| {
+            Arc::new(Reply::framed(
+                Arc::new(message),
+                caps.to_vec(),
+                self.clone(),
+            ))
+        });
+        let state = if plain {
+            tables.answers.remove(&answer).map(|entry| entry.state)
+        } else {
+            let done = AnswerState::Done {
+                reply: reply.clone(),
+                exported,
+            };
+            tables
+                .answers
+                .get_mut(&answer)
+                .map(|entry| std::mem::replace(&mut entry.state, done))
+        };
+        Ok(Returned {
+            state: state.unwrap_or_default(),
+            reply,
+        })
+    }
+}
+
+/// What an answer was until it returned, and the results it returned, if they are kept.
+#[derive(Default)]
+struct Returned {
+    state: AnswerState,
+    reply: Option<Arc<Reply>>,
+}
+
+/// Gives the results to who awaited them.
+fn settle(state: AnswerState, reply: Option<&Reply>) {
+    let AnswerState::Awaited { promises, takers } = state else {
+        return;
+    };
+    for (path, promise) in promises {
+        promise.resolve(reply.map_or(Cap::Broken(Error::Cancelled), |reply| cap_at(reply, &path)));
+    }
+    for taker in takers {
+        taker.deliver(reply.map(Reply::share).ok_or(Error::Cancelled));
+    }
+}
+
+/// The capability at `path` in results.
+fn cap_at(reply: &Reply, path: &[u16]) -> Cap {
+    let find = || -> Result<Cap, Error> {
+        let mut at = reply.content()?;
+        for step in path {
+            at = at.structure()?.pointer((*step).into());
+        }
+        Ok(match at.capability()? {
+            Some(index) => reply
+                .caps()
+                .get(index as usize)
+                .cloned()
+                .unwrap_or_default(),
+            None => Cap::Null,
+        })
+    };
+    find().unwrap_or_else(Cap::Broken)
+}
+
+impl Incoming {
+    fn cap(&self, index: Option<u32>) -> Cap {
+        index
+            .and_then(|index| self.caps.get(index as usize))
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// Has the call run on a thread.
+    fn post(mut self, target: &thread::Target, server: Arc<dyn Server>, callback: Cap) {
+        let conn = self.conn.clone();
+        let size = self.message.bytes().len();
+        let waiting = conn.queued_bytes.fetch_add(size, Ordering::Relaxed) + size;
+        self.queued = size;
+        let limit = conn.limits.queued_bytes;
+        if waiting > limit {
+            return self.fail(&Error::Limit {
+                what: "bytes of waiting calls",
+                limit: limit as u64,
+            });
+        }
+        log::server_post(self.request, target.name());
+        let job = move |ready: Result<(), Error>| match ready {
+            Ok(()) => self.run(&server, Some(callback)),
+            Err(error) => self.fail(&error),
+        };
+        target.post(Box::new(job), conn.limits.queued_calls);
+    }
+
+    fn uncount(&mut self) {
+        let size = std::mem::take(&mut self.queued);
+        self.conn.queued_bytes.fetch_sub(size, Ordering::Relaxed);
+    }
+
+    /// Runs the call on this thread and answers it. `callback` is the peer's thread that waits for it.
+    fn run(mut self, server: &Arc<dyn Server>, callback: Option<Cap>) {
+        self.uncount();
+        let Some(plan) = self.plan else { return };
+        let conn = self.conn.clone();
+        if conn.is_closed() {
+            log::server_canceled(self.request);
+            return;
+        }
+        if callback.is_some() {
+            log::server_executing(self.request);
+        }
+        let mut encoder = Encoder::new(Some(conn.clone()));
+        let at = protocol::begin_return(&mut encoder.builder, self.answer);
+        let done = {
+            let serving = thread::serve(&conn, callback);
+            let done = std::panic::catch_unwind(AssertUnwindSafe(|| {
+                let params = protocol::params_of(self.message.root())?.structure()?;
+                let decoder = Decoder {
+                    caps: &self.caps,
+                    conn: Some(&conn),
+                };
+                let mut call = ServerCall::new(params, decoder, &mut encoder, at.content(), plan);
+                server.invoke(self.interface, self.ordinal, &mut call)
+            }));
+            // References that came with the call go back together with the reply.
+            self.caps.clear();
+            drop(serving);
+            done
+        };
+        match done {
+            Ok(Ok(())) => {
+                log::server_send(self.request, plan, || log::of_results(&encoder, plan));
+                self.answered = true;
+                conn.return_results(self.answer, encoder, &at, self.kept);
+            }
+            Ok(Err(error)) => {
+                drop(encoder);
+                self.fail(&error);
+            }
+            Err(_) => {
+                drop(encoder);
+                self.fail(&Error::failed(format!(
+                    "{}.{} panicked",
+                    plan.interface, plan.method.name
+                )));
+            }
+        }
+    }
+
+    /// Answers with an exception.
+    fn fail(mut self, error: &Error) {
+        let (kind, text) = error.to_exception();
+        if let Some(plan) = self.plan {
+            log::server_error(self.request, plan, &text);
+        }
+        self.caps.clear();
+        self.answered = true;
+        self.conn.return_exception(self.answer, kind, &text);
+    }
+
+    /// Answers with what another object answered.
+    fn answer_with(mut self, reply: Reply) {
+        let mut encoder = Encoder::new(Some(self.conn.clone()));
+        let at = protocol::begin_return(&mut encoder.builder, self.answer);
+        let copied = reply
+            .content()
+            .and_then(|content| Ok(encoder.builder.copy(at.content(), content)?));
+        if let Err(error) = copied {
+            return self.fail(&error);
+        }
+        encoder.caps = reply.into_caps();
+        self.caps.clear();
+        self.answered = true;
+        self.conn
+            .return_results(self.answer, encoder, &at, self.kept);
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        self.uncount();
+        if !self.answered {
+            self.answered = true;
+            let (kind, text) = Error::Cancelled.to_exception();
+            self.conn.return_exception(self.answer, kind, &text);
+        }
+    }
+}
+
+/// A reply longer than this is finished at once, for the peer keeps it until then.
+const PROMPT_FINISH: usize = 16 << 10;

@@ -1,0 +1,241 @@
+//! Calls of this side.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::tables::{Question, ReplyTo};
+use super::{Conn, Import, protocol};
+use crate::cap::{Cap, Server};
+use crate::error::Error;
+use crate::field::{Decoder, Encoder};
+use crate::interface::{Reply, ServerCall};
+use crate::log;
+use crate::plan::MethodPlan;
+use crate::sync::lock;
+use crate::thread;
+use crate::wire::StructAt;
+
+/// Calls a method and waits for its reply.
+pub(crate) fn call(
+    cap: &Cap,
+    plan: &'static MethodPlan,
+    params: impl FnOnce(StructAt, &mut Encoder) -> Result<(), Error>,
+) -> Result<Reply, Error> {
+    match cap {
+        Cap::Remote(import) => import.conn.call(import, plan, params, None),
+        Cap::Local(server) => call_local(server, plan, params),
+        Cap::Promise(promise) => {
+            if let Some(cap) = promise.get() {
+                return call(&cap, plan, params);
+            }
+            if thread::is_any_reader() {
+                return Err(reader_call());
+            }
+            call(&promise.wait(), plan, params)
+        }
+        Cap::Null => Err(Error::failed("Called null capability.")),
+        Cap::Broken(error) => Err(error.clone()),
+    }
+}
+
+/// Calls `destroy` for a proxy that is being dropped. Errors are logged: there is nobody to give them to.
+pub(crate) fn destroy(import: &Arc<Import>, plan: &'static MethodPlan) {
+    let conn = &import.conn;
+    if conn.is_closed() {
+        return;
+    }
+    // Neither the reading thread nor a thread that is ending can wait for the reply.
+    let wait = if conn.is_reader() || !thread::is_alive() {
+        Duration::ZERO
+    } else {
+        conn.limits.destroy_wait
+    };
+    // A destructor must not unwind.
+    let done = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        conn.call(import, plan, |_, _| Ok(()), Some(wait))
+    }));
+    match done {
+        Ok(Ok(_)) => {}
+        Ok(Err(Error::Timeout)) if wait.is_zero() => {}
+        Ok(Err(error)) => log::destroy_failed(plan, &error),
+        Err(_) => log::destroy_failed(plan, &Error::Cancelled),
+    }
+}
+
+/// Asks for the peer's first object.
+pub(crate) fn bootstrap(conn: &Arc<Conn>) -> Result<Cap, Error> {
+    let cell = thread::reply_cell();
+    {
+        let mut tables = lock(&conn.tables);
+        tables.may_ask(&conn.limits)?;
+        let reply_to = ReplyTo::Cell(cell.clone());
+        let question = tables.ask(Question {
+            reply_to,
+            exported: Vec::new(),
+            prompt: true,
+        });
+        conn.push(protocol::bootstrap(question));
+    }
+    conn.flush();
+    let reply = thread::wait_reply(&cell, None, conn.limits.nested_calls)?;
+    match reply.content()?.capability()? {
+        Some(index) => Ok(reply
+            .caps()
+            .get(index as usize)
+            .cloned()
+            .unwrap_or_default()),
+        None => Ok(Cap::Null),
+    }
+}
+
+fn reader_call() -> Error {
+    Error::Local(
+        "a method that runs on the connection's own thread cannot wait for a call".to_owned(),
+    )
+}
+
+impl Conn {
+    /// Calls a method of an object of the peer. Waits for the reply for as long as `wait` says; without waiting
+    /// ([`Duration::ZERO`]) the call is sent and forgotten.
+    fn call(
+        self: &Arc<Self>,
+        import: &Arc<Import>,
+        plan: &'static MethodPlan,
+        params: impl FnOnce(StructAt, &mut Encoder) -> Result<(), Error>,
+        wait: Option<Duration>,
+    ) -> Result<Reply, Error> {
+        if let Some(error) = import.broken.get() {
+            return Err(error.clone());
+        }
+        if self.is_closed() {
+            return Err(Error::Disconnected { during: false });
+        }
+        let waits = wait != Some(Duration::ZERO);
+        if waits && self.is_reader() {
+            return Err(reader_call());
+        }
+        let mut encoder = Encoder::new(Some(self.clone()));
+        let method = &plan.method;
+        let at = protocol::begin_call(
+            &mut encoder.builder,
+            import.id,
+            method.interface,
+            method.ordinal,
+        );
+        let params_at = encoder.builder.init_struct(
+            at.content(),
+            method.params.data_words,
+            method.params.pointers,
+        );
+        if let Some(field) = plan.context {
+            let links = if waits {
+                thread::context(self)?
+            } else {
+                thread::Context::default()
+            };
+            let context = encoder
+                .builder
+                .init_struct(params_at.pointer(field.offset), 0, 2);
+            encoder.put_cap(context.pointer(0), links.thread);
+            encoder.put_cap(context.pointer(1), links.callback);
+        }
+        let implicit = encoder.caps.len();
+        params(params_at, &mut encoder)?;
+        let prompt = encoder.caps.len() > implicit;
+        log::client_send(plan, || log::building(&encoder, plan));
+        let cell = thread::reply_cell();
+        self.send_call(encoder, &at, ReplyTo::Cell(cell.clone()), prompt)?;
+        if !waits {
+            return Err(Error::Timeout);
+        }
+        let reply = thread::wait_reply(&cell, wait, self.limits.nested_calls);
+        match &reply {
+            Ok(reply) => log::client_recv(plan, reply),
+            Err(error) => log::client_failed(plan, error),
+        }
+        reply
+    }
+
+    /// Numbers and sends a call. `prompt` says that its `Finish` must not wait for the next message.
+    pub(super) fn send_call(
+        self: &Arc<Self>,
+        encoder: Encoder,
+        at: &protocol::CallAt,
+        reply_to: ReplyTo,
+        prompt: bool,
+    ) -> Result<(), Error> {
+        let Encoder {
+            mut builder, caps, ..
+        } = encoder;
+        builder.check(self.limits.message.message_bytes)?;
+        let mut garbage = Vec::new();
+        let mut exported = Vec::new();
+        let sent = {
+            let mut tables = lock(&self.tables);
+            let described = tables
+                .may_ask(&self.limits)
+                .and_then(|()| tables.describe(self, &caps, &mut exported));
+            match described {
+                Ok(described) => {
+                    let question = tables.ask(Question {
+                        reply_to,
+                        exported,
+                        prompt,
+                    });
+                    at.set_question(&mut builder, question);
+                    protocol::put_cap_table(&mut builder, at.payload, &described);
+                    self.push(builder);
+                    Ok(())
+                }
+                Err(error) => {
+                    tables.release_all(&exported, &mut garbage);
+                    Err(error)
+                }
+            }
+        };
+        for cap in garbage {
+            self.discard(cap);
+        }
+        sent?;
+        self.flush();
+        Ok(())
+    }
+}
+
+/// Calls an object of this process that is known by its capability only: the call goes through messages, as it would
+/// to another process, on this thread.
+fn call_local(
+    server: &Arc<dyn Server>,
+    plan: &'static MethodPlan,
+    params: impl FnOnce(StructAt, &mut Encoder) -> Result<(), Error>,
+) -> Result<Reply, Error> {
+    let method = &plan.method;
+    let read_limits = crate::wire::ReadLimits::default();
+    let mut request = Encoder::new(None);
+    let root = request.builder.root();
+    let at = request
+        .builder
+        .init_struct(root, method.params.data_words, method.params.pointers);
+    params(at, &mut request)?;
+    let message = request.builder.into_message(&read_limits)?;
+    let decoder = Decoder {
+        caps: &request.caps,
+        conn: None,
+    };
+    let mut encoder = Encoder::new(None);
+    let root = encoder.builder.root();
+    let mut call = ServerCall::new(
+        message.root().structure()?,
+        decoder,
+        &mut encoder,
+        root,
+        plan,
+    );
+    server.invoke(method.interface, method.ordinal, &mut call)?;
+    Ok(Reply::bare(
+        encoder.builder.into_message(&read_limits)?,
+        encoder.caps,
+        None,
+    ))
+}

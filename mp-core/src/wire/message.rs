@@ -1,0 +1,139 @@
+//! A received message: its frame, its segments, and what reading it may cost.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{PointerReader, WORD, WireError, load};
+
+/// What a peer's message may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadLimits {
+    /// Largest frame in bytes, its header included. Default 64 MiB, which is also what libmultiprocess accepts.
+    pub message_bytes: usize,
+    /// Largest number of segments. Default 512.
+    pub segments: usize,
+    /// Words that readers of one message may visit in total, counting a word again each time a pointer leads to
+    /// it. Default twice the words of the largest message.
+    pub traversal_words: u64,
+    /// How deep structs and lists may nest. Default 64.
+    pub nesting: u32,
+}
+
+impl Default for ReadLimits {
+    fn default() -> Self {
+        let message_bytes = 64 << 20;
+        Self {
+            message_bytes,
+            segments: 512,
+            traversal_words: 2 * (message_bytes / WORD) as u64,
+            nesting: 64,
+        }
+    }
+}
+
+/// A message in memory.
+#[derive(Debug)]
+pub struct Message {
+    bytes: Vec<u8>,
+    segments: Segments,
+    budget: AtomicU64,
+    nesting: u32,
+}
+
+/// Byte ranges of the segments; nearly every message has one, which then needs no allocation.
+#[derive(Debug)]
+enum Segments {
+    One(usize, usize),
+    Many(Vec<(usize, usize)>),
+}
+
+/// Size in bytes of the frame that starts with `head`, or `None` while `head` is too short to tell.
+///
+/// # Errors
+/// [`WireError::TooManySegments`] and [`WireError::TooLarge`] when the frame breaks `limits`.
+pub fn frame_size(head: &[u8], limits: &ReadLimits) -> Result<Option<usize>, WireError> {
+    if head.len() < WORD {
+        return Ok(None);
+    }
+    let count = load(head, 0, 4) as usize + 1;
+    if count > limits.segments {
+        return Err(WireError::TooManySegments);
+    }
+    let table = (4 + 4 * count).next_multiple_of(WORD);
+    if head.len() < table {
+        return Ok(None);
+    }
+    let mut words = 0_u64;
+    for segment in 0..count {
+        words += load(head, 4 + 4 * segment, 4);
+    }
+    let size = words
+        .saturating_mul(WORD as u64)
+        .saturating_add(table as u64);
+    match usize::try_from(size) {
+        Ok(size) if size <= limits.message_bytes => Ok(Some(size)),
+        _ => Err(WireError::TooLarge),
+    }
+}
+
+impl Message {
+    /// Takes the bytes of one whole frame.
+    ///
+    /// # Errors
+    /// Those of [`frame_size`], and [`WireError::Truncated`] when `bytes` are fewer than the frame announces.
+    pub fn parse(bytes: Vec<u8>, limits: &ReadLimits) -> Result<Self, WireError> {
+        let size = frame_size(&bytes, limits)?.ok_or(WireError::Truncated)?;
+        if bytes.len() < size {
+            return Err(WireError::Truncated);
+        }
+        let count = load(&bytes, 0, 4) as usize + 1;
+        let mut start = (4 + 4 * count).next_multiple_of(WORD);
+        let segments = if count == 1 {
+            Segments::One(start, size)
+        } else {
+            let mut many = Vec::with_capacity(count);
+            for segment in 0..count {
+                let end = start + load(&bytes, 4 + 4 * segment, 4) as usize * WORD;
+                many.push((start, end));
+                start = end;
+            }
+            Segments::Many(many)
+        };
+        Ok(Self {
+            bytes,
+            segments,
+            budget: AtomicU64::new(limits.traversal_words),
+            nesting: limits.nesting,
+        })
+    }
+
+    /// The pointer that every message begins with.
+    pub fn root(&self) -> PointerReader<'_> {
+        PointerReader::new(self, 0, 0, self.nesting)
+    }
+
+    /// The frame, as it came.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(super) fn segment(&self, id: u32) -> Result<&[u8], WireError> {
+        let (start, end) = match &self.segments {
+            Segments::One(start, end) if id == 0 => (*start, *end),
+            Segments::One(..) => return Err(WireError::OutOfBounds),
+            Segments::Many(many) => *many.get(id as usize).ok_or(WireError::OutOfBounds)?,
+        };
+        Ok(&self.bytes[start..end])
+    }
+
+    /// Takes `words` from what may still be visited. Two threads reading one message at a time may each be charged
+    /// for the other's words, never for fewer than their own.
+    pub(super) fn charge(&self, words: u64) -> Result<(), WireError> {
+        let left = self
+            .budget
+            .load(Ordering::Relaxed)
+            .checked_sub(words)
+            .ok_or(WireError::TraversalLimit)?;
+        self.budget.store(left, Ordering::Relaxed);
+        Ok(())
+    }
+}
