@@ -1,0 +1,8 @@
+//! Whole blocks through the rules in the order that a node applies them: real ones, and regtest
+//! ones that break one rule each.
+
+mod chain;
+mod difficulty;
+mod headers;
+mod real;
+mod rules;
