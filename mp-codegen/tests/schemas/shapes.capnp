@@ -48,6 +48,11 @@ interface Shapes $Proxy.wrap("crate::Shapes") {
     elder @13 (contextLast :Proxy.Context) -> ();
 }
 
+interface Root {
+    construct @0 (threadMap: Proxy.ThreadMap) -> (threadMap :Proxy.ThreadMap);
+    makeListener @1 (context :Proxy.Context, favourite :Colour) -> (result :Listener);
+}
+
 interface Listener extends(Base.Handle) {
     # Names no trait.
 
@@ -57,7 +62,7 @@ interface Listener extends(Base.Handle) {
     struct Inner {
         # Lies within an interface.
 
-        whole @0 :Whole;
+        point @0 :Base.Point;
         parent @1 :List(Inner);
     }
 }
