@@ -209,7 +209,9 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
             }
 
             #[automatically_derived]
-            impl<__I: ?::core::marker::Sized + ::mp_core::Interface + ::mp_core::Extends<dyn #name>> #name for ::mp_core::Proxy<__I> {
+            impl<__I: ?::core::marker::Sized + ::mp_core::Interface + ::mp_core::Extends<dyn #name> #(+ ::mp_core::Extends<dyn #bases>)*>
+                #name for ::mp_core::Proxy<__I>
+            {
                 #(#proxies)*
             }
         };
