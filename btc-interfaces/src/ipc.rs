@@ -31,9 +31,12 @@ macro_rules! hash {
 
 consensus_encoded!(Block, Header, Transaction, TxOut, OutPoint);
 hash!(BlockHash, Txid, Wtxid, sha256d::Hash);
-mp_core::data_field!(Btc, ScriptBuf, |script: &ScriptBuf| script.to_bytes(), |bytes: &[u8]| {
-    Ok::<_, std::convert::Infallible>(ScriptBuf::from_bytes(bytes.to_vec()))
-});
+mp_core::data_field!(
+    Btc,
+    ScriptBuf,
+    |script: &ScriptBuf| script.to_bytes(),
+    |bytes: &[u8]| { Ok::<_, std::convert::Infallible>(ScriptBuf::from_bytes(bytes.to_vec())) }
+);
 mp_core::text_field!(Btc, Value, Value::to_string, serde_json::from_str::<Value>);
 mp_core::via_field!(Btc, Amount => u64, |amount: &Amount| amount.to_sat(), |sat: u64| {
     Ok::<_, std::convert::Infallible>(Amount::from_sat(sat))
@@ -44,9 +47,18 @@ impl From<mp_core::Error> for Error {
         use mp_core::{Error as Mp, ExceptionKind};
         match error {
             Mp::Disconnected { during } => Self::Disconnected { during },
-            Mp::Remote { kind: ExceptionKind::Disconnected, .. } => Self::Disconnected { during: true },
-            Mp::Remote { kind: ExceptionKind::Unimplemented, reason } => Self::Unsupported(reason),
-            Mp::Remote { kind: ExceptionKind::Overloaded, reason } => Self::Limit(reason),
+            Mp::Remote {
+                kind: ExceptionKind::Disconnected,
+                ..
+            } => Self::Disconnected { during: true },
+            Mp::Remote {
+                kind: ExceptionKind::Unimplemented,
+                reason,
+            } => Self::Unsupported(reason),
+            Mp::Remote {
+                kind: ExceptionKind::Overloaded,
+                reason,
+            } => Self::Limit(reason),
             Mp::Remote { reason, .. } => Self::Failed(reason),
             Mp::Cancelled => Self::Cancelled,
             Mp::Timeout => Self::TimedOut,
