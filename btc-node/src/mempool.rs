@@ -11,6 +11,7 @@
 //! |---|---|
 //! | [`pool`] | the state as one thread sees it: additions, removals, limits, the fee floor |
 //! | [`accept`] | judges a transaction |
+//! | [`broadcast`] | takes one in from our own user |
 //! | [`policy`] | standardness, dust, replacement, version 3 |
 //! | [`graph`] | who spends whom, clusters, chunks in order |
 //! | [`linearize`] | the best order of a cluster |
@@ -21,6 +22,7 @@
 //! Not here yet: packages (`submitpackage`), the fee estimators, orphans.
 
 pub mod accept;
+pub mod broadcast;
 pub mod entry;
 pub mod feerate;
 pub mod graph;

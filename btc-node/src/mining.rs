@@ -17,4 +17,4 @@ pub mod template;
 pub mod wait;
 
 pub use generate::{GenerateError, generate, solve};
-pub use template::{Template, TemplateError, TemplateOptions, create};
+pub use template::{LastTemplate, Template, TemplateError, TemplateOptions, create, reject_text};

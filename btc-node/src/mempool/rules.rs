@@ -84,10 +84,8 @@ pub(super) fn check_scripts(spend: &Spend, flags: ScriptFlags) -> Result<(), Scr
         .zip(spend.prevouts())
         .enumerate()
     {
-        let checker = TransactionChecker::new(spend, index).map_err(|_| ScriptFailure {
-            error: ScriptError::UnknownError,
-            input: index,
-        })?;
+        let checker = TransactionChecker::new(spend, index)
+            .expect("the number is that of one of the transaction's inputs");
         script::verify(
             &input.script_sig,
             &output.script_pubkey,

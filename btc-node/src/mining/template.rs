@@ -15,6 +15,7 @@ use btc_consensus::versionbits::ThresholdCache;
 use btc_consensus::{pow, subsidy::subsidy, tx};
 use btc_interfaces::CoinbaseTx;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The greatest weight of a block, in weight units.
 pub const MAX_BLOCK_WEIGHT: u64 = 4_000_000;
@@ -30,8 +31,17 @@ const MAX_FAILURES: u32 = 1000;
 /// What counts as almost full: less than this is left, in weight units.
 const ALMOST_FULL: u64 = 4_000;
 
+/// Figures of the last template that was made. Zero until there was one.
+#[derive(Debug, Default)]
+pub struct LastTemplate {
+    /// Its weight with what was reserved, in weight units.
+    pub weight: AtomicU64,
+    /// Its transactions without the coinbase.
+    pub transactions: AtomicU64,
+}
+
 /// How a template is made.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct TemplateOptions {
     /// Whether transactions of the mempool go in.
     pub use_mempool: bool,
@@ -49,6 +59,8 @@ pub struct TemplateOptions {
     pub version: Option<i32>,
     /// Whether the finished template is checked by the rules of blocks.
     pub check: bool,
+    /// Where the figures of the last template are kept; clones of the options share it.
+    pub last: Arc<LastTemplate>,
 }
 
 impl Default for TemplateOptions {
@@ -63,6 +75,7 @@ impl Default for TemplateOptions {
             script_pubkey: ScriptBuf::from_bytes(vec![0x51]),
             version: None,
             check: true,
+            last: Arc::default(),
         }
     }
 }
@@ -150,7 +163,7 @@ pub fn create(
 }
 
 /// Reason and explanation in one line.
-pub(crate) fn reject_text(rejection: &crate::chainstate::BlockRejection) -> String {
+pub fn reject_text(rejection: &crate::chainstate::BlockRejection) -> String {
     let (reason, debug) = (rejection.reject_reason(), rejection.debug_message());
     if debug.is_empty() {
         reason
@@ -305,6 +318,8 @@ fn assemble(
         &mut block,
         params.is_active(BuriedDeployment::Segwit, height),
     );
+    options.last.weight.store(selection.weight, Ordering::Release);
+    options.last.transactions.store(selection.transactions.len() as u64, Ordering::Release);
     tracing::info!(
         "CreateNewBlock(): block weight: {} txs: {} fees: {fees} sigops {}",
         block.weight().to_wu(),
