@@ -263,7 +263,7 @@ impl Conn {
             return self.flush_no_wait();
         }
         match self.output.try_flush(&*self.transport) {
-            Ok(Flushed::Done) => self.output.wait_below(self.limits.output_bytes),
+            Ok(Flushed::Done) => self.output.wait_below(self.limits.output_bytes, None),
             Ok(Flushed::Blocked) => {
                 if self.output.drain(&*self.transport).is_err() {
                     self.close();
@@ -319,6 +319,9 @@ impl Conn {
         }
         let drained = tables.running() == 0;
         drop(tables);
+        // The last replies may still be on their way out.
+        self.flush_no_wait();
+        self.output.wait_below(0, Some(until));
         self.close();
         drained
     }

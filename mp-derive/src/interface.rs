@@ -257,6 +257,12 @@ fn parse_method<'t>(
             "a remote method returns a `Result`, since any remote call can fail",
         );
     };
+    // Whether a method with a body calls or stays local depends on the schema, but what gives no `Result` cannot call.
+    let result = matches!(&**output, Type::Path(path)
+        if path.path.segments.last().is_some_and(|last| last.ident.to_string().ends_with("Result")));
+    if !result && item.default.is_some() {
+        return Ok(None);
+    }
     if !signature.generics.params.is_empty() {
         return refuse(
             signature.generics.span(),
@@ -413,19 +419,24 @@ fn proxy_method(interface: &Ident, codec: &Type, method: &Method<'_>) -> TokenSt
     let writes = method.params.iter().map(|param| {
         let constant = param_const(method, param);
         let (name, owned) = (&param.name, &param.owned);
-        let value = match &param.written {
+        let (binding, value) = match &param.written {
             Type::Reference(reference) => match &*reference.elem {
-                Type::Slice(_) => quote!(&#name.to_vec()),
-                Type::Path(path) if path.path.is_ident("str") => {
-                    quote!(&::std::string::String::from(#name))
-                }
-                _ => quote!(#name),
+                Type::Slice(_) => (
+                    quote!(let __owned: #owned = #name.to_vec();),
+                    quote!(&__owned),
+                ),
+                Type::Path(path) if path.path.is_ident("str") => (
+                    quote!(let __owned: #owned = ::std::string::String::from(#name);),
+                    quote!(&__owned),
+                ),
+                _ => (quote!(), quote!(#name)),
             },
-            _ => quote!(&#name),
+            _ => (quote!(), quote!(&#name)),
         };
         quote! {
-            ::mp_core::Field::<#codec>::write(
-                { let value: &#owned = #value; value },
+            #binding
+            <#owned as ::mp_core::Field<#codec>>::write(
+                #value,
                 ::mp_core::SlotMut::field(__params, &#constant, __encoder),
             )?;
         }

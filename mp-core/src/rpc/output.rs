@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Instant;
 
 use crate::sync::lock;
 use crate::transport::Transport;
@@ -85,14 +86,24 @@ impl Output {
         }
     }
 
-    /// Waits until at most `bytes` wait.
-    pub(super) fn wait_below(&self, bytes: usize) {
+    /// Waits until at most `bytes` wait, or `until`.
+    pub(super) fn wait_below(&self, bytes: usize, until: Option<Instant>) {
         let mut state = lock(&self.state);
         while state.bytes > bytes && state.waiting && !state.closed {
-            state = self
-                .changed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = match until {
+                None => self
+                    .changed
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner),
+                Some(until) => {
+                    let left = until.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return;
+                    }
+                    let waited = self.changed.wait_timeout(state, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
         }
     }
 
