@@ -132,7 +132,7 @@ pub fn contextual_check_header(
     if header.time <= prev.median_time_past(prev.height()) {
         return Err(HeaderError::TimeTooOld);
     }
-    if params.enforce_bip94 && height % params.difficulty_interval() == 0 {
+    if params.enforce_bip94 && height.is_multiple_of(params.difficulty_interval()) {
         let earliest = prev.ancestor(prev.height()).map_or(0, |tip| tip.time);
         if header.time < earliest.saturating_sub(MAX_TIMEWARP) {
             return Err(HeaderError::Timewarp);

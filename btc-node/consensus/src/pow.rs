@@ -166,7 +166,7 @@ pub fn next_bits(prev: &dyn Ancestors, time: u32, params: &ChainParams) -> u32 {
         return limit;
     };
     let next_height = u64::from(height) + 1;
-    if next_height % u64::from(interval) == 0 {
+    if next_height.is_multiple_of(u64::from(interval)) {
         return retarget(prev, tip, params);
     }
     if !params.allow_min_difficulty_blocks {
@@ -179,7 +179,7 @@ pub fn next_bits(prev: &dyn Ancestors, time: u32, params: &ChainParams) -> u32 {
     }
     let mut header = tip;
     let mut height = height;
-    while height % interval != 0 && header.bits == limit {
+    while !height.is_multiple_of(interval) && header.bits == limit {
         height -= 1;
         match prev.ancestor(height) {
             Some(before) => header = before,
@@ -231,7 +231,7 @@ pub fn is_permitted_transition(params: &ChainParams, height: u32, old: u32, new:
     if params.allow_min_difficulty_blocks {
         return true;
     }
-    if height % params.difficulty_interval() != 0 {
+    if !height.is_multiple_of(params.difficulty_interval()) {
         return old == new;
     }
     let value = |bits| Target::from_compact(bits).map_or(U256::ZERO, Target::value);

@@ -163,15 +163,16 @@ impl std::ops::Shl<u32> for U256 {
 
     /// Bits shifted out are lost; so are all of them from 256 on.
     fn shl(self, shift: u32) -> Self {
-        let mut limbs = [0; 4];
         let (whole, part) = (shift as usize / 64, shift % 64);
-        for index in whole..4 {
-            limbs[index] = self.limbs[index - whole] << part;
-            if part > 0 && index > whole {
-                limbs[index] |= self.limbs[index - whole - 1] >> (64 - part);
-            }
+        let limb = |index: Option<usize>| index.map_or(0, |index| self.limbs[index]);
+        Self {
+            limbs: std::array::from_fn(|index| {
+                let low = limb(index.checked_sub(whole + 1));
+                let high = limb(index.checked_sub(whole));
+                // In two steps, since a shift by all 64 bits is none.
+                high << part | low >> 1 >> (63 - part)
+            }),
         }
-        Self { limbs }
     }
 }
 
@@ -180,15 +181,15 @@ impl std::ops::Shr<u32> for U256 {
 
     /// Bits shifted out are lost; so are all of them from 256 on.
     fn shr(self, shift: u32) -> Self {
-        let mut limbs = [0; 4];
         let (whole, part) = (shift as usize / 64, shift % 64);
-        for index in 0..4usize.saturating_sub(whole) {
-            limbs[index] = self.limbs[index + whole] >> part;
-            if part > 0 && index + whole + 1 < 4 {
-                limbs[index] |= self.limbs[index + whole + 1] << (64 - part);
-            }
+        let limb = |index: usize| self.limbs.get(index).copied().unwrap_or(0);
+        Self {
+            limbs: std::array::from_fn(|index| {
+                let low = limb(index + whole);
+                let high = limb(index + whole + 1);
+                low >> part | high << 1 << (63 - part)
+            }),
         }
-        Self { limbs }
     }
 }
 

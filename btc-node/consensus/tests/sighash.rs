@@ -44,7 +44,7 @@ prop_compose! {
         let (input, prevouts): (Vec<_>, Vec<_>) = inputs.into_iter().unzip();
         let lock_time = LockTime::from_consensus(lock_time);
         let transaction = Transaction { version: Version(version), lock_time, input, output };
-        Spend::new(transaction, prevouts).unwrap()
+        Spend::new(transaction, prevouts).expect("as many prevouts as inputs")
     }
 }
 
