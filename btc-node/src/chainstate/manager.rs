@@ -321,7 +321,7 @@ impl ChainstateManager {
         function(&self.shared.view(&state))
     }
 
-    /// The ends of all branches, in the order of falling height.
+    /// The ends of all branches, in the order of falling height, the active one first among equals.
     pub fn chain_tips(&self) -> Vec<ChainTip> {
         let state = self.shared.lock();
         let mut ends = state.tree.leaves();
@@ -330,7 +330,9 @@ impl ChainstateManager {
             ends.push(tip);
         }
         let mut tips: Vec<ChainTip> = ends.into_iter().map(|id| chain_tip(&state, id)).collect();
-        tips.sort_by_key(|tip| std::cmp::Reverse((tip.height, tip.hash)));
+        tips.sort_by_key(|tip| {
+            (std::cmp::Reverse(tip.height), tip.status != ChainTipStatus::Active, tip.hash)
+        });
         tips
     }
 

@@ -1,0 +1,15 @@
+//! The chainstate as its callers meet it: blocks in, coins, events and files out.
+
+#[path = "chainstate/support.rs"]
+mod support;
+
+#[path = "chainstate/datadir.rs"]
+mod datadir;
+#[path = "chainstate/durability.rs"]
+mod durability;
+#[path = "chainstate/import.rs"]
+mod import;
+#[path = "chainstate/reorg.rs"]
+mod reorg;
+#[path = "chainstate/submit.rs"]
+mod submit;

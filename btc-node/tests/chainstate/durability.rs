@@ -1,0 +1,161 @@
+//! What is left when the node is not closed.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use bitcoin::Block;
+use btc_node::store::kv::{Batch, KvStore, Sync};
+use btc_node::store::leveldb::LevelDb;
+
+use crate::support::{Home, branch, mine, muhash, next_block, reward_of, spend, submit};
+
+#[test]
+fn a_node_that_vanishes_comes_back_as_last_flushed_and_catches_up() {
+    let home = Home::regtest();
+    let (flushed, blocks) = {
+        let node = home.open();
+        mine(&node, 20);
+        node.flush().expect("flushes");
+        let flushed = (node.tip().hash, muhash(&node));
+        (flushed, mine(&node, 30))
+        // Dropped without close: what a kill leaves behind.
+    };
+    let node = home.open();
+    assert_eq!((node.tip().hash, muhash(&node)), flushed);
+    for block in &blocks {
+        submit(&node, block).expect("is valid");
+    }
+    assert_eq!(node.tip().hash, blocks[29].block_hash());
+    node.close().expect("flushes");
+    drop(node);
+    assert_eq!(home.open().tip().hash, blocks[29].block_hash());
+}
+
+#[test]
+fn blocks_on_disk_beyond_the_coins_are_connected_on_starting() {
+    let home = Home::regtest();
+    let (tip, coins) = {
+        let node = home.open();
+        mine(&node, 10);
+        node.flush().expect("flushes");
+        copy(&home.dir.path().join("chainstate"), &home.dir.path().join("older"));
+        mine(&node, 10);
+        let result = (node.tip().hash, muhash(&node));
+        node.close().expect("flushes");
+        result
+    };
+    // The index is ahead of the coins, as after a stop between the two.
+    fs::remove_dir_all(home.dir.path().join("chainstate")).expect("removes");
+    fs::rename(home.dir.path().join("older"), home.dir.path().join("chainstate")).expect("renames");
+    let node = home.open();
+    assert_eq!((node.tip().hash, muhash(&node)), (tip, coins));
+}
+
+#[test]
+fn an_interrupted_flush_over_a_reorganization_is_completed() {
+    // The coins before and after a reorganization, and every mixture of the two that a flush may leave.
+    let home = Home::regtest();
+    let chainstate = home.dir.path().join("chainstate");
+    let (before, after, tip, coins) = {
+        let node = home.open();
+        let trunk = mine(&node, 105);
+        let spent: Vec<Arc<Block>> = (0..3)
+            .map(|n| {
+                let block = next_block(&node, vec![spend(&[reward_of(&trunk[n])], &[10, 20])]);
+                submit(&node, &block).expect("is valid");
+                block
+            })
+            .collect();
+        node.flush().expect("flushes");
+        copy(&chainstate, &home.dir.path().join("before"));
+        let mut other = branch(&trunk[104].header, 105, 4, 3);
+        let parent = other.last().expect("has blocks").header;
+        let child = crate::support::Template {
+            transactions: vec![spend(&[reward_of(&trunk[1])], &[30])],
+            ..crate::support::Template::after(&parent, 109)
+        };
+        other.push(child.mine());
+        for block in &other {
+            submit(&node, block).expect("is valid");
+        }
+        assert_eq!(node.tip().height, 110);
+        let result = (entries(&home.dir.path().join("before")), node.tip().hash, muhash(&node));
+        node.close().expect("flushes");
+        drop(node);
+        assert_eq!(spent.len(), 3);
+        (result.0, entries(&chainstate), result.1, result.2)
+    };
+    // The obfuscation key is the same in both: values can be mixed as they are.
+    let differing: Vec<_> = before
+        .keys()
+        .chain(after.keys())
+        .filter(|key| key[0] == b'C' && before.get(*key) != after.get(*key))
+        .cloned()
+        .collect::<std::collections::BTreeSet<_>>()
+        .into_iter()
+        .collect();
+    assert!(differing.len() > 10);
+    let best = |map: &BTreeMap<Vec<u8>, Vec<u8>>| map[&vec![b'B']].clone();
+    for written in 0..=differing.len() {
+        let mut batch = Batch::new();
+        // The best block gives way to both tips, obfuscated like every value.
+        let key = &before[&b"\x0e\x00obfuscate_key".to_vec()][1..];
+        let reveal = |value: Vec<u8>| -> Vec<u8> {
+            value.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect()
+        };
+        let heads = [vec![2], reveal(best(&after)), reveal(best(&before))].concat();
+        batch.delete([b'B']);
+        batch.put([b'H'], reveal(heads));
+        for (n, name) in differing.iter().enumerate() {
+            let source = if n < written { &after } else { &before };
+            match source.get(name) {
+                Some(value) => batch.put(name.clone(), value.clone()),
+                None => batch.delete(name.clone()),
+            }
+        }
+        {
+            let db = LevelDb::open(&chainstate, 1 << 20).expect("opens");
+            db.write(&batch, Sync::Durable).expect("writes");
+        }
+        let node = home.open();
+        assert_eq!((node.tip().hash, muhash(&node)), (tip, coins.clone()), "after {written} changes");
+        node.close().expect("flushes");
+    }
+}
+
+#[test]
+fn the_memory_for_coins_is_held_by_flushing() {
+    let home = Home::regtest();
+    let node = home.open_with(|options| options.dbcache = 4 << 20);
+    let trunk = mine(&node, 150);
+    // Each block makes ten thousand coins, so that the budget of some two megabytes is passed every few blocks.
+    for block in &trunk[..12] {
+        let fan = spend(&[reward_of(block)], &[1000; 10_000]);
+        submit(&node, &next_block(&node, vec![fan])).expect("is valid");
+    }
+    let (tip, height) = (node.tip().hash, node.tip().height);
+    // Dropped without close: some of it must be on disk all the same.
+    drop(node);
+    let node = home.open_with(|options| options.dbcache = 4 << 20);
+    assert!(node.tip().height > 150 && node.tip().height <= height);
+    assert!(node.tip().height == height || node.tip().hash != tip);
+    node.verify_chain(3, 0).expect("is sound");
+}
+
+/// All entries of a database as they are stored.
+fn entries(dir: &Path) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    let db = LevelDb::open(dir, 1 << 20).expect("opens");
+    db.iter_from(&[]).expect("iterates").map(|entry| entry.expect("reads")).collect()
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("creates");
+    for entry in fs::read_dir(from).expect("lists") {
+        let entry = entry.expect("lists");
+        if entry.file_name() != "LOCK" {
+            fs::copy(entry.path(), to.join(entry.file_name())).expect("copies");
+        }
+    }
+}
