@@ -4,6 +4,10 @@
 
 mod codegen;
 mod consensus;
+mod rpc;
+mod wire;
 
 pub use codegen::codegen_request;
 pub use consensus::{consensus_script, consensus_tx};
+pub use rpc::{Hall, Listener, Room, rpc_connection};
+pub use wire::wire_message;

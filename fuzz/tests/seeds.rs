@@ -34,3 +34,13 @@ fn consensus_script() {
 fn consensus_tx() {
     run("consensus_tx", fuzz::consensus_tx);
 }
+
+#[test]
+fn rpc_connection() {
+    run("rpc_connection", fuzz::rpc_connection);
+}
+
+#[test]
+fn wire_message() {
+    run("wire_message", fuzz::wire_message);
+}
