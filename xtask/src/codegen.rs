@@ -1,5 +1,6 @@
 //! `cargo xtask codegen`: writes the tables that proxies work from, or checks that they are up to date.
 
+use crate::build;
 use mp_codegen::{Job, Options, Stale, Style};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -39,7 +40,7 @@ fn list(files: &[(PathBuf, Stale)]) -> String {
 ///
 /// [`Error::Stale`] if a check finds something, else what went wrong.
 pub(crate) fn run(args: &[String]) -> Result<(), Error> {
-    let job = job(root())?;
+    let job = job(build::root())?;
     let stale = match args {
         [] => {
             for path in job.write()? {
@@ -67,13 +68,6 @@ pub(crate) fn run(args: &[String]) -> Result<(), Error> {
     } else {
         Err(Error::Stale(stale))
     }
-}
-
-/// The workspace.
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("xtask lies in a folder of the workspace")
 }
 
 /// The schemas of `btc-interfaces` and where their tables go.

@@ -4,6 +4,7 @@ mod build;
 mod check;
 mod codegen;
 mod demo;
+mod fuzz;
 mod node;
 mod procfs;
 mod rpc;
@@ -25,6 +26,8 @@ cargo xtask <command>
   codegen [--check | --digests]
                    write the tables of the schemas, or name those that are not up to date
                    (by their digests alone where `capnp` is not installed)
+  fuzz --seconds N [TARGET...]
+                   run the fuzz targets, each for its share of the time (needs cargo-fuzz)
   help             this text
 ";
 
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         "test" => test::run(rest),
         "check" => check::run(rest),
         "codegen" => codegen::run(rest).map_err(Into::into),
+        "fuzz" => fuzz::run(rest).map_err(Into::into),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");
             Ok(())
