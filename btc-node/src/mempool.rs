@@ -11,7 +11,7 @@
 //! |---|---|
 //! | [`pool`] | the state as one thread sees it: additions, removals, limits, the fee floor |
 //! | [`accept`] | judges a transaction |
-//! | [`broadcast`] | takes one in from our own user |
+//! | [`broadcast`] | transactions of our own |
 //! | [`policy`] | standardness, dust, replacement, version 3 |
 //! | [`graph`] | who spends whom, clusters, chunks in order |
 //! | [`linearize`] | the best order of a cluster |
@@ -37,6 +37,7 @@ mod hook;
 mod rules;
 
 pub use accept::{AcceptOptions, Accepted};
+pub use broadcast::BroadcastError;
 pub use entry::{Entry, Totals};
 pub use feerate::Feerate;
 pub use policy::Policy;

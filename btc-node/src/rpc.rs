@@ -8,10 +8,20 @@
 //! | [`server`] | the HTTP port, its limits, its threads | know a method |
 //! | [`control`] | the methods about the server itself | |
 //!
-//! Every other category has a file of its own with a table of methods and a function that registers them.
+//! Every other category ([`blockchain`], [`mempool`], [`mining`], [`network`], [`rawtransaction`], [`util`]) has a file of
+//! its own with a table of methods, which [`context::register_all`] registers.
 
 pub mod auth;
 pub mod control;
+pub mod util;
+pub mod rawtransaction;
+pub mod numbers;
+pub mod network;
+pub mod mining;
+pub mod mempool;
+pub mod context;
+pub mod blockchain;
+pub mod block_json;
 pub mod jsonrpc;
 pub mod registry;
 pub mod server;

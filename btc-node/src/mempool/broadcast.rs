@@ -1,22 +1,24 @@
-//! Taking in a transaction that comes from this node's own user.
+//! A transaction of our own on its way to the network.
 
-use super::{AcceptOptions, Mempool, Reject};
+use super::{Mempool, Reject, RejectClass};
 use crate::chainstate::ChainstateManager;
 use crate::store::StoreError;
-use bitcoin::{Amount, OutPoint, Transaction};
+use bitcoin::{OutPoint, Transaction};
 use std::sync::Arc;
-use thiserror::Error;
 
-/// Why a user's transaction was not taken in.
-#[derive(Debug, Error)]
+/// Why a transaction of our own is not taken. The texts are those that clients know.
+#[derive(Debug, thiserror::Error)]
 pub enum BroadcastError {
-    /// Outputs of it are in the chain.
+    /// The chain holds it already.
     #[error("Transaction outputs already in utxo set")]
-    AlreadyInUtxoSet,
-    /// It pays more than the caller allows.
+    AlreadyInChain,
+    /// It pays more than its owner allows.
     #[error("Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)")]
     MaxFeeExceeded,
-    /// The mempool refuses it.
+    /// It loses more to outputs that can never be spent than its owner allows.
+    #[error("Unspendable output exceeds maximum configured by user (maxburnamount)")]
+    MaxBurnExceeded,
+    /// The mempool does not take it.
     #[error(transparent)]
     Rejected(#[from] Reject),
     /// The coins cannot be read.
@@ -24,35 +26,42 @@ pub enum BroadcastError {
     Store(#[from] StoreError),
 }
 
+impl BroadcastError {
+    /// Whether the transaction lacks inputs, which callers treat apart from other rejects.
+    pub fn is_missing_inputs(&self) -> bool {
+        matches!(self, Self::Rejected(reject) if reject.class() == RejectClass::MissingInputs)
+    }
+}
+
 impl Mempool {
-    /// Takes in a transaction of our own user, unless it pays more than `max_fee` (zero: any fee will do). With
-    /// `announce` it is remembered until a peer has asked for it. One that waits here already is a success.
+    /// Takes a transaction of our own. One that is here already is fine. With `max_fee` (sat) it is refused, before it is
+    /// added, if it pays more. With `announce` it counts as unbroadcast until a peer asks for it; there are no peers yet,
+    /// so it waits for them.
     ///
     /// # Errors
-    /// See [`BroadcastError`]; nothing has changed then.
+    /// See [`BroadcastError`].
     pub fn broadcast(
         &self,
         chain: &ChainstateManager,
-        tx: Arc<Transaction>,
-        max_fee: Amount,
+        tx: &Arc<Transaction>,
+        max_fee: Option<i64>,
         announce: bool,
     ) -> Result<(), BroadcastError> {
         let txid = tx.compute_txid();
-        for vout in 0..u32::try_from(tx.output.len()).unwrap_or(u32::MAX) {
-            if chain.coin(&OutPoint { txid, vout })?.is_some() {
-                return Err(BroadcastError::AlreadyInUtxoSet);
+        for (vout, _) in (0u32..).zip(&tx.output) {
+            if chain.coin(&OutPoint::new(txid, vout))?.is_some() {
+                return Err(BroadcastError::AlreadyInChain);
             }
         }
-        if !self.contains(&txid) {
-            if max_fee > Amount::ZERO {
-                let test = AcceptOptions { test: true, ..AcceptOptions::at(self.clock.now()) };
-                let fee = self.accept(chain, tx.clone(), test)?.fee;
-                if fee > i64::try_from(max_fee.to_sat()).unwrap_or(i64::MAX) {
-                    return Err(BroadcastError::MaxFeeExceeded);
-                }
-            }
-            self.submit(chain, tx)?;
+        if self.contains(&txid) {
+            return Ok(());
         }
+        if let Some(max_fee) = max_fee
+            && self.test(chain, Arc::clone(tx))?.fee > max_fee
+        {
+            return Err(BroadcastError::MaxFeeExceeded);
+        }
+        self.submit(chain, Arc::clone(tx))?;
         if announce {
             self.add_unbroadcast(txid);
         }

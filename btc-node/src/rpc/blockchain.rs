@@ -1,0 +1,31 @@
+//! The methods that show the chain and change which of its branches is active.
+
+mod blocks;
+mod deployments;
+mod info;
+pub mod scan;
+mod tips;
+mod utxo;
+mod wait;
+
+pub(super) use blocks::{read_block, undo_unreadable};
+pub(super) use info::warnings;
+
+use super::context::Entry;
+use std::sync::LazyLock;
+
+/// The category's methods. Those that show the mempool are in [`super::mempool`].
+pub fn methods() -> &'static [Entry] {
+    static METHODS: LazyLock<Vec<Entry>> = LazyLock::new(|| {
+        let mut methods = Vec::new();
+        methods.extend(blocks::METHODS);
+        methods.extend(deployments::METHODS);
+        methods.extend(info::METHODS);
+        methods.extend(scan::METHODS);
+        methods.extend(tips::METHODS);
+        methods.extend(utxo::METHODS);
+        methods.extend(wait::METHODS);
+        methods
+    });
+    &METHODS
+}

@@ -1,0 +1,118 @@
+//! Where the chain stands.
+
+use super::super::block_json::target_hex;
+use super::super::context::{Entry, NodeParts};
+use super::super::numbers::{difficulty, hex256, real};
+use super::super::registry::{RequestContext, RpcResult};
+use btc_interfaces::rpc::table::Method;
+use serde_json::{Map, Value, json};
+
+/// The methods of this module.
+pub(super) const METHODS: &[Entry] = &[
+    Entry {
+        method: Method {
+            name: "getblockchaininfo",
+            category: "blockchain",
+            summary: "Shows the state of the chain and of its validation.",
+            args: &[],
+            result: r#"{                              (json object)
+  "chain" : "str",             (string) The network: main, test, testnet4, signet or regtest
+  "blocks" : n,                (numeric) Height of the active chain's tip
+  "headers" : n,               (numeric) Height of the best header
+  "bestblockhash" : "hex",     (string) Hash of the tip
+  "bits" : "hex",              (string) The tip's target in compact form
+  "target" : "hex",            (string) The tip's target
+  "difficulty" : n,            (numeric) The tip's difficulty
+  "time" : n,                  (numeric) The tip's time, in seconds since 1970
+  "mediantime" : n,            (numeric) The tip's median time past, in seconds since 1970
+  "verificationprogress" : n,  (numeric) Estimate of the verified part of all transactions, 0 to 1
+  "initialblockdownload" : b,  (boolean) Whether the node is still catching up
+  "chainwork" : "hex",         (string) Work of the active chain
+  "size_on_disk" : n,          (numeric) Bytes of block and undo files
+  "pruned" : b,                (boolean) Whether old blocks are deleted
+  "signet_challenge" : "hex",  (string, optional) Signet's challenge
+  "warnings" : ["str", ...]    (json array) Warnings about the network and the node
+}"#,
+            examples: &[""],
+        },
+        run: get_blockchain_info,
+    },
+    Entry {
+        method: Method {
+            name: "getblockcount",
+            category: "blockchain",
+            summary: "The height of the active chain's tip; the genesis block has height 0.",
+            args: &[],
+            result: "n    (numeric) The height",
+            examples: &[""],
+        },
+        run: |parts, _| Ok(json!(parts.chain.tip().height)),
+    },
+    Entry {
+        method: Method {
+            name: "getbestblockhash",
+            category: "blockchain",
+            summary: "The hash of the active chain's tip.",
+            args: &[],
+            result: "\"hex\"    (string) The hash",
+            examples: &[""],
+        },
+        run: |parts, _| Ok(json!(parts.chain.tip().hash.to_string())),
+    },
+    Entry {
+        method: Method {
+            name: "getdifficulty",
+            category: "blockchain",
+            summary: "How many times harder the tip's target is to meet than the easiest.",
+            args: &[],
+            result: "n    (numeric) The difficulty",
+            examples: &[""],
+        },
+        run: |parts, _| {
+            Ok(real(difficulty(
+                parts.chain.tip().header.bits.to_consensus(),
+            )))
+        },
+    },
+];
+
+fn get_blockchain_info(parts: &NodeParts, _: &RequestContext<'_>) -> RpcResult {
+    let chain = &parts.chain;
+    let tip = chain.tip();
+    let bits = tip.header.bits.to_consensus();
+    let mut out = Map::new();
+    out.insert("chain".into(), json!(chain.params().chain.name()));
+    out.insert("blocks".into(), json!(tip.height));
+    out.insert("headers".into(), json!(chain.best_header().height));
+    out.insert("bestblockhash".into(), json!(tip.hash.to_string()));
+    out.insert("bits".into(), json!(format!("{bits:08x}")));
+    out.insert("target".into(), json!(target_hex(bits)));
+    out.insert("difficulty".into(), real(difficulty(bits)));
+    out.insert("time".into(), json!(tip.time));
+    out.insert("mediantime".into(), json!(tip.median_time_past));
+    out.insert(
+        "verificationprogress".into(),
+        real(chain.verification_progress()),
+    );
+    out.insert(
+        "initialblockdownload".into(),
+        json!(chain.is_initial_block_download()),
+    );
+    out.insert("chainwork".into(), json!(hex256(tip.chainwork.value())));
+    out.insert("size_on_disk".into(), json!(chain.block_files_size()));
+    out.insert("pruned".into(), json!(false));
+    if let Some(challenge) = &chain.params().signet_challenge {
+        out.insert("signet_challenge".into(), json!(challenge.to_hex_string()));
+    }
+    out.insert("warnings".into(), warnings(parts));
+    Ok(Value::Object(out))
+}
+
+/// The node's warnings; the last alone, as a string, for callers that still ask for that.
+pub(in crate::rpc) fn warnings(parts: &NodeParts) -> Value {
+    let warnings = (parts.warnings)();
+    if parts.is_deprecated_enabled("warnings") {
+        return json!(warnings.last().cloned().unwrap_or_default());
+    }
+    json!(warnings)
+}

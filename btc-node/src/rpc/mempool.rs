@@ -1,0 +1,445 @@
+//! The methods that show the mempool.
+
+use super::context::{Entry, NodeParts};
+use super::registry::{RequestContext, RpcResult};
+use crate::mempool::{self, Pool};
+use bitcoin::consensus::encode::serialize_hex;
+use bitcoin::{OutPoint, Txid};
+use btc_interfaces::rpc::table::{Arg, Kind, Method};
+use btc_interfaces::rpc::{RpcError, code, value};
+use serde_json::{Map, Value, json};
+
+const TXID: Arg = Arg::required("txid", Kind::StringHex, "The transaction's id");
+
+const VERBOSE: Arg = Arg::default(
+    "verbose",
+    Kind::Bool,
+    "false",
+    "Objects by id, or else a list of ids",
+);
+
+/// The methods of this module.
+pub fn methods() -> &'static [Entry] {
+    METHODS
+}
+
+const METHODS: &[Entry] = &[
+    Entry {
+        method: Method {
+            name: "getmempoolinfo",
+            category: "blockchain",
+            summary: "Shows figures of the mempool and its rules.",
+            args: &[],
+            result: r#"{                             (json object)
+  "loaded" : b,               (boolean) Whether the file of the last run was read
+  "size" : n,                 (numeric) Transactions
+  "bytes" : n,                (numeric) Sum of their sizes in vB
+  "usage" : n,                (numeric) Memory taken, in bytes
+  "total_fee" : n,            (numeric) Sum of their fees in BTC
+  "maxmempool" : n,           (numeric) Memory allowed, in bytes
+  "mempoolminfee" : n,        (numeric) Least feerate taken now, in BTC/kvB
+  "minrelaytxfee" : n,        (numeric) Least feerate relayed, in BTC/kvB
+  "incrementalrelayfee" : n,  (numeric) What replacements pay for their relay, in BTC/kvB
+  "unbroadcastcount" : n,     (numeric) Own transactions that no peer has asked for
+  "permitbaremultisig" : b,   (boolean) Whether bare multisig outputs are taken
+  "maxdatacarriersize" : n,   (numeric) Bytes of data outputs allowed in a transaction
+  "limitclustercount" : n,    (numeric) Transactions allowed in a cluster
+  "limitclustersize" : n,     (numeric) Size allowed of a cluster, in vB
+  "optimal" : b               (boolean) Whether all clusters are known to be in their best order
+}"#,
+            examples: &[""],
+        },
+        run: get_mempool_info,
+    },
+    Entry {
+        method: Method {
+            name: "getrawmempool",
+            category: "blockchain",
+            summary: "Lists the mempool's transactions.",
+            args: &[
+                VERBOSE,
+                Arg::default(
+                    "mempool_sequence",
+                    Kind::Bool,
+                    "false",
+                    "With ids: an object that also tells the number of changes so far",
+                ),
+            ],
+            result: "[\"hex\", ...]    (json array) Ids; or a json object, see verbose and mempool_sequence",
+            examples: &["true"],
+        },
+        run: get_raw_mempool,
+    },
+    Entry {
+        method: Method {
+            name: "getmempoolentry",
+            category: "blockchain",
+            summary: "Shows a transaction of the mempool.",
+            args: &[TXID],
+            result: "{...}    (json object) Sizes, fees, ancestors, descendants",
+            examples: &["\"mytxid\""],
+        },
+        run: |parts, context| {
+            let txid = context.arguments.hash(0)?;
+            parts
+                .mempool
+                .read(|pool| entry(pool, &txid, parts))
+                .ok_or_else(not_in_mempool)
+        },
+    },
+    Entry {
+        method: Method {
+            name: "getmempoolancestors",
+            category: "blockchain",
+            summary: "Lists what a transaction of the mempool descends from, within the mempool.",
+            args: &[TXID, VERBOSE],
+            result: "[\"hex\", ...]    (json array) Ids; or a json object, see verbose",
+            examples: &["\"mytxid\""],
+        },
+        run: |parts, context| {
+            relatives(parts, context, |pool, txid| pool.graph().ancestors([txid]))
+        },
+    },
+    Entry {
+        method: Method {
+            name: "getmempooldescendants",
+            category: "blockchain",
+            summary: "Lists what descends from a transaction of the mempool, within the mempool.",
+            args: &[TXID, VERBOSE],
+            result: "[\"hex\", ...]    (json array) Ids; or a json object, see verbose",
+            examples: &["\"mytxid\""],
+        },
+        run: |parts, context| {
+            relatives(parts, context, |pool, txid| {
+                pool.graph().descendants([txid])
+            })
+        },
+    },
+    Entry {
+        method: Method {
+            name: "getmempoolcluster",
+            category: "blockchain",
+            summary: "Shows the cluster of a transaction of the mempool, chunk by chunk.",
+            args: &[TXID],
+            result: r#"{                        (json object)
+  "clusterweight" : n,   (numeric) Sigops-adjusted weight
+  "txcount" : n,         (numeric) Transactions
+  "chunks" : [           (json array) In the order in which they would be mined
+    {                    (json object)
+      "chunkfee" : n,    (numeric) Fees in BTC
+      "chunkweight" : n, (numeric) Sigops-adjusted weight
+      "txs" : [...]      (json array) Ids
+    },
+    ...
+  ]
+}"#,
+            examples: &["\"mytxid\""],
+        },
+        run: get_mempool_cluster,
+    },
+    Entry {
+        method: Method {
+            name: "getmempoolfeeratediagram",
+            category: "hidden",
+            summary: "Shows the fees that a block of each size could earn.",
+            args: &[],
+            result: "[{\"weight\": n, \"fee\": n}, ...]    (json array) Points of the curve",
+            examples: &[""],
+        },
+        run: get_feerate_diagram,
+    },
+    Entry {
+        method: Method {
+            name: "gettxspendingprevout",
+            category: "blockchain",
+            summary: "Finds the mempool's transactions that spend given outputs.",
+            args: &[
+                Arg::required(
+                    "outputs",
+                    Kind::Array,
+                    "The outputs, each with txid and vout",
+                )
+                .with(&[Arg::required("output", Kind::Object, "An output").with(
+                    &[
+                        TXID,
+                        Arg::required("vout", Kind::Number, "The output's number"),
+                    ],
+                )]),
+                Arg::optional("options", Kind::ObjectNamedParams, "Options").with(&[
+                    Arg::hint(
+                        "mempool_only",
+                        Kind::Bool,
+                        "true, since there is no index of spenders",
+                        "Look into the mempool only",
+                    ),
+                    Arg::default(
+                        "return_spending_tx",
+                        Kind::Bool,
+                        "false",
+                        "Show the spending transaction too",
+                    ),
+                ]),
+            ],
+            result: r#"[                             (json array)
+  {                           (json object)
+    "txid" : "hex",           (string) The output's transaction
+    "vout" : n,               (numeric) Its number
+    "spendingtxid" : "hex",   (string, optional) The spender
+    "spendingtx" : "hex"      (string, optional) The spender itself
+  },
+  ...
+]"#,
+            examples: &["\"[{\\\"txid\\\":\\\"mytxid\\\",\\\"vout\\\":3}]\""],
+        },
+        run: get_tx_spending_prevout,
+    },
+    Entry {
+        method: Method {
+            name: "savemempool",
+            category: "blockchain",
+            summary: "Writes the mempool to its file. It fails until the file was read.",
+            args: &[],
+            result: "{\"filename\": \"str\"}    (json object) The file",
+            examples: &[""],
+        },
+        run: save_mempool,
+    },
+];
+
+fn not_in_mempool() -> RpcError {
+    RpcError::new(code::INVALID_ADDRESS_OR_KEY, "Transaction not in mempool")
+}
+
+fn get_mempool_info(parts: &NodeParts, _: &RequestContext<'_>) -> RpcResult {
+    let info = parts.mempool.info();
+    let policy = &info.policy;
+    let rate = |rate: mempool::Feerate| value::from_sat(rate.per_thousand());
+    let mut out = Map::new();
+    out.insert("loaded".into(), json!(info.loaded));
+    out.insert("size".into(), json!(info.size));
+    out.insert("bytes".into(), json!(info.bytes));
+    out.insert("usage".into(), json!(info.usage));
+    out.insert("total_fee".into(), value::from_sat(info.total_fee));
+    out.insert("maxmempool".into(), json!(info.max_bytes));
+    out.insert("mempoolminfee".into(), rate(info.min_feerate));
+    out.insert("minrelaytxfee".into(), rate(policy.min_relay_feerate));
+    out.insert(
+        "incrementalrelayfee".into(),
+        rate(policy.incremental_feerate),
+    );
+    out.insert("unbroadcastcount".into(), json!(info.unbroadcast));
+    out.insert(
+        "permitbaremultisig".into(),
+        json!(policy.permit_bare_multisig),
+    );
+    out.insert(
+        "maxdatacarriersize".into(),
+        json!(policy.max_datacarrier_bytes.unwrap_or(0)),
+    );
+    out.insert("limitclustercount".into(), json!(policy.cluster_count));
+    out.insert("limitclustersize".into(), json!(policy.cluster_vsize));
+    // Clusters are put in their best order at once.
+    out.insert("optimal".into(), json!(true));
+    if parts.is_deprecated_enabled("fullrbf") {
+        out.insert("fullrbf".into(), json!(true));
+    }
+    Ok(Value::Object(out))
+}
+
+fn get_raw_mempool(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult {
+    let (verbose, with_sequence) = (context.arguments.bool(0)?, context.arguments.bool(1)?);
+    if verbose && with_sequence {
+        return Err(RpcError::new(
+            code::INVALID_PARAMETER,
+            "Verbose results cannot contain mempool sequence values.",
+        ));
+    }
+    Ok(parts.mempool.read(|pool| {
+        let txids = pool.sorted().map(|entry| entry.txid);
+        if verbose {
+            return list(pool, txids, true, parts);
+        }
+        let txids = list(pool, txids, false, parts);
+        if with_sequence {
+            json!({ "txids": txids, "mempool_sequence": pool.sequence() })
+        } else {
+            txids
+        }
+    }))
+}
+
+/// Transactions as ids, or as objects by id.
+fn list(pool: &Pool, txids: impl Iterator<Item = Txid>, verbose: bool, parts: &NodeParts) -> Value {
+    if !verbose {
+        return txids.map(|txid| json!(txid.to_string())).collect();
+    }
+    let entries = txids.filter_map(|txid| Some((txid.to_string(), entry(pool, &txid, parts)?)));
+    Value::Object(entries.collect())
+}
+
+fn relatives(
+    parts: &NodeParts,
+    context: &RequestContext<'_>,
+    relatives: impl Fn(&Pool, Txid) -> std::collections::BTreeSet<Txid>,
+) -> RpcResult {
+    let txid = context.arguments.hash(0)?;
+    let verbose = context.arguments.bool(1)?;
+    parts.mempool.read(|pool| {
+        if !pool.graph().contains(&txid) {
+            return Err(not_in_mempool());
+        }
+        let mut found = relatives(pool, txid);
+        found.remove(&txid);
+        Ok(list(pool, found.into_iter(), verbose, parts))
+    })
+}
+
+/// One transaction of the mempool with its figures.
+fn entry(pool: &Pool, txid: &Txid, parts: &NodeParts) -> Option<Value> {
+    let graph = pool.graph();
+    let entry = graph.get(txid)?;
+    let chunk = graph.chunk_of(txid)?;
+    let ancestors = graph.ancestors([*txid]);
+    let above = graph.totals(&ancestors);
+    let below = graph.totals(&graph.descendants([*txid]));
+    let vsize = entry.vsize();
+    let mut out = Map::new();
+    out.insert("vsize_adjusted".into(), json!(vsize));
+    out.insert("vsize".into(), json!(vsize));
+    out.insert("vsize_bip141".into(), json!((entry.weight + 3) / 4));
+    out.insert("weight".into(), json!(entry.weight));
+    out.insert("time".into(), json!(entry.time));
+    out.insert("height".into(), json!(entry.height));
+    out.insert("descendantcount".into(), json!(below.count));
+    out.insert("descendantsize".into(), json!(below.vsize));
+    out.insert("ancestorcount".into(), json!(above.count));
+    out.insert("ancestorsize".into(), json!(above.vsize));
+    out.insert("wtxid".into(), json!(entry.wtxid.to_string()));
+    out.insert("chunkweight".into(), json!(chunk.feerate.size));
+    out.insert(
+        "fees".into(),
+        json!({
+            "base": value::from_sat(entry.fee),
+            "modified": value::from_sat(entry.modified_fee()),
+            "ancestor": value::from_sat(above.fees),
+            "descendant": value::from_sat(below.fees),
+            "chunk": value::from_sat(chunk.feerate.fee),
+        }),
+    );
+    let mut depends: Vec<String> = entry.parents.iter().map(Txid::to_string).collect();
+    depends.sort();
+    let spent_by: Vec<String> = entry.children.iter().map(Txid::to_string).collect();
+    out.insert("depends".into(), json!(depends));
+    out.insert("spentby".into(), json!(spent_by));
+    out.insert(
+        "unbroadcast".into(),
+        json!(pool.unbroadcast().contains(txid)),
+    );
+    if parts.is_deprecated_enabled("bip125") {
+        let signals = ancestors
+            .iter()
+            .filter_map(|txid| graph.get(txid))
+            .any(|entry| entry.tx.input.iter().any(|input| input.sequence.is_rbf()));
+        out.insert("bip125-replaceable".into(), json!(signals));
+    }
+    Some(Value::Object(out))
+}
+
+fn get_mempool_cluster(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult {
+    let txid = context.arguments.hash(0)?;
+    parts.mempool.read(|pool| {
+        let chunks = pool.graph().cluster_of(&txid);
+        if chunks.is_empty() {
+            return Err(not_in_mempool());
+        }
+        let weight: i64 = chunks.iter().map(|chunk| chunk.feerate.size).sum();
+        let count: usize = chunks.iter().map(|chunk| chunk.txids.len()).sum();
+        let chunks = chunks.iter().map(|chunk| {
+            json!({
+                "chunkfee": value::from_sat(chunk.feerate.fee),
+                "chunkweight": chunk.feerate.size,
+                "txs": chunk.txids.iter().map(Txid::to_string).collect::<Vec<_>>(),
+            })
+        });
+        Ok(json!({
+            "clusterweight": weight,
+            "txcount": count,
+            "chunks": chunks.collect::<Vec<_>>(),
+        }))
+    })
+}
+
+fn get_feerate_diagram(parts: &NodeParts, _: &RequestContext<'_>) -> RpcResult {
+    Ok(parts.mempool.read(|pool| {
+        let mut total = mempool::Feerate::ZERO;
+        let mut points = vec![json!({ "weight": 0, "fee": value::from_sat(0) })];
+        for chunk in pool.graph().chunks() {
+            total += chunk.feerate;
+            points.push(json!({ "weight": total.size, "fee": value::from_sat(total.fee) }));
+        }
+        Value::Array(points)
+    }))
+}
+
+fn get_tx_spending_prevout(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult {
+    let invalid = |message: &str| RpcError::new(code::INVALID_PARAMETER, message);
+    let outputs = context.arguments.array(0)?;
+    if outputs.is_empty() {
+        return Err(invalid("Invalid parameter, outputs are missing"));
+    }
+    let mut outpoints = Vec::with_capacity(outputs.len());
+    for output in outputs {
+        let fields = value::object(output)?;
+        let txid: Txid = value::hash(fields.get("txid").unwrap_or(&Value::Null), "txid")?;
+        let vout: i32 = value::int(fields.get("vout").unwrap_or(&Value::Null))?;
+        let vout = u32::try_from(vout)
+            .map_err(|_| invalid("Invalid parameter, vout cannot be negative"))?;
+        outpoints.push(OutPoint::new(txid, vout));
+    }
+    let options = context.arguments.opt(1).map(value::object).transpose()?;
+    let option = |name: &str| {
+        options
+            .and_then(|options| options.get(name))
+            .and_then(Value::as_bool)
+    };
+    let with_tx = option("return_spending_tx").unwrap_or(false);
+    if option("mempool_only") == Some(false) {
+        return Err(RpcError::new(
+            code::MISC_ERROR,
+            "Mempool lacks a relevant spend, and txospenderindex is unavailable.",
+        ));
+    }
+    Ok(parts.mempool.read(|pool| {
+        let found = outpoints.iter().map(|outpoint| {
+            let mut out = Map::new();
+            out.insert("txid".into(), json!(outpoint.txid.to_string()));
+            out.insert("vout".into(), json!(outpoint.vout));
+            let spender = pool.graph().spender(outpoint);
+            if let Some(entry) = spender.and_then(|txid| pool.graph().get(&txid)) {
+                out.insert("spendingtxid".into(), json!(entry.txid.to_string()));
+                if with_tx {
+                    out.insert("spendingtx".into(), json!(serialize_hex(&*entry.tx)));
+                }
+            }
+            Value::Object(out)
+        });
+        found.collect()
+    }))
+}
+
+fn save_mempool(parts: &NodeParts, _: &RequestContext<'_>) -> RpcResult {
+    if !parts.mempool.info().loaded {
+        return Err(RpcError::new(
+            code::MISC_ERROR,
+            "The mempool was not loaded yet",
+        ));
+    }
+    parts
+        .mempool
+        .dump(&parts.mempool_path, false)
+        .map_err(|error| {
+            tracing::error!("Failed to dump mempool: {error}");
+            RpcError::new(code::MISC_ERROR, "Unable to dump mempool to disk")
+        })?;
+    Ok(json!({ "filename": parts.mempool_path.to_string_lossy() }))
+}

@@ -1,0 +1,293 @@
+//! Templates for miners that bring their own coinbase (BIP 22, 23, 9 and 145).
+
+use super::super::block_json::target_hex;
+use super::super::context::{Entry, NodeParts};
+use super::super::registry::{RequestContext, RpcResult};
+use super::generate::template_error;
+use super::submit::decode_block;
+use crate::chain::Validity;
+use crate::chainstate::SubmitError;
+use crate::mining::create;
+use crate::mining::template::{MAX_BLOCK_SIGOPS, MAX_BLOCK_WEIGHT, Template};
+use bitcoin::consensus::encode::serialize_hex;
+use bitcoin::{BlockHash, Txid};
+use btc_consensus::params::{BuriedDeployment, Deployment};
+use btc_consensus::versionbits::{ThresholdCache, ThresholdState, mask};
+use btc_interfaces::rpc::table::{Arg, Kind, Method};
+use btc_interfaces::rpc::{RpcError, code, value};
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, Instant};
+
+/// The methods of this module.
+pub(super) const METHODS: &[Entry] = &[Entry {
+    method: Method {
+        name: "getblocktemplate",
+        category: "mining",
+        summary: "Gives what a miner needs to make a block (BIPs 22, 23, 9 and 145), or checks a block without its proof of work.",
+        args: &[
+            Arg::required("template_request", Kind::Object, "What is asked for").with(&[
+                Arg::optional(
+                    "mode",
+                    Kind::String,
+                    "\"template\" (or nothing), or \"proposal\" to check a block",
+                ),
+                Arg::optional("capabilities", Kind::Array, "What the miner can do").with(&[
+                    Arg::optional(
+                        "str",
+                        Kind::String,
+                        "longpoll, coinbasevalue, proposal, serverlist, workid",
+                    ),
+                ]),
+                Arg::required(
+                    "rules",
+                    Kind::Array,
+                    "Changes of the rules that the miner knows",
+                )
+                .with(&[
+                    Arg::required("segwit", Kind::String, "must be among them"),
+                    Arg::optional("str", Kind::String, "others"),
+                ]),
+                Arg::optional(
+                    "longpollid",
+                    Kind::String,
+                    "Answer only when this is out of date",
+                ),
+                Arg::optional(
+                    "data",
+                    Kind::StringHex,
+                    "The block to check, for mode proposal",
+                ),
+            ]),
+        ],
+        result: "{...}    (json object) The template as in BIP 22; or what stands against the proposal, null for nothing",
+        examples: &["'{\"rules\": [\"segwit\"]}'"],
+    },
+    run: get_block_template,
+}];
+
+fn get_block_template(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult {
+    let invalid = |message: &str| RpcError::new(code::INVALID_PARAMETER, message);
+    let request = context.arguments.object(0)?;
+    let mode = match request.get("mode") {
+        None | Some(Value::Null) => "template",
+        Some(Value::String(mode)) => mode.as_str(),
+        Some(_) => return Err(invalid("Invalid mode")),
+    };
+    if mode == "proposal" {
+        return check_proposal(parts, request.get("data"));
+    }
+    let mut rules = BTreeSet::new();
+    if let Some(Value::Array(names)) = request.get("rules") {
+        for name in names {
+            rules.insert(value::string(name)?.to_owned());
+        }
+    }
+    if mode != "template" {
+        return Err(invalid("Invalid mode"));
+    }
+    if !parts.chain.params().chain.is_test() {
+        // There are no peers yet; a miner on mainnet would work on a chain that nobody else sees.
+        return Err(RpcError::new(
+            code::CLIENT_NOT_CONNECTED,
+            "Bitcoin Core is not connected!",
+        ));
+    }
+    if let Some(id) = request.get("longpollid").filter(|id| !id.is_null()) {
+        wait_for_news(parts, context, id.as_str());
+        if context.interrupt.is_raised() {
+            return Err(RpcError::new(code::CLIENT_NOT_CONNECTED, "Shutting down"));
+        }
+    }
+    let signet = parts.chain.params().signet_challenge.is_some();
+    if signet && !rules.contains("signet") {
+        return Err(invalid(
+            "getblocktemplate must be called with the signet rule set (call with {\"rules\": [\"segwit\", \"signet\"]})",
+        ));
+    }
+    if !rules.contains("segwit") {
+        return Err(invalid(
+            "getblocktemplate must be called with the segwit rule set (call with {\"rules\": [\"segwit\"]})",
+        ));
+    }
+    let template = create(&parts.chain, &parts.mempool, &parts.template).map_err(template_error)?;
+    show(parts, &template, &rules)
+}
+
+fn check_proposal(parts: &NodeParts, data: Option<&Value>) -> RpcResult {
+    let Some(Value::String(data)) = data else {
+        return Err(RpcError::new(
+            code::TYPE_ERROR,
+            "Missing data String key for proposal",
+        ));
+    };
+    let block = decode_block(data)?;
+    if let Some(known) = parts.chain.block_summary(&block.block_hash()) {
+        return Ok(json!(if known.failed {
+            "duplicate-invalid"
+        } else if known.validity >= Validity::Scripts {
+            "duplicate"
+        } else {
+            "duplicate-inconclusive"
+        }));
+    }
+    match parts.chain.test_block_validity(&block, false, true) {
+        Ok(()) => Ok(Value::Null),
+        Err(SubmitError::Rejected(rejection)) => Ok(json!(rejection.reject_reason())),
+        Err(error) => Err(RpcError::new(code::VERIFY_ERROR, error.to_string())),
+    }
+}
+
+/// Waits until the tip is another than the id's or, after a minute and then every ten seconds, the mempool is.
+fn wait_for_news(parts: &NodeParts, context: &RequestContext<'_>, id: Option<&str>) {
+    let (tip, sequence) = match id.and_then(|id| id.split_at_checked(64)) {
+        Some((hash, sequence)) => (hash.parse::<BlockHash>().ok(), sequence.parse::<u64>().ok()),
+        None => (None, None),
+    };
+    // An id that is none of ours counts as what is true now.
+    let tip = tip.unwrap_or_else(|| parts.chain.tip().hash);
+    let sequence = sequence.unwrap_or_else(|| parts.mempool.read(|pool| pool.sequence()));
+    let mut next_look = Instant::now() + Duration::from_secs(60);
+    while parts.chain.tip().hash == tip && !context.interrupt.is_raised() {
+        let start = Instant::now();
+        let tick = Duration::from_millis(250);
+        if parts.chain.wait_tip_changed(&tip, tick).is_none() && start.elapsed() < tick {
+            return;
+        }
+        if Instant::now() >= next_look {
+            if parts.mempool.read(|pool| pool.sequence()) != sequence {
+                return;
+            }
+            next_look += Duration::from_secs(10);
+        }
+    }
+}
+
+fn show(parts: &NodeParts, template: &Template, client_rules: &BTreeSet<String>) -> RpcResult {
+    let params = parts.chain.params();
+    let block = &template.block;
+    let segwit = params.is_active(BuriedDeployment::Segwit, template.height);
+    let mut version = block.header.version.to_consensus();
+    let mut rules = vec!["csv".to_owned()];
+    if segwit {
+        rules.extend(["!segwit".to_owned(), "taproot".to_owned()]);
+    }
+    if params.signet_challenge.is_some() {
+        rules.push("!signet".to_owned());
+    }
+    let mut available = Map::new();
+    let states: Vec<(Deployment, ThresholdState)> = parts.chain.with_tip(|view| {
+        let mut cache = ThresholdCache::default();
+        Deployment::ALL
+            .into_iter()
+            .map(|deployment| {
+                let tip = Some(view.tip_height());
+                (deployment, cache.state_after(params, deployment, view, tip))
+            })
+            .collect()
+    });
+    for (deployment, state) in states {
+        let schedule = params.deployment(deployment);
+        let optional = deployment.is_optional_for_miners();
+        let name = format!("{}{}", if optional { "" } else { "!" }, deployment.name());
+        let supported = optional || client_rules.contains(deployment.name());
+        match state {
+            ThresholdState::Started | ThresholdState::LockedIn => {
+                available.insert(name, json!(schedule.bit));
+                if !supported {
+                    version &= !mask(schedule);
+                }
+            }
+            ThresholdState::Active => {
+                // Deployments that are active from the start are in the list already.
+                if !rules.contains(&name) {
+                    rules.push(name);
+                }
+                if !supported {
+                    return Err(RpcError::new(
+                        code::INVALID_PARAMETER,
+                        format!(
+                            "Support for '{}' rule requires explicit client support",
+                            deployment.name()
+                        ),
+                    ));
+                }
+            }
+            ThresholdState::Defined | ThresholdState::Failed => {}
+        }
+    }
+    // Before segregated witness costs were counted in units four times as large.
+    let scale = if segwit { 1 } else { 4 };
+    let bits = block.header.bits.to_consensus();
+    let sequence = parts.mempool.read(|pool| pool.sequence());
+    let mut out = Map::new();
+    out.insert("capabilities".into(), json!(["proposal"]));
+    out.insert("version".into(), json!(version));
+    out.insert("rules".into(), json!(rules));
+    out.insert("vbavailable".into(), Value::Object(available));
+    out.insert("vbrequired".into(), json!(0));
+    out.insert(
+        "previousblockhash".into(),
+        json!(block.header.prev_blockhash.to_string()),
+    );
+    out.insert("transactions".into(), transactions(template, scale));
+    out.insert("coinbaseaux".into(), json!({}));
+    out.insert(
+        "coinbasevalue".into(),
+        json!(template.coinbase.block_reward_remaining),
+    );
+    out.insert(
+        "longpollid".into(),
+        json!(format!("{}{sequence}", block.header.prev_blockhash)),
+    );
+    out.insert("target".into(), json!(target_hex(bits)));
+    out.insert("mintime".into(), json!(template.min_time));
+    out.insert(
+        "mutable".into(),
+        json!(["time", "transactions", "prevblock"]),
+    );
+    out.insert("noncerange".into(), json!("00000000ffffffff"));
+    out.insert("sigoplimit".into(), json!(MAX_BLOCK_SIGOPS / scale));
+    out.insert("sizelimit".into(), json!(MAX_BLOCK_WEIGHT / scale));
+    if segwit {
+        out.insert("weightlimit".into(), json!(MAX_BLOCK_WEIGHT));
+    }
+    out.insert("curtime".into(), json!(block.header.time));
+    out.insert("bits".into(), json!(format!("{bits:08x}")));
+    out.insert("height".into(), json!(template.height));
+    if let Some(challenge) = &params.signet_challenge {
+        out.insert("signet_challenge".into(), json!(challenge.to_hex_string()));
+    }
+    if let Some(commitment) = template.coinbase.required_outputs.first() {
+        let script = commitment.script_pubkey.to_hex_string();
+        out.insert("default_witness_commitment".into(), json!(script));
+    }
+    Ok(Value::Object(out))
+}
+
+fn transactions(template: &Template, scale: u64) -> Value {
+    // Numbered from 1: the coinbase is 0.
+    let mut numbers: HashMap<Txid, usize> = HashMap::new();
+    let mut shown = Vec::new();
+    let without_coinbase = template.block.txdata.iter().enumerate().skip(1);
+    for (((number, tx), fee), sigops) in without_coinbase.zip(&template.fees).zip(&template.sigops)
+    {
+        let txid = tx.compute_txid();
+        let depends: Vec<usize> = tx
+            .input
+            .iter()
+            .filter_map(|input| numbers.get(&input.previous_output.txid).copied())
+            .collect();
+        shown.push(json!({
+            "data": serialize_hex(tx),
+            "txid": txid.to_string(),
+            "hash": tx.compute_wtxid().to_string(),
+            "depends": depends,
+            "fee": fee,
+            "sigops": sigops.unsigned_abs() / scale,
+            "weight": tx.weight().to_wu(),
+        }));
+        numbers.insert(txid, number);
+    }
+    Value::Array(shown)
+}

@@ -1,0 +1,20 @@
+//! The methods for transactions as bytes.
+
+mod create;
+mod decode;
+mod send;
+
+use super::context::Entry;
+use std::sync::LazyLock;
+
+/// The category's methods.
+pub fn methods() -> &'static [Entry] {
+    static METHODS: LazyLock<Vec<Entry>> = LazyLock::new(|| {
+        let mut methods = Vec::new();
+        methods.extend(create::METHODS);
+        methods.extend(decode::METHODS);
+        methods.extend(send::METHODS);
+        methods
+    });
+    &METHODS
+}

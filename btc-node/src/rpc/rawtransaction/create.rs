@@ -1,0 +1,220 @@
+//! Making transactions without signatures.
+
+use super::super::context::{Entry, NodeParts};
+use super::super::mining::address_script;
+use super::super::registry::{RequestContext, RpcResult};
+use bitcoin::absolute::LockTime;
+use bitcoin::consensus::Encodable;
+use bitcoin::hex::DisplayHex;
+use bitcoin::opcodes::all::OP_RETURN;
+use bitcoin::script::{Builder, PushBytesBuf};
+use bitcoin::transaction::Version;
+use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness};
+use btc_interfaces::rpc::table::{Arg, Kind, Method};
+use btc_interfaces::rpc::{RpcError, code, value};
+use serde_json::{Map, Value, json};
+use std::collections::HashSet;
+
+/// The methods of this module.
+pub(super) const METHODS: &[Entry] = &[Entry {
+    method: Method {
+        name: "createrawtransaction",
+        category: "rawtransactions",
+        summary: "Makes a transaction of given inputs and outputs, without signatures. It is neither kept nor announced.",
+        args: &[
+            Arg::required("inputs", Kind::Array, "The inputs").with(&[Arg::optional(
+                "",
+                Kind::Object,
+                "An input",
+            )
+            .with(&[
+                Arg::required(
+                    "txid",
+                    Kind::StringHex,
+                    "The id of the transaction to spend from",
+                ),
+                Arg::required("vout", Kind::Number, "The number of the output to spend"),
+                Arg::hint(
+                    "sequence",
+                    Kind::Number,
+                    "depends on the value of the 'replaceable' and 'locktime' arguments",
+                    "The sequence number",
+                ),
+            ])]),
+            Arg::required(
+                "outputs",
+                Kind::Any("json array or object"),
+                "The outputs: addresses with amounts in BTC, and \"data\" with hexadecimal",
+            ),
+            Arg::default(
+                "locktime",
+                Kind::Number,
+                "0",
+                "The lock time; other than 0 it makes inputs non-final",
+            ),
+            Arg::default(
+                "replaceable",
+                Kind::Bool,
+                "true",
+                "Mark the transaction as replaceable (BIP 125)",
+            ),
+            Arg::default("version", Kind::Number, "2", "The version"),
+        ],
+        result: "\"hex\"    (string) The transaction",
+        examples: &[
+            "\"[{\\\"txid\\\":\\\"myid\\\",\\\"vout\\\":0}]\" \"[{\\\"address\\\":0.01}]\"",
+        ],
+    },
+    run: create_raw_transaction,
+}];
+
+fn invalid(message: impl Into<String>) -> RpcError {
+    RpcError::new(code::INVALID_PARAMETER, message)
+}
+
+fn create_raw_transaction(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult {
+    let arguments = context.arguments;
+    let lock_time: i64 = arguments.opt_int(2)?.unwrap_or(0);
+    let lock_time = u32::try_from(lock_time)
+        .map_err(|_| invalid("Invalid parameter, locktime out of range"))?;
+    let replaceable = arguments.opt_bool(3)?;
+    let version: u32 = arguments.int(4)?;
+    let version = i32::try_from(version)
+        .ok()
+        .filter(|version| (1..=3).contains(version))
+        .ok_or_else(|| invalid("Invalid parameter, version out of range(1~3)"))?;
+    let sequence = match replaceable {
+        None | Some(true) => Sequence::ENABLE_RBF_NO_LOCKTIME,
+        Some(false) if lock_time != 0 => Sequence::ENABLE_LOCKTIME_NO_RBF,
+        Some(false) => Sequence::MAX,
+    };
+    let mut input = Vec::new();
+    for entry in arguments.array(0)? {
+        input.push(parse_input(value::object(entry)?, sequence)?);
+    }
+    let tx = Transaction {
+        version: Version(version),
+        lock_time: LockTime::from_consensus(lock_time),
+        input,
+        output: parse_outputs(parts, arguments.get(1))?,
+    };
+    let signals = tx.input.iter().any(|input| input.sequence.is_rbf());
+    if replaceable == Some(true) && !tx.input.is_empty() && !signals {
+        return Err(invalid(
+            "Invalid parameter combination: Sequence number(s) contradict replaceable option",
+        ));
+    }
+    Ok(json!(encode(&tx)))
+}
+
+fn parse_input(fields: &Map<String, Value>, sequence: Sequence) -> Result<TxIn, RpcError> {
+    let txid = value::hash(fields.get("txid").unwrap_or(&Value::Null), "txid")?;
+    let vout = fields
+        .get("vout")
+        .filter(|vout| vout.is_number())
+        .ok_or_else(|| invalid("Invalid parameter, missing vout key"))?;
+    let vout = u32::try_from(value::int::<i32>(vout)?)
+        .map_err(|_| invalid("Invalid parameter, vout cannot be negative"))?;
+    let sequence = match fields.get("sequence").filter(|given| given.is_number()) {
+        None => sequence,
+        Some(given) => u32::try_from(value::int::<i64>(given)?)
+            .map(Sequence)
+            .map_err(|_| invalid("Invalid parameter, sequence number is out of range"))?,
+    };
+    Ok(TxIn {
+        previous_output: OutPoint::new(txid, vout),
+        script_sig: ScriptBuf::new(),
+        sequence,
+        witness: Witness::new(),
+    })
+}
+
+fn parse_outputs(parts: &NodeParts, outputs: &Value) -> Result<Vec<TxOut>, RpcError> {
+    let pairs: Vec<(&String, &Value)> = match outputs {
+        Value::Null => {
+            return Err(invalid(
+                "Invalid parameter, output argument must be non-null",
+            ));
+        }
+        Value::Object(fields) => fields.iter().collect(),
+        other => {
+            let mut pairs = Vec::new();
+            for entry in value::array(other)? {
+                let Value::Object(fields) = entry else {
+                    return Err(invalid(
+                        "Invalid parameter, key-value pair not an object as expected",
+                    ));
+                };
+                let mut fields = fields.iter();
+                match (fields.next(), fields.next()) {
+                    (Some(pair), None) => pairs.push(pair),
+                    _ => {
+                        return Err(invalid(
+                            "Invalid parameter, key-value pair must contain exactly one key",
+                        ));
+                    }
+                }
+            }
+            pairs
+        }
+    };
+    let mut seen = HashSet::new();
+    let mut parsed = Vec::with_capacity(pairs.len());
+    for (name, given) in pairs {
+        if name == "data" {
+            let script_pubkey = data_script(given)?;
+            if !seen.insert(ScriptBuf::new()) {
+                return Err(invalid("Invalid parameter, duplicate key: data"));
+            }
+            parsed.push(TxOut {
+                value: Amount::ZERO,
+                script_pubkey,
+            });
+            continue;
+        }
+        let amount = value::amount(given)?;
+        let script_pubkey = address_script(parts, name).ok_or_else(|| {
+            RpcError::new(
+                code::INVALID_ADDRESS_OR_KEY,
+                format!("Invalid Bitcoin address: {name}"),
+            )
+        })?;
+        if !seen.insert(script_pubkey.clone()) {
+            return Err(invalid(format!(
+                "Invalid parameter, duplicated address: {name}"
+            )));
+        }
+        parsed.push(TxOut {
+            value: amount,
+            script_pubkey,
+        });
+    }
+    Ok(parsed)
+}
+
+fn data_script(given: &Value) -> Result<ScriptBuf, RpcError> {
+    let data = match given {
+        // A number's digits may be meant as hexadecimal too.
+        Value::Number(number) => value::hex(&json!(number.to_string()), "Data")?,
+        other => value::hex(other, "Data")?,
+    };
+    let data = PushBytesBuf::try_from(data)
+        .map_err(|_| invalid("Invalid parameter, data is too large"))?;
+    Ok(Builder::new()
+        .push_opcode(OP_RETURN)
+        .push_slice(data)
+        .into_script())
+}
+
+/// In the form without witnesses: there are none, and without inputs the other form could not be told from it.
+fn encode(tx: &Transaction) -> String {
+    let mut bytes = Vec::new();
+    let mut write = |part: &dyn Fn(&mut Vec<u8>) -> Result<usize, bitcoin::io::Error>| {
+        part(&mut bytes).expect("writing to memory does not fail");
+    };
+    write(&|out| tx.version.consensus_encode(out));
+    write(&|out| tx.input.consensus_encode(out));
+    write(&|out| tx.output.consensus_encode(out));
+    write(&|out| tx.lock_time.consensus_encode(out));
+    bytes.to_lower_hex_string()
+}

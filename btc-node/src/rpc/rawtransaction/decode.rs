@@ -1,0 +1,308 @@
+//! Showing transactions and scripts.
+
+use super::super::block_json::spent_outputs;
+use super::super::blockchain::{read_block, undo_unreadable};
+use super::super::context::{Entry, NodeParts};
+use super::super::registry::{RequestContext, RpcResult};
+use crate::chainstate::BlockSummary;
+use bitcoin::consensus::encode::serialize_hex;
+use bitcoin::consensus::{Decodable, deserialize};
+use bitcoin::hashes::{Hash, hash160};
+use bitcoin::hex::FromHex;
+use bitcoin::{Address, Script, ScriptBuf, Transaction, Txid, WPubkeyHash};
+use btc_interfaces::descriptor::checksum;
+use btc_interfaces::rpc::encode::{
+    Pushes, ScriptKind, TxDetails, infer_descriptor, script_details, transaction,
+};
+use btc_interfaces::rpc::table::{Arg, Kind, Method};
+use btc_interfaces::rpc::{RpcError, code, value};
+use serde_json::{Map, Value, json};
+
+/// The methods of this module.
+pub(super) const METHODS: &[Entry] = &[
+    Entry {
+        method: Method {
+            name: "getrawtransaction",
+            category: "rawtransactions",
+            summary: "Shows a transaction of the mempool or, if its block is named, of the chain.",
+            args: &[
+                Arg::required("txid", Kind::StringHex, "The transaction's id"),
+                Arg::default(
+                    "verbosity|verbose",
+                    Kind::Number,
+                    "0",
+                    "0 for hex, 1 for an object, 2 for an object with the fee and the outputs spent",
+                ),
+                Arg::optional("blockhash", Kind::StringHex, "The block it is in"),
+            ],
+            result: "\"hex\" or {...}    (string or json object) The transaction",
+            examples: &["\"mytxid\"", "\"mytxid\" 1 \"myblockhash\""],
+        },
+        run: get_raw_transaction,
+    },
+    Entry {
+        method: Method {
+            name: "decoderawtransaction",
+            category: "rawtransactions",
+            summary: "Shows a transaction that is given in hexadecimal.",
+            args: &[
+                Arg::required("hexstring", Kind::StringHex, "The transaction"),
+                Arg::hint(
+                    "iswitness",
+                    Kind::Bool,
+                    "depends on heuristic tests",
+                    "Whether the hex is in the form that has witnesses; a transaction without inputs can be read both ways",
+                ),
+            ],
+            result: "{...}    (json object) The transaction",
+            examples: &["\"hexstring\""],
+        },
+        run: decode_raw_transaction,
+    },
+    Entry {
+        method: Method {
+            name: "decodescript",
+            category: "rawtransactions",
+            summary: "Shows a script that is given in hexadecimal, and what wraps it.",
+            args: &[Arg::required("hexstring", Kind::StringHex, "The script")],
+            result: r#"{                      (json object)
+  "asm" : "str",       (string) The script in words
+  "desc" : "str",      (string) A descriptor of it
+  "type" : "str",      (string) Its kind
+  "address" : "str",   (string, optional) Its address
+  "p2sh" : "str",      (string, optional) The address of its hash
+  "segwit" : {...}     (json object, optional) The same for a witness program
+}"#,
+            examples: &["\"hexstring\""],
+        },
+        run: decode_script,
+    },
+];
+
+fn get_raw_transaction(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult {
+    let not_found = |text: &str| {
+        Err(RpcError::new(
+            code::INVALID_ADDRESS_OR_KEY,
+            format!("{text}. Use gettransaction for wallet transactions."),
+        ))
+    };
+    let txid: Txid = value::hash(context.arguments.value(0), "parameter 1")?;
+    let genesis = &parts.chain.params().genesis;
+    if txid.to_byte_array() == genesis.header.merkle_root.to_byte_array() {
+        return Err(RpcError::new(
+            code::INVALID_ADDRESS_OR_KEY,
+            "The genesis block coinbase is not considered an ordinary transaction and cannot be retrieved",
+        ));
+    }
+    let verbosity = context.arguments.verbosity(1, 0)?;
+    let Some(block_hash) = context.arguments.opt(2) else {
+        let Some(tx) = parts.mempool.get(&txid) else {
+            return not_found(
+                "No such mempool transaction. Use -txindex or provide a block hash to enable blockchain transaction queries",
+            );
+        };
+        if verbosity <= 0 {
+            return Ok(json!(serialize_hex(&*tx)));
+        }
+        let mut out = Map::new();
+        let vsize = parts
+            .mempool
+            .read(|pool| pool.graph().get(&txid).map(|entry| entry.vsize()));
+        if let Some(vsize) = vsize {
+            out.insert("vsize_adjusted".into(), json!(vsize));
+        }
+        out.extend(transaction(&tx, &TxDetails::plain(parts.network())));
+        return Ok(Value::Object(out));
+    };
+    let block_hash = value::hash(block_hash, "parameter 3")?;
+    let summary = parts
+        .chain
+        .block_summary(&block_hash)
+        .ok_or_else(|| RpcError::new(code::INVALID_ADDRESS_OR_KEY, "Block hash not found"))?;
+    if !summary.has_data {
+        return Err(RpcError::new(code::MISC_ERROR, "Block not available"));
+    }
+    let block = read_block(parts, &summary)?;
+    let found = block.txdata.iter().position(|tx| tx.compute_txid() == txid);
+    let Some(index) = found else {
+        return not_found("No such transaction found in the provided block");
+    };
+    let tx = &block.txdata[index];
+    if verbosity <= 0 {
+        return Ok(json!(serialize_hex(tx)));
+    }
+    let spent = if verbosity >= 2 && index > 0 && summary.has_undo {
+        let undo = parts
+            .chain
+            .read_undo(&block_hash)
+            .ok()
+            .flatten()
+            .ok_or_else(undo_unreadable)?;
+        spent_outputs(&undo, index)
+    } else {
+        None
+    };
+    let details = TxDetails {
+        spent: spent.as_deref(),
+        show_prevouts: true,
+        ..TxDetails::plain(parts.network())
+    };
+    let mut out = Map::new();
+    out.insert("in_active_chain".into(), json!(summary.active));
+    out.extend(transaction(tx, &details));
+    out.insert("blockhash".into(), json!(block_hash.to_string()));
+    add_confirmations(parts, &summary, &mut out);
+    Ok(Value::Object(out))
+}
+
+fn add_confirmations(parts: &NodeParts, block: &BlockSummary, out: &mut Map<String, Value>) {
+    if !block.active {
+        out.insert("confirmations".into(), json!(0));
+        return;
+    }
+    let confirmations = parts.chain.tip().height.saturating_sub(block.height) + 1;
+    out.insert("confirmations".into(), json!(confirmations));
+    out.insert("time".into(), json!(block.time));
+    out.insert("blocktime".into(), json!(block.time));
+}
+
+fn decode_raw_transaction(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult {
+    let hex = context.arguments.string(0)?;
+    let witness = context.arguments.opt_bool(1)?;
+    let bytes = Vec::from_hex(hex).ok();
+    let tx = bytes
+        .and_then(|bytes| decode(&bytes, witness != Some(true), witness != Some(false)))
+        .ok_or_else(|| RpcError::new(code::DESERIALIZATION_ERROR, "TX decode failed"))?;
+    let details = TxDetails {
+        include_hex: false,
+        ..TxDetails::plain(parts.network())
+    };
+    Ok(Value::Object(transaction(&tx, &details)))
+}
+
+/// Reads a transaction in the form with witnesses, or in the one without, or in whichever gives scripts that make sense:
+/// without inputs the forms look alike.
+fn decode(bytes: &[u8], try_plain: bool, try_witness: bool) -> Option<Transaction> {
+    let extended: Option<Transaction> = try_witness.then(|| deserialize(bytes).ok()).flatten();
+    if extended.as_ref().is_some_and(is_sane) {
+        return extended;
+    }
+    let plain = try_plain.then(|| decode_plain(bytes)).flatten();
+    if plain.as_ref().is_some_and(is_sane) {
+        plain
+    } else {
+        extended.or(plain)
+    }
+}
+
+/// The form without witnesses, which may have no inputs.
+fn decode_plain(mut bytes: &[u8]) -> Option<Transaction> {
+    let tx = Transaction {
+        version: Decodable::consensus_decode(&mut bytes).ok()?,
+        input: Decodable::consensus_decode(&mut bytes).ok()?,
+        output: Decodable::consensus_decode(&mut bytes).ok()?,
+        lock_time: Decodable::consensus_decode(&mut bytes).ok()?,
+    };
+    bytes.is_empty().then_some(tx)
+}
+
+fn is_sane(tx: &Transaction) -> bool {
+    let inputs = tx
+        .input
+        .iter()
+        .filter(|_| !tx.is_coinbase())
+        .map(|input| &input.script_sig);
+    let mut scripts = inputs.chain(tx.output.iter().map(|output| &output.script_pubkey));
+    scripts.all(|script| script.len() <= 10_000 && has_valid_operations(script))
+}
+
+/// Whether the script can be read to its end, with no opcode beyond those that exist and no push beyond 520 bytes.
+pub(super) fn has_valid_operations(script: &Script) -> bool {
+    Pushes::new(script.as_bytes()).all(|push| {
+        push.is_ok_and(|push| push.opcode <= 0xb9 && push.data.is_none_or(|data| data.len() <= 520))
+    })
+}
+
+fn decode_script(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult {
+    let script = match context.arguments.string(0)? {
+        "" => ScriptBuf::new(),
+        _ => ScriptBuf::from_bytes(value::hex(context.arguments.value(0), "argument")?),
+    };
+    let network = parts.network();
+    let mut out = match script_details(&script, network, false) {
+        Value::Object(out) => out,
+        _ => Map::new(),
+    };
+    let kind = ScriptKind::of(&script);
+    if can_be_hashed(&script, &kind) {
+        let p2sh = Address::p2sh(&script, network)
+            .ok()
+            .map(|address| address.to_string());
+        out.insert("p2sh".into(), json!(p2sh));
+        if let Some(program) = witness_program(&script, &kind) {
+            let mut segwit = Map::new();
+            if let Value::Object(shown) = script_details(&program, network, true) {
+                segwit.extend(shown);
+            }
+            if let ScriptKind::Multisig { .. } = kind {
+                // The script behind the hash is known here.
+                let inner = infer_descriptor(&script, network);
+                let inner = inner.split('#').next().unwrap_or_default();
+                let text = format!("wsh({inner})");
+                let sum = checksum(&text).unwrap_or_default();
+                segwit.insert("desc".into(), json!(format!("{text}#{sum}")));
+            }
+            let nested = Address::p2sh(&program, network)
+                .ok()
+                .map(|address| address.to_string());
+            segwit.insert("p2sh-segwit".into(), json!(nested));
+            out.insert("segwit".into(), Value::Object(segwit));
+        }
+    }
+    Ok(Value::Object(out))
+}
+
+/// Whether it makes sense to pay to the script's hash.
+fn can_be_hashed(script: &Script, kind: &ScriptKind<'_>) -> bool {
+    let fits = matches!(
+        kind,
+        ScriptKind::Multisig { .. }
+            | ScriptKind::NonStandard
+            | ScriptKind::PubKey { .. }
+            | ScriptKind::PubKeyHash
+            | ScriptKind::WitnessV0KeyHash
+            | ScriptKind::WitnessV0ScriptHash
+    );
+    fits && !script.is_op_return()
+        && script.len() <= 10_000
+        && has_valid_operations(script)
+        && Pushes::new(script.as_bytes())
+            .all(|push| push.is_ok_and(|push| !is_tapscript_only(push.opcode)))
+}
+
+/// `OP_CHECKSIGADD` and the opcodes that make any tapscript succeed.
+fn is_tapscript_only(opcode: u8) -> bool {
+    matches!(
+        opcode,
+        80 | 98 | 126..=129 | 131..=134 | 137..=138 | 141..=142 | 149..=153 | 186..=254
+    )
+}
+
+/// The witness program that stands for the script; `None` for scripts that cannot be in a witness.
+fn witness_program(script: &Script, kind: &ScriptKind<'_>) -> Option<ScriptBuf> {
+    let is_compressed = |key: &[u8]| key.len() == 33;
+    match kind {
+        ScriptKind::PubKey { key } => is_compressed(key)
+            .then(|| ScriptBuf::new_p2wpkh(&WPubkeyHash::from_raw_hash(hash160::Hash::hash(key)))),
+        ScriptKind::PubKeyHash => {
+            let hash = hash160::Hash::from_slice(script.as_bytes().get(3..23)?).ok()?;
+            Some(ScriptBuf::new_p2wpkh(&WPubkeyHash::from_raw_hash(hash)))
+        }
+        ScriptKind::Multisig { keys, .. } => keys
+            .iter()
+            .all(|key| is_compressed(key))
+            .then(|| script.to_p2wsh()),
+        ScriptKind::NonStandard => Some(script.to_p2wsh()),
+        _ => None,
+    }
+}

@@ -1,0 +1,185 @@
+//! The methods about addresses and descriptors.
+
+mod address;
+
+use super::context::{Entry, NodeParts};
+use super::registry::{RequestContext, RpcResult};
+use address::AddressError;
+use bitcoin::ScriptBuf;
+use bitcoin::hex::DisplayHex;
+use btc_interfaces::descriptor::{Descriptor, Parsed};
+use btc_interfaces::rpc::encode::{self, ScriptKind};
+use btc_interfaces::rpc::table::{Arg, Kind, Method};
+use btc_interfaces::rpc::{RpcError, code};
+use serde_json::{Map, Value, json};
+
+/// The methods of this module.
+pub fn methods() -> &'static [Entry] {
+    METHODS
+}
+
+const METHODS: &[Entry] = &[
+    Entry {
+        method: Method {
+            name: "validateaddress",
+            category: "util",
+            summary: "Return information about the given bitcoin address.",
+            args: &[Arg::required("address", Kind::String, "The address")],
+            result: r#"{                             (json object)
+  "isvalid" : b,              (boolean) Whether it is valid
+  "address" : "str",          (string, optional) The address in its usual form
+  "scriptPubKey" : "hex",     (string, optional) The script it stands for
+  "isscript" : b,             (boolean, optional) Whether it stands for the hash of a script
+  "iswitness" : b,            (boolean, optional) Whether it is a witness program
+  "witness_version" : n,      (numeric, optional) The program's version
+  "witness_program" : "hex",  (string, optional) The program
+  "error_locations" : [...],  (json array, optional) Positions that are likely wrong
+  "error" : "str"             (string, optional) What is wrong
+}"#,
+            examples: &["\"bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq\""],
+        },
+        run: validate_address,
+    },
+    Entry {
+        method: Method {
+            name: "getdescriptorinfo",
+            category: "util",
+            summary: "Shows what a descriptor describes.",
+            args: &[Arg::required("descriptor", Kind::String, "The descriptor")],
+            result: r#"{                       (json object)
+  "descriptor" : "str",   (string) The descriptor without private keys, with its checksum
+  "checksum" : "str",     (string) The checksum of the text that was given
+  "isrange" : b,          (boolean) Whether it stands for a range of scripts
+  "issolvable" : b,       (boolean) Whether it tells all that spending takes, but for keys
+  "hasprivatekeys" : b    (boolean) Whether the text held private keys
+}"#,
+            examples: &["\"raw(51)\""],
+        },
+        run: get_descriptor_info,
+    },
+    Entry {
+        method: Method {
+            name: "deriveaddresses",
+            category: "util",
+            summary: "Lists the addresses that a descriptor stands for.",
+            args: &[
+                Arg::required(
+                    "descriptor",
+                    Kind::String,
+                    "The descriptor, with its checksum",
+                ),
+                Arg::optional(
+                    "range",
+                    Kind::Range,
+                    "For one that stands for a range: its last index, or the first and last",
+                ),
+            ],
+            result: "[\"str\", ...]    (json array) The addresses",
+            examples: &["\"raw(51)#8lvh9jxk\""],
+        },
+        run: derive_addresses,
+    },
+];
+
+fn validate_address(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult {
+    let text = context.arguments.string(0)?;
+    let params = parts.chain.params();
+    let mut out = Map::new();
+    let script = match address::decode(text, params) {
+        Ok(script) => script,
+        Err(AddressError { message, locations }) => {
+            out.insert("isvalid".into(), json!(false));
+            out.insert("error_locations".into(), json!(locations));
+            out.insert("error".into(), json!(message));
+            return Ok(Value::Object(out));
+        }
+    };
+    out.insert("isvalid".into(), json!(true));
+    out.insert(
+        "address".into(),
+        json!(encode::address(&script, parts.network())),
+    );
+    out.insert("scriptPubKey".into(), json!(script.to_hex_string()));
+    let (is_script, is_witness) = match ScriptKind::of(&script) {
+        ScriptKind::PubKeyHash => (Some(false), false),
+        ScriptKind::ScriptHash => (Some(true), false),
+        ScriptKind::WitnessV0KeyHash => (Some(false), true),
+        ScriptKind::WitnessUnknown => (None, true),
+        _ => (Some(true), true),
+    };
+    if let Some(is_script) = is_script {
+        out.insert("isscript".into(), json!(is_script));
+    }
+    out.insert("iswitness".into(), json!(is_witness));
+    if let Some((version, program)) = witness_program(&script).filter(|_| is_witness) {
+        out.insert("witness_version".into(), json!(version));
+        out.insert(
+            "witness_program".into(),
+            json!(program.to_lower_hex_string()),
+        );
+    }
+    Ok(Value::Object(out))
+}
+
+/// Version and program, but for an anchor, whose program says nothing.
+fn witness_program(script: &ScriptBuf) -> Option<(u8, &[u8])> {
+    if matches!(ScriptKind::of(script), ScriptKind::Anchor) {
+        return None;
+    }
+    let version = script.witness_version()?.to_num();
+    Some((version, script.as_bytes().get(2..)?))
+}
+
+fn parse(parts: &NodeParts, text: &str, require_checksum: bool) -> Result<Parsed, RpcError> {
+    Descriptor::parse(text, parts.network(), require_checksum)
+        .map_err(|error| RpcError::new(code::INVALID_ADDRESS_OR_KEY, error.to_string()))
+}
+
+fn get_descriptor_info(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult {
+    let text = context.arguments.string(0)?;
+    let parsed = parse(parts, text, false)?;
+    let payload = text.split('#').next().unwrap_or_default();
+    Ok(json!({
+        "descriptor": parsed.descriptor.to_string(),
+        "checksum": btc_interfaces::descriptor::checksum(payload),
+        "isrange": parsed.descriptor.is_range(),
+        "issolvable": parsed.descriptor.is_solvable(),
+        "hasprivatekeys": !parsed.secrets.is_empty(),
+    }))
+}
+
+fn derive_addresses(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult {
+    let invalid = |message: &str| RpcError::new(code::INVALID_PARAMETER, message);
+    let range = context.arguments.opt_range(1)?;
+    let parsed = parse(parts, context.arguments.string(0)?, true)?;
+    let range = match (parsed.descriptor.is_range(), range) {
+        (false, Some(_)) => {
+            return Err(invalid(
+                "Range should not be specified for an un-ranged descriptor",
+            ));
+        }
+        (true, None) => return Err(invalid("Range must be specified for a ranged descriptor")),
+        (_, range) => range.unwrap_or(0..=0),
+    };
+    let refused = |message: &str| RpcError::new(code::INVALID_ADDRESS_OR_KEY, message);
+    let mut cache = Default::default();
+    let mut addresses = Vec::new();
+    for index in range {
+        let expansion = parsed
+            .descriptor
+            .expand(index, &parsed.secrets, &mut cache)
+            .map_err(|_| refused("Cannot derive script without private keys"))?;
+        for script in &expansion.scripts {
+            let address = encode::address(&script.script_pubkey, parts.network());
+            // combo() has a script without an address among others that have one.
+            match address {
+                Some(address) => addresses.push(address),
+                None if expansion.scripts.len() > 1 => {}
+                None => {
+                    return Err(refused("Descriptor does not have a corresponding address"));
+                }
+            }
+        }
+    }
+    Ok(json!(addresses))
+}
