@@ -131,7 +131,11 @@ impl ChainstateManager {
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub fn open(options: Options, clock: Arc<dyn Clock>, notifier: Arc<Notifier>) -> Result<Self, OpenError> {
+    pub fn open(
+        options: Options,
+        clock: Arc<dyn Clock>,
+        notifier: Arc<Notifier>,
+    ) -> Result<Self, OpenError> {
         let shared = Shared::open(options, clock, notifier)?;
         Ok(Self { shared })
     }
@@ -169,7 +173,11 @@ impl ChainstateManager {
     /// # Errors
     /// [`SubmitError::Rejected`] if this block breaks a rule, also if that shows only when it is connected. That another
     /// block on the way turned out invalid is not this one's error.
-    pub fn submit_block(&self, block: Arc<Block>, options: SubmitOptions) -> Result<Accepted, SubmitError> {
+    pub fn submit_block(
+        &self,
+        block: Arc<Block>,
+        options: SubmitOptions,
+    ) -> Result<Accepted, SubmitError> {
         self.shared.submit_block(block, options)
     }
 
@@ -191,7 +199,8 @@ impl ChainstateManager {
         check_pow: bool,
         check_merkle_root: bool,
     ) -> Result<(), SubmitError> {
-        self.shared.test_block_validity(block, check_pow, check_merkle_root)
+        self.shared
+            .test_block_validity(block, check_pow, check_merkle_root)
     }
 
     /// Declares a block invalid and moves to the best chain without it.
@@ -228,7 +237,11 @@ impl ChainstateManager {
 
     /// The active chain's last block.
     pub fn tip(&self) -> BlockSummary {
-        let tip = self.shared.tip.lock().unwrap_or_else(PoisonError::into_inner);
+        let tip = self
+            .shared
+            .tip
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         tip.summary.clone()
     }
 
@@ -267,7 +280,9 @@ impl ChainstateManager {
     /// The last block that two branches share.
     pub fn last_common_ancestor(&self, a: &BlockHash, b: &BlockHash) -> Option<BlockHash> {
         let state = self.shared.lock();
-        let id = state.tree.last_common_ancestor(state.tree.find(a)?, state.tree.find(b)?)?;
+        let id = state
+            .tree
+            .last_common_ancestor(state.tree.find(a)?, state.tree.find(b)?)?;
         Some(state.tree.entry(id).hash)
     }
 
@@ -286,9 +301,13 @@ impl ChainstateManager {
     pub fn read_block(&self, hash: &BlockHash) -> Result<Option<Block>, StoreError> {
         let pos = {
             let state = self.shared.lock();
-            state.tree.find(hash).and_then(|id| state.tree.entry(id).data())
+            state
+                .tree
+                .find(hash)
+                .and_then(|id| state.tree.entry(id).data())
         };
-        pos.map(|pos| self.shared.reader.read_block(pos, hash)).transpose()
+        pos.map(|pos| self.shared.reader.read_block(pos, hash))
+            .transpose()
     }
 
     /// What a block spent; `None` if there is no record, as for the genesis block.
@@ -303,7 +322,9 @@ impl ChainstateManager {
                 Some((entry.undo()?, entry.header.prev_blockhash))
             })
         };
-        found.map(|(pos, previous)| self.shared.reader.read_undo(pos, &previous)).transpose()
+        found
+            .map(|(pos, previous)| self.shared.reader.read_undo(pos, &previous))
+            .transpose()
     }
 
     /// The unspent coin at `outpoint`, mempool not considered.
@@ -331,7 +352,11 @@ impl ChainstateManager {
         }
         let mut tips: Vec<ChainTip> = ends.into_iter().map(|id| chain_tip(&state, id)).collect();
         tips.sort_by_key(|tip| {
-            (std::cmp::Reverse(tip.height), tip.status != ChainTipStatus::Active, tip.hash)
+            (
+                std::cmp::Reverse(tip.height),
+                tip.status != ChainTipStatus::Active,
+                tip.hash,
+            )
         });
         tips
     }
@@ -339,7 +364,10 @@ impl ChainstateManager {
     /// The last block of the active chain that a locator knows; the genesis block if it knows none.
     pub fn find_fork(&self, locator: &[BlockHash]) -> BlockSummary {
         let state = self.shared.lock();
-        let id = state.chain.find_fork(&state.tree, locator).unwrap_or_else(|| state.tip_id());
+        let id = state
+            .chain
+            .find_fork(&state.tree, locator)
+            .unwrap_or_else(|| state.tip_id());
         state.summary(id)
     }
 
@@ -403,10 +431,16 @@ impl ChainstateManager {
     /// The last block of the active chain that a locator knows; `None` if it knows none.
     pub fn locator_fork(&self, locator: &[BlockHash]) -> Option<BlockSummary> {
         let state = self.shared.lock();
-        locator.iter().any(|hash| state.tree.find(hash).is_some()).then(|| {
-            let id = state.chain.find_fork(&state.tree, locator).unwrap_or_else(|| state.tip_id());
-            state.summary(id)
-        })
+        locator
+            .iter()
+            .any(|hash| state.tree.find(hash).is_some())
+            .then(|| {
+                let id = state
+                    .chain
+                    .find_fork(&state.tree, locator)
+                    .unwrap_or_else(|| state.tip_id());
+                state.summary(id)
+            })
     }
 
     /// Figures about all unspent coins. Flushes first; the walk itself holds no lock.
@@ -455,10 +489,18 @@ impl ChainstateManager {
     pub fn wait_tip_changed(&self, current: &BlockHash, timeout: Duration) -> Option<BlockSummary> {
         // A timeout too long to be a time is no timeout.
         let deadline = Instant::now().checked_add(timeout);
-        let mut tip = self.shared.tip.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tip = self
+            .shared
+            .tip
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         while tip.summary.hash == *current && !tip.closed {
             tip = match deadline {
-                None => self.shared.tip_changed.wait(tip).unwrap_or_else(PoisonError::into_inner),
+                None => self
+                    .shared
+                    .tip_changed
+                    .wait(tip)
+                    .unwrap_or_else(PoisonError::into_inner),
                 Some(deadline) => {
                     let left = deadline.checked_duration_since(Instant::now())?;
                     let waited = self.shared.tip_changed.wait_timeout(tip, left);
@@ -489,7 +531,11 @@ impl ChainstateManager {
     /// Makes long tasks and waits end soon. The chainstate stays usable.
     pub fn interrupt(&self) {
         self.shared.interrupt.store(true, Ordering::Relaxed);
-        let mut tip = self.shared.tip.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tip = self
+            .shared
+            .tip
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         tip.closed = true;
         drop(tip);
         self.shared.tip_changed.notify_all();
@@ -556,5 +602,10 @@ fn chain_tip(state: &State, id: BlockId) -> ChainTip {
     } else {
         ChainTipStatus::Unknown
     };
-    ChainTip { hash: entry.hash, height: entry.height, branch_len: entry.height - fork_height, status }
+    ChainTip {
+        hash: entry.hash,
+        height: entry.height,
+        branch_len: entry.height - fork_height,
+        status,
+    }
 }

@@ -6,10 +6,10 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock};
 
 use bitcoin::BlockHash;
 use bitcoin::consensus::serialize;
+use btc_consensus::Work;
 use btc_consensus::header::check_proof_of_work;
 use btc_consensus::limits::MAX_FUTURE_BLOCK_TIME;
 use btc_consensus::params::BuriedDeployment;
-use btc_consensus::Work;
 
 use super::checks::CheckQueue;
 use super::clock::Clock;
@@ -22,7 +22,7 @@ use super::options::Options;
 use super::state::{PublishedTip, Shared, State};
 use crate::chain::entry::{SEQUENCE_BEST_CHAIN, SEQUENCE_FROM_DISK};
 use crate::chain::{ActiveChain, BlockTree, Candidates, Validity};
-use crate::notify::Notifier;
+use crate::notify::{Event, Notifier};
 use crate::store::StoreError;
 use crate::store::block_files::{BlockFiles, BlockFilesOptions, BlockReader};
 use crate::store::coins_db::{CoinsDb, HeadBlocks};
@@ -51,7 +51,11 @@ impl Budget {
         let total = dbcache.max(MIN_DBCACHE);
         let index = (total / 8).min(MAX_INDEX_CACHE);
         let coins_db = ((total - index) / 2).min(MAX_COINS_DB_CACHE);
-        Self { index, coins_db, coins: total - index - coins_db }
+        Self {
+            index,
+            coins_db,
+            coins: total - index - coins_db,
+        }
     }
 }
 
@@ -113,19 +117,32 @@ impl Shared {
             checks,
             coins_budget: budget.coins,
             state: Mutex::new(state),
-            tip: Mutex::new(PublishedTip { summary: genesis, closed: false }),
+            tip: Mutex::new(PublishedTip {
+                summary: genesis,
+                closed: false,
+            }),
             tip_changed: Condvar::new(),
             initial_download: AtomicBool::new(true),
             importing: AtomicBool::new(false),
             interrupt: AtomicBool::new(false),
         };
+        shared.notifier.send(Event::Progress {
+            title: "Verifying blocks…".to_owned(),
+            percent: 0,
+        });
         if had_tip {
-            shared.verify_chain(check.0, check.1).map_err(|error| match error {
-                VerifyError::Corrupted(reason) => OpenError::Corrupted { reason },
-                VerifyError::Interrupted => OpenError::Corrupted { reason: "interrupted".into() },
-            })?;
+            shared
+                .verify_chain(check.0, check.1)
+                .map_err(|error| match error {
+                    VerifyError::Corrupted(reason) => OpenError::Corrupted { reason },
+                    VerifyError::Interrupted => OpenError::Corrupted {
+                        reason: "interrupted".into(),
+                    },
+                })?;
         }
-        shared.start(defer).map_err(|error| OpenError::Initialize { reason: error.to_string() })?;
+        shared.start(defer).map_err(|error| OpenError::Initialize {
+            reason: error.to_string(),
+        })?;
         Ok(shared)
     }
 
@@ -171,7 +188,9 @@ fn load_index(options: &Options, budget: &Budget) -> Result<Loaded, OpenError> {
     if options.reindex {
         LevelDb::destroy(&index_dir).map_err(OpenError::BlockIndex)?;
     }
-    let index = IndexDb::new(Box::new(LevelDb::open(&index_dir, budget.index).map_err(OpenError::BlockIndex)?));
+    let index = IndexDb::new(Box::new(
+        LevelDb::open(&index_dir, budget.index).map_err(OpenError::BlockIndex)?,
+    ));
     if options.reindex {
         index.set_reindexing(true)?;
     }
@@ -187,14 +206,25 @@ fn load_index(options: &Options, budget: &Budget) -> Result<Loaded, OpenError> {
             return Err(OpenError::MissingBlockFile { file: pos.file });
         }
     }
-    let used: std::collections::BTreeSet<u32> =
-        tree.ids().filter_map(|id| tree.entry(id).data()).map(|pos| pos.file).collect();
-    if let Some(file) = used.into_iter().find(|file| !files.reader().has_block_file(*file)) {
+    let used: std::collections::BTreeSet<u32> = tree
+        .ids()
+        .filter_map(|id| tree.entry(id).data())
+        .map(|pos| pos.file)
+        .collect();
+    if let Some(file) = used
+        .into_iter()
+        .find(|file| !files.reader().has_block_file(*file))
+    {
         return Err(OpenError::MissingBlockFile { file });
     }
     let files_indexed = !index.reindexing()?;
     insert_genesis(options, &mut tree, &mut files, files_indexed)?;
-    Ok(Loaded { tree, index, files, files_indexed })
+    Ok(Loaded {
+        tree,
+        index,
+        files,
+        files_indexed,
+    })
 }
 
 fn read_tree(options: &Options, index: &IndexDb) -> Result<BlockTree, OpenError> {
@@ -207,7 +237,10 @@ fn read_tree(options: &Options, index: &IndexDb) -> Result<BlockTree, OpenError>
         records.push((hash, record));
     }
     let foreign = |records: &[(BlockHash, _)]| {
-        !records.is_empty() && records.iter().all(|(hash, _)| *hash != options.params.genesis_hash)
+        !records.is_empty()
+            && records
+                .iter()
+                .all(|(hash, _)| *hash != options.params.genesis_hash)
     };
     if foreign(&records) {
         return Err(OpenError::WrongGenesis);
@@ -232,7 +265,8 @@ fn insert_genesis(
     };
     if files_indexed {
         let pos = files.write_block(&serialize(genesis), 0, genesis.header.time)?;
-        tree.modify(id).set_data(pos, options.params.is_active(BuriedDeployment::Segwit, 0));
+        tree.modify(id)
+            .set_data(pos, options.params.is_active(BuriedDeployment::Segwit, 0));
     }
     tree.receive_block(id, genesis.txdata.len() as u32);
     Ok(())
@@ -273,20 +307,27 @@ fn replay(
     reader: &BlockReader,
 ) -> Result<(), OpenError> {
     let failed = |reason: String| OpenError::Replay { reason };
-    let store = |error: StoreError| OpenError::Replay { reason: error.to_string() };
+    let store = |error: StoreError| OpenError::Replay {
+        reason: error.to_string(),
+    };
     tracing::info!(target: "validation", "Replaying blocks");
-    let new = tree.find(&heads.new).ok_or_else(|| failed("reorganization to unknown block requested".into()))?;
+    let new = tree
+        .find(&heads.new)
+        .ok_or_else(|| failed("reorganization to unknown block requested".into()))?;
     let old = match heads.old {
         None => None,
-        Some(old) => {
-            Some(tree.find(&old).ok_or_else(|| failed("reorganization from unknown block requested".into()))?)
-        }
+        Some(old) => Some(
+            tree.find(&old)
+                .ok_or_else(|| failed("reorganization from unknown block requested".into()))?,
+        ),
     };
     let fork = old.and_then(|old| tree.last_common_ancestor(old, new));
     let mut overlay = Overlay::new(coins);
     let read = |id| {
         let entry = tree.entry(id);
-        let pos = entry.data().ok_or_else(|| failed(format!("block {} has no data", entry.hash)))?;
+        let pos = entry
+            .data()
+            .ok_or_else(|| failed(format!("block {} has no data", entry.hash)))?;
         reader.read_block(pos, &entry.hash).map_err(store)
     };
     let mut walk = old;
@@ -294,8 +335,12 @@ fn replay(
         let entry = tree.entry(id);
         if entry.height > 0 {
             let block = read(id)?;
-            let pos = entry.undo().ok_or_else(|| failed(format!("block {} has no undo data", entry.hash)))?;
-            let undo = reader.read_undo(pos, &entry.header.prev_blockhash).map_err(store)?;
+            let pos = entry
+                .undo()
+                .ok_or_else(|| failed(format!("block {} has no undo data", entry.hash)))?;
+            let undo = reader
+                .read_undo(pos, &entry.header.prev_blockhash)
+                .map_err(store)?;
             // Unclean is expected: some of the changes were not written.
             disconnect_block(&block, entry.height, undo, &mut overlay).map_err(store)?;
         }
@@ -303,7 +348,9 @@ fn replay(
     }
     let fork_height = fork.map_or(0, |fork| tree.entry(fork).height);
     for height in fork_height + 1..=tree.entry(new).height {
-        let Some(id) = tree.ancestor(new, height) else { break };
+        let Some(id) = tree.ancestor(new, height) else {
+            break;
+        };
         roll_forward(&read(id)?, height, &mut overlay).map_err(store)?;
     }
     overlay.set_best_block(heads.new);
@@ -333,12 +380,17 @@ fn load_tip(state: &mut State) -> Result<(), OpenError> {
 fn check_witnesses(state: &State, options: &Options) -> Result<(), OpenError> {
     let mut walk = state.chain.tip();
     while let Some(entry) = walk.map(|id| state.tree.entry(id)) {
-        if !options.params.is_active(BuriedDeployment::Segwit, entry.height) {
+        if !options
+            .params
+            .is_active(BuriedDeployment::Segwit, entry.height)
+        {
             break;
         }
         // A genesis block that a reindex has not met yet has no data and no witness.
         if !entry.has_witness() && entry.height > 0 {
-            return Err(OpenError::MissingWitness { height: options.params.segwit_height });
+            return Err(OpenError::MissingWitness {
+                height: options.params.segwit_height,
+            });
         }
         walk = entry.prev;
     }

@@ -1,0 +1,187 @@
+//! Everything a running node consists of, in one place that rooms and adapters are reached from.
+
+use super::clock::NodeClock;
+use super::commands;
+use super::messages::Messages;
+use super::options::Options;
+use super::settings::RwSettings;
+use super::shutdown::Shutdown;
+use super::wallets::Wallets;
+use super::warnings::{Kind, Warnings};
+use crate::chainstate::ChainstateManager;
+use crate::mempool::Mempool;
+use crate::mining::TemplateOptions;
+use crate::notify::Notifier;
+use crate::rpc::registry::Registry;
+use btc_consensus::params::ChainParams;
+use btc_interfaces::args::Args;
+use btc_interfaces::{Error, GlobalArgs, Result, SettingsAction};
+use serde_json::Value;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
+
+/// A node's parts. Those that need the data directory are there from the step of the start-up that makes them on;
+/// asking earlier is an error, since other processes may ask while the node starts.
+pub struct Context {
+    /// The options, with what `settings.json` says now.
+    args: RwLock<Args>,
+    pub(crate) options: Options,
+    /// The network's rules.
+    pub params: Arc<ChainParams>,
+    /// The directory of the chain's files: `…/regtest`.
+    pub net_dir: PathBuf,
+    /// What `settings.json` holds.
+    pub(crate) settings: RwSettings,
+    /// The time.
+    pub clock: Arc<NodeClock>,
+    /// What the node says while it starts.
+    pub messages: Messages,
+    /// Warnings in force.
+    pub warnings: Warnings,
+    /// The wish to stop.
+    pub shutdown: Shutdown,
+    /// What happens, in order.
+    pub notifier: Arc<Notifier>,
+    /// The RPC methods.
+    pub registry: Registry,
+    chain: RwLock<Option<Loaded>>,
+    pub(crate) wallets: OnceLock<Arc<Wallets>>,
+}
+
+/// What is there while the chain's databases are open.
+#[derive(Clone)]
+pub(crate) struct Loaded {
+    pub(crate) chainstate: Arc<ChainstateManager>,
+    pub(crate) mempool: Arc<Mempool>,
+}
+
+impl Context {
+    /// A node of which nothing runs yet.
+    pub(super) fn new(
+        args: Args,
+        options: Options,
+        settings: RwSettings,
+        clock: Arc<NodeClock>,
+        messages: Messages,
+        shutdown: Shutdown,
+    ) -> Self {
+        Self {
+            params: Arc::new(options.params.clone()),
+            net_dir: args.net_data_dir(),
+            args: RwLock::new(args),
+            options,
+            settings,
+            clock,
+            messages,
+            warnings: Warnings::new(),
+            shutdown,
+            notifier: Arc::new(Notifier::new()),
+            registry: Registry::new(),
+            chain: RwLock::new(None),
+            wallets: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn loaded(&self) -> Result<Loaded> {
+        let loaded = self.chain.read().unwrap_or_else(PoisonError::into_inner);
+        loaded.clone().ok_or_else(|| {
+            Error::failed(if self.shutdown.is_requested() {
+                "the node has stopped"
+            } else {
+                "the chain is not loaded yet"
+            })
+        })
+    }
+
+    /// The chain's state.
+    ///
+    /// # Errors
+    /// Before it is loaded, and after the node has stopped.
+    pub fn chainstate(&self) -> Result<Arc<ChainstateManager>> {
+        Ok(self.loaded()?.chainstate)
+    }
+
+    /// The transactions that wait for a block.
+    ///
+    /// # Errors
+    /// As for [`Context::chainstate`].
+    pub fn mempool(&self) -> Result<Arc<Mempool>> {
+        Ok(self.loaded()?.mempool)
+    }
+
+    /// Opens or closes the chain to everybody. Whoever asked before keeps what it got.
+    pub(crate) fn set_loaded(&self, loaded: Option<Loaded>) {
+        let mut chain = self.chain.write().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *chain, loaded);
+        // Without the lock, since closing databases takes its time.
+        drop(chain);
+        drop(before);
+    }
+
+    /// The wallets, unless the node runs without.
+    pub fn wallets(&self) -> Option<Arc<Wallets>> {
+        self.wallets.get().cloned()
+    }
+
+    /// The chain's name as `-chain` takes it.
+    pub fn chain_name(&self) -> &str {
+        self.params.chain.name()
+    }
+
+    /// How the options want blocks to be put together.
+    pub fn template_options(&self) -> TemplateOptions {
+        self.options.template.clone()
+    }
+
+    /// Where the mempool is kept over a restart.
+    pub(crate) fn mempool_path(&self) -> PathBuf {
+        self.net_dir.join("mempool.dat")
+    }
+
+    /// The options.
+    pub fn args(&self) -> RwLockReadGuard<'_, Args> {
+        self.args.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes a value of `settings.json`; gives whether that worked. Null erases.
+    pub(crate) fn set_rw_setting(&self, name: &str, value: Value, action: SettingsAction) -> bool {
+        let worked = self.settings.set(name, value, action);
+        self.args
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .set_rw_settings(self.settings.all());
+        worked
+    }
+
+    /// The configuration as the wallets' process gets it.
+    pub fn global_args(&self) -> GlobalArgs {
+        let mut global = self.args().to_global();
+        global.mock_time = self.clock.mock_time();
+        global
+    }
+
+    /// Sets the time for every part: seconds since 1970, or 0 for the system's clock.
+    pub fn set_mock_time(&self, time: i64) {
+        self.clock.set_mock_time(time);
+        if let Some(wallets) = self.wallets()
+            && let Err(error) = wallets.set_mock_time(time)
+        {
+            tracing::warn!("the wallets did not take the time: {error}");
+        }
+    }
+
+    /// Stops the node because it cannot go on. The reason goes to the log, to the user and to the warnings.
+    pub fn fatal(&self, reason: &str) {
+        let new = self.warnings.set(Kind::FatalInternalError, reason);
+        if new && let Some(command) = &self.options.alert_notify {
+            drop(commands::spawn(
+                command.replace("%s", &commands::quote(reason)),
+            ));
+        }
+        tracing::error!("*** {reason}");
+        self.messages.error(format!(
+            "A fatal internal error occurred, see debug.log for details: {reason}"
+        ));
+        self.shutdown.fail();
+    }
+}

@@ -1,0 +1,70 @@
+//! What the RPC methods about the server ask of the node.
+
+use super::context::Context;
+use crate::rpc::control::ControlHooks;
+use btc_interfaces::rpc::{RpcError, code};
+use std::sync::{Arc, Weak};
+
+/// The node behind `stop`, `setmocktime` and their like. It does not keep the node alive, since the registry that holds
+/// it belongs to the node.
+pub(super) struct Control(Weak<Context>);
+
+impl Control {
+    pub(super) fn new(context: &Arc<Context>) -> Self {
+        Self(Arc::downgrade(context))
+    }
+
+    fn context(&self) -> Result<Arc<Context>, RpcError> {
+        self.0
+            .upgrade()
+            .ok_or_else(|| RpcError::new(code::INTERNAL_ERROR, "the node has stopped"))
+    }
+}
+
+impl ControlHooks for Control {
+    fn client_name(&self) -> String {
+        crate::CLIENT_NAME.to_owned()
+    }
+
+    fn request_shutdown(&self) {
+        if let Some(context) = self.0.upgrade() {
+            context.shutdown.request();
+        }
+    }
+
+    fn log_path(&self) -> String {
+        String::new()
+    }
+
+    fn is_mockable_chain(&self) -> bool {
+        self.0
+            .upgrade()
+            .is_some_and(|context| context.params.chain == btc_consensus::params::Chain::Regtest)
+    }
+
+    fn set_mock_time(&self, time: i64) -> Result<(), RpcError> {
+        self.context()?.set_mock_time(time);
+        Ok(())
+    }
+
+    fn mock_scheduler(&self, seconds: i64) -> Result<(), RpcError> {
+        let context = self.context()?;
+        // The node's own queue runs everything at once; only the wallets have tasks for later.
+        context.notifier.sync_with_queue();
+        match context.wallets() {
+            Some(wallets) => wallets
+                .scheduler_mock_forward(seconds)
+                .map_err(|error| RpcError::new(code::WALLET_ERROR, error.to_string())),
+            None => Ok(()),
+        }
+    }
+
+    fn log_categories(&self) -> Vec<(String, bool)> {
+        Vec::new()
+    }
+
+    fn set_log_category(&self, category: &str, enabled: bool) -> bool {
+        let _ = (category, enabled);
+        false
+    }
+}

@@ -1,0 +1,72 @@
+//! Why a node does not start.
+
+use super::settings::SettingsError;
+use super::wallets::WalletsError;
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// Why a node does not start. The texts are those that Core's daemon prints after `Error: `.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// An option is unknown, malformed or not to be had together with another.
+    #[error(transparent)]
+    Args(#[from] btc_interfaces::args::ArgsError),
+    /// An option's value makes no sense.
+    #[error("{0}")]
+    Option(String),
+    /// `settings.json` cannot be read.
+    #[error("Settings file could not be read:\n- {0}")]
+    ReadSettings(#[source] SettingsError),
+    /// `settings.json` cannot be written.
+    #[error("Settings file could not be written:\n- {0}")]
+    WriteSettings(#[source] SettingsError),
+    /// The data directory is in use, or not writable.
+    #[error(transparent)]
+    DataDir(#[from] crate::store::data_dir::DataDirError),
+    /// The pid file cannot be written.
+    #[error("Unable to create the PID file '{}': {source}", .path.display())]
+    PidFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The chain's databases cannot be opened or are not those of this chain.
+    #[error(transparent)]
+    Chainstate(#[from] crate::chainstate::OpenError),
+    /// The RPC server cannot start.
+    #[error("Unable to start HTTP server. See debug log for details.")]
+    Server(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The process that started this one cannot be served.
+    #[error("Invalid -ipcfd: {0}")]
+    Parent(String),
+    /// A socket of `-ipcbind` cannot be made.
+    #[cfg(feature = "ipc")]
+    #[error("Unable to bind to IPC address '{address}'. {source}")]
+    IpcBind {
+        /// The address as given.
+        address: String,
+        /// Why.
+        source: super::serve::BindError,
+    },
+    /// The wallets cannot be started.
+    #[error(transparent)]
+    Wallets(#[from] WalletsError),
+    /// The wallets refuse to load what is to be loaded, for reasons they have told.
+    #[error("{}", .0.join("\n"))]
+    WalletsRefused(Vec<String>),
+    /// The system has no thread for a part of the node.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[source] std::io::Error),
+    /// A shutdown was asked for before the node was up.
+    #[error("the start was interrupted by a shutdown")]
+    Interrupted,
+}
+
+impl StartError {
+    /// Whether its reasons were passed on as [messages](super::Message::Error) when they came up.
+    pub fn is_told(&self) -> bool {
+        matches!(self, Self::WalletsRefused(_))
+    }
+}

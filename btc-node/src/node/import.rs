@@ -1,0 +1,90 @@
+//! What a node reads in while it already runs: block files from elsewhere, then the mempool of its last run.
+
+use super::context::Context;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+/// Reads them on a thread of its own.
+pub(super) fn spawn(context: &Arc<Context>) -> std::io::Result<JoinHandle<()>> {
+    let context = Arc::clone(context);
+    std::thread::Builder::new()
+        .name("initload".to_owned())
+        .spawn(move || {
+            tracing::info!("initload thread start");
+            run(&context);
+            tracing::info!("initload thread exit");
+        })
+}
+
+fn run(context: &Context) {
+    let (Ok(chainstate), Ok(mempool)) = (context.chainstate(), context.mempool()) else {
+        return;
+    };
+    let stopping = || context.shutdown.is_requested();
+
+    if let Err(error) = chainstate.reindex_block_files() {
+        return context.fatal(&error.to_string());
+    }
+    for path in &context.options.load_blocks {
+        if stopping() {
+            tracing::info!("Interrupt requested. Exit block importing.");
+            return;
+        }
+        if let Err(error) = std::fs::File::open(path) {
+            tracing::warn!("Could not open blocks file {}: {error}", path.display());
+            continue;
+        }
+        tracing::info!("Importing blocks file {}...", path.display());
+        match chainstate.import_block_file(path) {
+            Ok(report) => tracing::info!(
+                "Loaded {} blocks from external file ({} known, {} without parent, {} invalid, {} bytes skipped{})",
+                report.loaded,
+                report.known,
+                report.orphans,
+                report.invalid,
+                report.scan.skipped,
+                if report.scan.truncated {
+                    ", cut short"
+                } else {
+                    ""
+                },
+            ),
+            Err(error) => return context.fatal(&error.to_string()),
+        }
+    }
+    if let Err(error) = chainstate.activate_best_chain() {
+        return context.fatal(&error.to_string());
+    }
+    if context.options.stop_after_import {
+        tracing::info!("Stopping after block import");
+        return context.shutdown.request();
+    }
+    if context.options.persist_mempool {
+        load_mempool(context, &context.mempool_path());
+    } else {
+        mempool.set_loaded();
+    }
+}
+
+fn load_mempool(context: &Context, path: &Path) {
+    let (Ok(chainstate), Ok(mempool)) = (context.chainstate(), context.mempool()) else {
+        return;
+    };
+    match mempool.load(&chainstate, path, || context.shutdown.is_requested()) {
+        Ok(loaded) => tracing::info!(
+            "Imported mempool transactions from file: {} succeeded, {} failed, {} expired, {} already there, {} \
+             waiting for initial broadcast",
+            loaded.accepted,
+            loaded.failed,
+            loaded.expired,
+            loaded.present,
+            loaded.unbroadcast
+        ),
+        Err(error) => {
+            tracing::warn!(
+                "Failed to deserialize mempool data on file: {error}. Continuing anyway."
+            );
+        }
+    }
+}

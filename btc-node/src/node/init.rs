@@ -1,0 +1,337 @@
+//! The start-up, step by step, in Core's order and with its messages.
+//!
+//! | step | what is there after it |
+//! |---|---|
+//! | configuration | the data directory, `settings.json`, options that make sense |
+//! | lock | the data directory is ours; pid file; debug log |
+//! | servers | wallets' process, sockets of `-ipcbind`, the HTTP port (in warm-up) |
+//! | chain | block index and coins, checked; mempool; methods that need them |
+//! | wallets | loaded, up to the chain's tip |
+//! | import | runs on in the background: block files, then `mempool.dat` |
+//!
+//! Whatever a step made is in [`Parts`] at once, so that a failure, or a shutdown that comes in between, takes down what
+//! is there in the order of any shutdown.
+
+use super::builder::Builder;
+use super::clock::NodeClock;
+use super::commands;
+use super::context::{Context, Loaded};
+use super::control::Control;
+use super::error::StartError;
+use super::messages::{Message, Messages};
+use super::options::Options;
+use super::parts::Parts;
+use super::pid_file::PidFile;
+use super::placement::Placement;
+#[cfg(feature = "ipc")]
+use super::serve::Incoming;
+use super::settings::{self, RwSettings};
+use super::wallets::{Wallets, WalletsError};
+use super::{Node, echo, import};
+use crate::chainstate::ChainstateManager;
+use crate::mempool::Mempool;
+use crate::notify::Event;
+use crate::rpc::{self, control};
+use crate::store::data_dir::DataDir;
+use btc_interfaces::args::Args;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+/// Brings a node up.
+pub(super) fn start(mut builder: Builder) -> Result<Node, StartError> {
+    let mut args = builder.take_args()?;
+    let options = Options::read(&args)?;
+    let base_dir = args.data_dir();
+    let settings =
+        RwSettings::open(args.settings_path(), crate::CLIENT_NAME).map_err(
+            |error| match error {
+                settings::OpenError::Read(error) => StartError::ReadSettings(error),
+                settings::OpenError::Write(error) => StartError::WriteSettings(error),
+            },
+        )?;
+    args.set_rw_settings(settings.all());
+
+    let mut parts = Parts {
+        messages: std::mem::take(&mut builder.listening),
+        ..Parts::default()
+    };
+    parts.data_dir = Some(DataDir::open(
+        &base_dir,
+        options.params.chain.network(),
+        options.blocks_dir.as_deref(),
+        crate::CLIENT_NAME,
+    )?);
+    if let Some(path) = &options.pid_file {
+        let pid_file = PidFile::create(path).map_err(|source| StartError::PidFile {
+            path: path.clone(),
+            source,
+        })?;
+        parts.pid_file = Some(pid_file);
+    }
+    if builder.write_log {}
+
+    say_what_is_odd(&mut args, &builder.messages);
+
+    let clock = Arc::new(NodeClock::new());
+    clock.set_mock_time(options.mock_time);
+    let context = Arc::new(Context::new(
+        args,
+        options,
+        settings,
+        clock,
+        builder.messages.clone(),
+        builder.shutdown.clone(),
+    ));
+    match run(&context, builder, &mut parts) {
+        Ok(()) => Ok(Node {
+            context,
+            parts: Mutex::new(parts),
+        }),
+        Err(error) => {
+            tracing::error!("{error}");
+            parts.stop(&context);
+            Err(error)
+        }
+    }
+}
+
+/// Warns of what in the options has no effect, or not the one that its author may think.
+fn say_what_is_odd(args: &mut Args, messages: &Messages) {
+    let chain = args.chain_name();
+    for section in args.unrecognized_sections() {
+        messages.warning(section);
+    }
+    for option in args.unsuitable_section_only() {
+        messages.warning(format!(
+            "Config setting for -{option} only applied on {chain} network when in [{chain}] section."
+        ));
+    }
+    for warning in args.take_warnings() {
+        tracing::warn!("{warning}");
+    }
+    for option in args.not_yet_effective() {
+        tracing::warn!("option -{option} has no effect yet");
+    }
+    if args.value("connect").as_deref() != Some("0") {
+        tracing::warn!(
+            "There is no peer-to-peer network yet: this node hears of blocks and transactions from its user alone"
+        );
+    }
+}
+
+/// Everything after the configuration and the lock.
+fn run(context: &Arc<Context>, builder: Builder, parts: &mut Parts) -> Result<(), StartError> {
+    listen(context, parts);
+    if context.options.wallet
+        && let Some(placement) = builder.placement
+    {
+        construct_wallets(context, placement)?;
+    }
+    #[cfg(feature = "ipc")]
+    offer(context, builder.parent, parts)?;
+    register_early(context, parts);
+    serve(context, builder.serve_rpc, parts)?;
+    check_shutdown(context)?;
+
+    if let Some(wallets) = context.wallets() {
+        refusing(context, || wallets.verify())?;
+    }
+    check_shutdown(context)?;
+
+    load_chain(context, parts)?;
+    check_shutdown(context)?;
+
+    if let Some(wallets) = context.wallets() {
+        context.messages.progress("Loading wallet…");
+        refusing(context, || wallets.load())?;
+    }
+    check_shutdown(context)?;
+
+    parts.import = Some(import::spawn(context).map_err(StartError::Thread)?);
+    if let Ok(chainstate) = context.chainstate() {
+        tracing::info!("nBestHeight = {}", chainstate.tip().height);
+    }
+    if let Some(wallets) = context.wallets() {
+        wallets.start()?;
+    }
+    context.registry.set_warmup_finished();
+    context.messages.progress("Done loading");
+    for command in &context.options.startup_notify {
+        // It runs on by itself.
+        drop(commands::spawn(command.clone()));
+    }
+    Ok(())
+}
+
+/// A shutdown during the start is no failure, but there is no node either.
+fn check_shutdown(context: &Context) -> Result<(), StartError> {
+    if context.shutdown.is_requested() {
+        return Err(StartError::Interrupted);
+    }
+    Ok(())
+}
+
+/// What the node itself does on messages and events.
+fn listen(context: &Arc<Context>, parts: &mut Parts) {
+    let registry = context.registry.clone();
+    parts.messages.push(context.messages.listen(move |message| {
+        if let Message::Progress(text) = message {
+            registry.set_warmup_status(text.clone());
+        }
+    }));
+    let node = Arc::downgrade(context);
+    let listener = move |event: &Event| {
+        if let Some(context) = node.upgrade() {
+            on_event(&context, event);
+        }
+    };
+    parts
+        .listeners
+        .push(context.notifier.register(Arc::new(listener)));
+}
+
+fn on_event(context: &Context, event: &Event) {
+    match event {
+        Event::Fatal { message } => context.fatal(message),
+        // Only the start-up tells its steps; later tasks show up in the log.
+        Event::Progress { title, percent: 0 } if context.loaded().is_err() => {
+            context.messages.progress(title);
+        }
+        Event::TipChanged {
+            hash,
+            height,
+            initial_download,
+            ..
+        } => {
+            if let Some(command) = &context.options.block_notify
+                && !initial_download
+            {
+                drop(commands::spawn(command.replace("%s", &hash.to_string())));
+            }
+            if context
+                .options
+                .stop_at_height
+                .is_some_and(|stop| *height >= stop)
+                && !context.shutdown.is_requested()
+            {
+                tracing::info!("Stopping at height {height}, as -stopatheight says");
+                context.shutdown.request();
+            }
+        }
+        _ => {}
+    }
+}
+
+fn construct_wallets(context: &Arc<Context>, placement: Placement) -> Result<(), StartError> {
+    let wallets = Wallets::new(placement, Arc::downgrade(context));
+    // Set first, so that a failure half-way finds them when everything is taken down.
+    let wallets = context.wallets.get_or_init(|| wallets);
+    wallets.construct()?;
+    Ok(())
+}
+
+/// Runs a step of the wallets that may refuse, with reasons told as messages; they become the error.
+fn refusing(
+    context: &Context,
+    step: impl FnOnce() -> Result<bool, WalletsError>,
+) -> Result<(), StartError> {
+    let reasons: Arc<Mutex<Vec<String>>> = Arc::default();
+    let listening = context.messages.listen({
+        let reasons = Arc::clone(&reasons);
+        move |message| {
+            if let Message::Error(text) = message {
+                reasons
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(text.clone());
+            }
+        }
+    });
+    let agreed = step()?;
+    drop(listening);
+    if agreed {
+        return Ok(());
+    }
+    let reasons = std::mem::take(&mut *reasons.lock().unwrap_or_else(PoisonError::into_inner));
+    Err(StartError::WalletsRefused(reasons))
+}
+
+/// Methods that need no chain.
+fn register_early(context: &Arc<Context>, parts: &mut Parts) {
+    let hooks: Arc<dyn control::ControlHooks> = Arc::new(Control::new(context));
+    parts
+        .methods
+        .extend(control::register(&context.registry, &hooks, Instant::now()));
+    parts.methods.push(echo::register(context));
+}
+
+/// Offers the node's objects to other processes.
+#[cfg(feature = "ipc")]
+fn offer(
+    context: &Arc<Context>,
+    parent: Option<std::os::unix::net::UnixStream>,
+    parts: &mut Parts,
+) -> Result<(), StartError> {
+    if let Some(stream) = parent {
+        let incoming = Incoming::parent(context, stream);
+        parts
+            .incoming
+            .push(incoming.map_err(|error| StartError::Parent(error.to_string()))?);
+    }
+    for address in &context.options.ipc_bind {
+        let incoming = Incoming::bind(context, address).map_err(|source| StartError::IpcBind {
+            address: address.clone(),
+            source,
+        })?;
+        parts.incoming.push(incoming);
+    }
+    Ok(())
+}
+
+/// Opens the ports on which others reach the node.
+fn serve(context: &Arc<Context>, by_default: bool, parts: &mut Parts) -> Result<(), StartError> {
+    if !context.options.server.unwrap_or(by_default) {
+        return Ok(());
+    }
+    let failed = |error: rpc::server::ServerError| StartError::Server(Box::new(error));
+    let (config, access) = context.options.rpc_server()?;
+    let server = rpc::server::BoundServer::bind(config)
+        .and_then(|bound| bound.start(context.registry.clone(), access))
+        .map_err(failed)?;
+    parts.server = Some(server);
+    Ok(())
+}
+
+/// Opens the chain and what stands on it.
+fn load_chain(context: &Arc<Context>, parts: &mut Parts) -> Result<(), StartError> {
+    context.messages.progress("Loading block index…");
+    let dirs = parts
+        .data_dir
+        .as_ref()
+        .expect("the directory is held from before this step until the end")
+        .into();
+    let options = context.options.chainstate(dirs);
+    let opened = ChainstateManager::open(options, context.clock.clone(), context.notifier.clone());
+    // What it has told comes before what is told next.
+    context.notifier.sync_with_queue();
+    let chainstate = opened?;
+    let chainstate = Arc::new(chainstate);
+    let mempool = Arc::new(Mempool::new(
+        context.options.policy.clone(),
+        context.options.mempool_limits.clone(),
+        context.clock.clone(),
+        context.notifier.clone(),
+    ));
+    if chainstate.set_mempool(mempool.clone()).is_err() {
+        unreachable!("a chainstate that was just opened has no mempool");
+    }
+    tracing::info!("Block index and chainstate loaded");
+    parts
+        .methods
+        .extend(super::methods::register(context, &chainstate, &mempool));
+    context.set_loaded(Some(Loaded {
+        chainstate,
+        mempool,
+    }));
+    Ok(())
+}

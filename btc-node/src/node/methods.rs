@@ -1,0 +1,32 @@
+//! The RPC methods that stand on the chain and the mempool.
+
+use super::context::Context;
+use crate::chainstate::ChainstateManager;
+use crate::mempool::Mempool;
+use crate::rpc::context::{NodeParts, register_all};
+use crate::rpc::registry::Registration;
+use std::sync::Arc;
+
+/// Registers them; they are gone when the registrations are dropped.
+pub(super) fn register(
+    context: &Arc<Context>,
+    chainstate: &Arc<ChainstateManager>,
+    mempool: &Arc<Mempool>,
+) -> Vec<Registration> {
+    let node = Arc::downgrade(context);
+    let parts = NodeParts {
+        chain: Arc::clone(chainstate),
+        mempool: Arc::clone(mempool),
+        template: context.template_options(),
+        subversion: context.options.subversion.clone(),
+        client_version: crate::CLIENT_VERSION,
+        warnings: Arc::new(move || {
+            node.upgrade()
+                .map_or_else(Vec::new, |context| context.warnings.texts())
+        }),
+        deprecated: context.args().values("deprecatedrpc"),
+        mempool_path: context.mempool_path(),
+        scan: Arc::default(),
+    };
+    register_all(&context.registry, &Arc::new(parts))
+}

@@ -1,0 +1,254 @@
+//! Options of chainstate, mempool and mining.
+
+use super::{Options, option};
+use crate::chainstate;
+use crate::mempool::{Feerate, Limits, Policy};
+use crate::mining::TemplateOptions;
+use crate::mining::template::{MAX_BLOCK_WEIGHT, MIN_RESERVED_WEIGHT};
+use crate::node::StartError;
+use bitcoin::{Amount, BlockHash, Denomination};
+use btc_consensus::params::ChainParams;
+use btc_consensus::pow::Work;
+use btc_consensus::uint256::U256;
+use btc_interfaces::args::Args;
+use std::time::Duration;
+
+/// The least that `-dbcache` means, in MiB. Source: Core's `kernel/caches.h`.
+const MIN_DB_CACHE_MIB: i64 = 4;
+/// The most that it means.
+const MAX_DB_CACHE_MIB: i64 = 16 * 1024;
+/// What it means if it is not given.
+const DEFAULT_DB_CACHE_MIB: i64 = 450;
+/// The most threads that check scripts, besides the one that connects the block.
+const MAX_SCRIPT_THREADS: i64 = 15;
+/// The most that `-limitclustercount` may be.
+const MAX_CLUSTER_COUNT: i64 = 64;
+
+/// What of the chainstate's options is not its default.
+#[derive(Debug, Clone)]
+pub(super) struct ChainstateChoices {
+    dbcache: usize,
+    script_threads: usize,
+    check_blocks: Option<u32>,
+    check_level: Option<u32>,
+    blocks_xor: bool,
+    fast_prune: bool,
+    reindex: bool,
+    reindex_chainstate: bool,
+    /// Given; zero means that every script is checked.
+    assume_valid: Option<Option<BlockHash>>,
+    minimum_chain_work: Option<Work>,
+    max_tip_age: Option<Duration>,
+}
+
+pub(super) fn chainstate(args: &Args) -> Result<ChainstateChoices, StartError> {
+    let mib = args
+        .int("dbcache")
+        .unwrap_or(DEFAULT_DB_CACHE_MIB)
+        .clamp(MIN_DB_CACHE_MIB, MAX_DB_CACHE_MIB);
+    let mut threads = args.int("par").unwrap_or(0);
+    if threads <= 0 {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        threads = threads.saturating_add(i64::try_from(cores).unwrap_or(1));
+    }
+    // The thread that connects the block counts as one of them.
+    let script_threads = (threads.saturating_sub(1)).clamp(0, MAX_SCRIPT_THREADS);
+    let number = |name: &str| {
+        args.int(name)
+            .map(|value| u32::try_from(value.max(0)).unwrap_or(u32::MAX))
+    };
+    Ok(ChainstateChoices {
+        dbcache: usize::try_from(mib << 20).unwrap_or(usize::MAX),
+        script_threads: usize::try_from(script_threads).unwrap_or(0),
+        check_blocks: number("checkblocks"),
+        check_level: number("checklevel").map(|level| level.min(4)),
+        blocks_xor: args.flag("blocksxor").unwrap_or(true),
+        fast_prune: args.flag("fastprune").unwrap_or(false),
+        reindex: args.flag("reindex").unwrap_or(false),
+        reindex_chainstate: args.flag("reindex-chainstate").unwrap_or(false),
+        assume_valid: assume_valid(args)?,
+        minimum_chain_work: minimum_chain_work(args)?,
+        max_tip_age: args
+            .int("maxtipage")
+            .map(|age| Duration::from_secs(u64::try_from(age).unwrap_or(0))),
+    })
+}
+
+impl Options {
+    /// How the chainstate is opened.
+    pub(crate) fn chainstate(&self, dirs: chainstate::Dirs) -> chainstate::Options {
+        let chosen = &self.chainstate;
+        let default = chainstate::Options::new(dirs, self.params.clone());
+        chainstate::Options {
+            dbcache: chosen.dbcache,
+            script_threads: chosen.script_threads,
+            check_blocks: chosen.check_blocks.unwrap_or(default.check_blocks),
+            check_level: chosen.check_level.unwrap_or(default.check_level),
+            blocks_xor: chosen.blocks_xor,
+            fast_prune: chosen.fast_prune,
+            reindex: chosen.reindex,
+            reindex_chainstate: chosen.reindex_chainstate,
+            assume_valid: chosen.assume_valid.unwrap_or(default.assume_valid),
+            minimum_chain_work: chosen
+                .minimum_chain_work
+                .unwrap_or(default.minimum_chain_work),
+            max_tip_age: chosen.max_tip_age.unwrap_or(default.max_tip_age),
+            ..default
+        }
+    }
+}
+
+/// Up to 64 hexadecimal digits after an optional `0x`, filled up with zeros in front.
+fn hex_digits(value: &str) -> Option<String> {
+    let digits = value.strip_prefix("0x").unwrap_or(value);
+    let fits = digits.len() <= 64 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    fits.then(|| format!("{digits:0>64}"))
+}
+
+fn assume_valid(args: &Args) -> Result<Option<Option<BlockHash>>, StartError> {
+    let Some(value) = args.value("assumevalid") else {
+        return Ok(None);
+    };
+    let hash: BlockHash = hex_digits(&value)
+        .and_then(|digits| digits.parse().ok())
+        .ok_or_else(|| {
+            option(format!(
+                "Invalid assumevalid block hash specified ({value}), must be up to 64 hex digits (or 0 to disable)"
+            ))
+        })?;
+    let zero = bitcoin::hashes::Hash::all_zeros();
+    Ok(Some((hash != zero).then_some(hash)))
+}
+
+fn minimum_chain_work(args: &Args) -> Result<Option<Work>, StartError> {
+    let Some(value) = args.value("minimumchainwork") else {
+        return Ok(None);
+    };
+    let work = hex_digits(&value).and_then(|digits| work_from_hex(&digits));
+    work.map(Some).ok_or_else(|| {
+        option(format!(
+            "Invalid minimum work specified ({value}), must be up to 64 hex digits"
+        ))
+    })
+}
+
+/// 64 hexadecimal digits, the most significant first.
+fn work_from_hex(digits: &str) -> Option<Work> {
+    let bytes = <[u8; 32] as bitcoin::hex::FromHex>::from_hex(digits).ok()?;
+    Some(Work::new(U256::from_be_bytes(bytes)))
+}
+
+/// An option that is an amount in BTC; of a feerate, for 1000 vB.
+fn amount(args: &Args, name: &str) -> Result<Option<i64>, StartError> {
+    let Some(value) = args.value(name) else {
+        return Ok(None);
+    };
+    let sat = Amount::from_str_in(value.trim(), Denomination::Bitcoin)
+        .ok()
+        .filter(|amount| *amount <= Amount::MAX_MONEY)
+        .and_then(|amount| i64::try_from(amount.to_sat()).ok());
+    sat.map(Some)
+        .ok_or_else(|| option(format!("Invalid amount for -{name}=<amount>: '{value}'")))
+}
+
+pub(super) fn policy(args: &Args, params: &ChainParams) -> Result<Policy, StartError> {
+    let default = Policy::default();
+    let feerate = |name| Ok::<_, StartError>(amount(args, name)?.map(Feerate::from_sat_per_kvb));
+    let incremental = feerate("incrementalrelayfee")?.unwrap_or(default.incremental_feerate);
+    let min_relay = match feerate("minrelaytxfee")? {
+        Some(rate) => rate,
+        // The one option is enough to raise both.
+        None if incremental.per_thousand() > default.min_relay_feerate.per_thousand() => {
+            incremental
+        }
+        None => default.min_relay_feerate,
+    };
+    let require_standard = !args.flag("acceptnonstdtxn").unwrap_or(false);
+    if !require_standard && !params.chain.is_test() {
+        return Err(option(format!(
+            "acceptnonstdtxn is not currently supported for {} chain",
+            params.chain.name()
+        )));
+    }
+    let cluster_count = args.int("limitclustercount").unwrap_or(MAX_CLUSTER_COUNT);
+    if cluster_count > MAX_CLUSTER_COUNT {
+        return Err(option(format!(
+            "limitclustercount must be less than or equal to {MAX_CLUSTER_COUNT}"
+        )));
+    }
+    let count = |name, default: u32| {
+        args.int(name).map_or(default, |value| {
+            u32::try_from(value.max(0)).unwrap_or(u32::MAX)
+        })
+    };
+    Ok(Policy {
+        require_standard,
+        min_relay_feerate: min_relay,
+        incremental_feerate: incremental,
+        dust_feerate: feerate("dustrelayfee")?.unwrap_or(default.dust_feerate),
+        max_datacarrier_bytes: args.flag("datacarrier").unwrap_or(true).then(|| {
+            args.int("datacarriersize").map_or_else(
+                || default.max_datacarrier_bytes.unwrap_or_default(),
+                |bytes| usize::try_from(bytes.max(0)).unwrap_or(usize::MAX),
+            )
+        }),
+        permit_bare_multisig: args
+            .flag("permitbaremultisig")
+            .unwrap_or(default.permit_bare_multisig),
+        bytes_per_sigop: args.int("bytespersigop").unwrap_or(default.bytes_per_sigop),
+        cluster_count: usize::try_from(cluster_count.max(0)).unwrap_or(0),
+        cluster_vsize: args
+            .int("limitclustersize")
+            .map_or(default.cluster_vsize, |kvb| kvb.saturating_mul(1000)),
+        ancestor_count: count("limitancestorcount", default.ancestor_count),
+        descendant_count: count("limitdescendantcount", default.descendant_count),
+    })
+}
+
+pub(super) fn mempool_limits(args: &Args) -> Limits {
+    let default = Limits::default();
+    let bytes = |mb: i64| usize::try_from(mb.saturating_mul(1_000_000)).unwrap_or(0);
+    Limits {
+        max_bytes: args.int("maxmempool").map_or(default.max_bytes, bytes),
+        expiry: args
+            .int("mempoolexpiry")
+            .map_or(default.expiry, |hours| hours.saturating_mul(3600)),
+    }
+}
+
+pub(super) fn template(args: &Args) -> Result<TemplateOptions, StartError> {
+    let default = TemplateOptions::default();
+    let weight = |name: &str, default: u64| {
+        args.int(name)
+            .map_or(default, |value| u64::try_from(value).unwrap_or(0))
+    };
+    let max_weight = weight("blockmaxweight", default.max_weight);
+    let reserved_weight = weight("blockreservedweight", default.reserved_weight);
+    if max_weight > MAX_BLOCK_WEIGHT {
+        return Err(option(format!(
+            "Specified -blockmaxweight ({max_weight}) exceeds consensus maximum block weight ({MAX_BLOCK_WEIGHT})"
+        )));
+    }
+    if reserved_weight > MAX_BLOCK_WEIGHT {
+        return Err(option(format!(
+            "Specified -blockreservedweight ({reserved_weight}) exceeds consensus maximum block weight \
+             ({MAX_BLOCK_WEIGHT})"
+        )));
+    }
+    if reserved_weight < MIN_RESERVED_WEIGHT {
+        return Err(option(format!(
+            "Specified -blockreservedweight ({reserved_weight}) is lower than minimum safety value of \
+             ({MIN_RESERVED_WEIGHT})"
+        )));
+    }
+    Ok(TemplateOptions {
+        max_weight,
+        reserved_weight,
+        min_feerate: amount(args, "blockmintxfee")?
+            .map_or(default.min_feerate, Feerate::from_sat_per_kvb),
+        version: args
+            .int("blockversion")
+            .and_then(|version| i32::try_from(version).ok()),
+        ..default
+    })
+}
