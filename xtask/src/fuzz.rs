@@ -64,7 +64,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Error> {
             .args(["fuzz", "run", target])
             .arg(&corpus)
             .arg(folder.join("seeds").join(target))
-            .args(["--", "-print_final_stats=1", "-timeout=30"])
+            .args(["--", "-verbosity=0", "-print_final_stats=1", "-timeout=30"])
             .arg(format!("-max_total_time={share}"))
             .current_dir(&folder)
             // The stable compiler takes the sanitizer's flags only so.
