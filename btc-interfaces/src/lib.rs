@@ -35,6 +35,8 @@ mod handler;
 mod init;
 #[cfg(feature = "ipc")]
 pub mod ipc;
+#[cfg(feature = "logging")]
+pub mod logging;
 mod mining;
 mod node;
 pub mod noop;
