@@ -12,7 +12,8 @@ pub struct ReadLimits {
     /// Largest number of segments. Default 512.
     pub segments: usize,
     /// Words that readers of one message may visit in total, counting a word again each time a pointer leads to
-    /// it. Default twice the words of the largest message.
+    /// it. Default twice the words of the largest message. A short message may make readers visit no more than 16
+    /// times its own words and 4096, or a few bytes could announce millions of empty structs.
     pub traversal_words: u64,
     /// How deep structs and lists may nest. Default 64.
     pub nesting: u32,
@@ -75,6 +76,12 @@ pub fn frame_size(head: &[u8], limits: &ReadLimits) -> Result<Option<usize>, Wir
     }
 }
 
+/// What readers of a message of so many bytes may visit, whatever the limits are: enough for every pointer to be
+/// followed several times.
+fn short_message_words(bytes: usize) -> u64 {
+    16 * (bytes / WORD) as u64 + 4096
+}
+
 impl Message {
     /// Takes the bytes of one whole frame.
     ///
@@ -101,7 +108,7 @@ impl Message {
         Ok(Self {
             bytes,
             segments,
-            budget: AtomicU64::new(limits.traversal_words),
+            budget: AtomicU64::new(limits.traversal_words.min(short_message_words(size))),
             nesting: limits.nesting,
         })
     }
@@ -135,5 +142,25 @@ impl Message {
             .ok_or(WireError::TraversalLimit)?;
         self.budget.store(left, Ordering::Relaxed);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_message_cannot_announce_millions_of_elements() {
+        // One segment of two words: a pointer to a list of structs, and its tag, for structs of size zero.
+        let list = |count: u64| {
+            let mut bytes = vec![0, 0, 0, 0, 2, 0, 0, 0];
+            bytes.extend((1_u64 | (7 << 32)).to_le_bytes());
+            bytes.extend((count << 2).to_le_bytes());
+            let message =
+                Message::parse(bytes, &ReadLimits::default()).expect("the frame is whole");
+            message.root().list().map(|list| list.len())
+        };
+        assert_eq!(list(1000), Ok(1000));
+        assert_eq!(list(4_194_304), Err(WireError::TraversalLimit));
     }
 }
