@@ -36,8 +36,12 @@ pub fn wire_message(data: &[u8]) {
             .expect("what is read within limits can be written");
         let copy = Message::parse(bytes, &generous).expect("the builder writes whole frames");
         let mut copied = Vec::new();
-        walk(copy.root(), &mut copied).expect("the builder writes what can be read");
-        assert!(values == copied, "the copy has other values");
+        match walk(copy.root(), &mut copied) {
+            Ok(()) => assert!(values == copied, "the copy has other values"),
+            // Without the original's unused words it is too short for so many empty elements.
+            Err(WireError::TraversalLimit) => {}
+            Err(error) => panic!("the copy cannot be read: {error}"),
+        }
     }
 }
 
