@@ -9,7 +9,8 @@ mod ecdsa;
 mod spend;
 mod taproot;
 
-pub use ecdsa::{EcdsaMidstates, legacy, segwit_v0};
+pub(crate) use ecdsa::EcdsaMidstates;
+pub use ecdsa::{legacy, segwit_v0};
 pub use spend::{BlockTransaction, PrevoutCount, Spend, TransactionRef};
 pub use taproot::{leaf_hash, taproot};
 

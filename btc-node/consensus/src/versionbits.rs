@@ -12,6 +12,9 @@ pub const TOP_BITS: i32 = 0x2000_0000;
 /// Which bits those are.
 const TOP_MASK: i32 = 0xe000_0000_u32.cast_signed();
 
+/// How many of the lowest bits are for signals (BIP 323).
+const SIGNAL_BITS: u8 = 5;
+
 /// How far a change has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ThresholdState {
@@ -51,11 +54,30 @@ pub struct Signals {
     pub possible: bool,
 }
 
+/// A bit that miners agree to use for a change that this node does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownActivation {
+    /// The bit of the version.
+    pub bit: u8,
+    /// Whether the change is likely in force, and not only agreed on.
+    pub active: bool,
+}
+
+/// What a state is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Subject {
+    /// A deployment of the network.
+    Known(Deployment),
+    /// A bit, as far as it signals for no deployment.
+    Unknown(u8),
+}
+
 /// States that were computed, by the last block of the period before.
 ///
-/// One for each set of parameters. It grows by an entry per period and deployment.
+/// One for each set of parameters. It grows by an entry per period and deployment; kept from call
+/// to call it saves looking at more than the last period.
 #[derive(Clone, Debug, Default)]
-pub struct ThresholdCache(HashMap<(Deployment, BlockHash), ThresholdState>);
+pub struct ThresholdCache(HashMap<(Subject, BlockHash), ThresholdState>);
 
 impl ThresholdCache {
     /// The state for the block after the one at `height` on `chain`; `None` for the genesis block.
@@ -67,6 +89,17 @@ impl ThresholdCache {
         height: Option<u32>,
     ) -> ThresholdState {
         let schedule = params.deployment(deployment);
+        self.state_of(Subject::Known(deployment), schedule, params, chain, height)
+    }
+
+    fn state_of(
+        &mut self,
+        subject: Subject,
+        schedule: &Bip9Deployment,
+        params: &ChainParams,
+        chain: &dyn Ancestors,
+        height: Option<u32>,
+    ) -> ThresholdState {
         match schedule.start_time {
             Bip9Deployment::ALWAYS_ACTIVE => return ThresholdState::Active,
             Bip9Deployment::NEVER_ACTIVE => return ThresholdState::Failed,
@@ -76,25 +109,86 @@ impl ThresholdCache {
         let mut pending = Vec::new();
         let mut state = ThresholdState::Defined;
         let mut end = height.and_then(|height| period_end(schedule, height));
-        while let Some(header) = end.and_then(|end| Some((end, chain.ancestor(end)?))) {
-            let (height, header) = header;
-            if let Some(known) = self.0.get(&(deployment, header.hash)) {
+        while let Some((height, header)) = end.and_then(|end| Some((end, chain.ancestor(end)?))) {
+            if let Some(known) = self.0.get(&(subject, header.hash)) {
                 state = *known;
                 break;
             }
             if i64::from(chain.median_time_past(height)) < schedule.start_time {
                 self.0
-                    .insert((deployment, header.hash), ThresholdState::Defined);
+                    .insert((subject, header.hash), ThresholdState::Defined);
                 break;
             }
             pending.push((height, header.hash));
             end = height.checked_sub(schedule.period);
         }
         for (height, hash) in pending.into_iter().rev() {
-            state = next_state(schedule, state, chain, height);
-            self.0.insert((deployment, hash), state);
+            let time = i64::from(chain.median_time_past(height));
+            state = next_state(schedule, state, time, height, || {
+                self.count(subject, schedule, params, chain, height)
+            });
+            self.0.insert((subject, hash), state);
         }
         state
+    }
+
+    /// The signals in the period that ends at `end`.
+    fn count(
+        &mut self,
+        subject: Subject,
+        schedule: &Bip9Deployment,
+        params: &ChainParams,
+        chain: &dyn Ancestors,
+        end: u32,
+    ) -> u32 {
+        if let Subject::Known(_) = subject {
+            return signals(schedule, chain, end).count;
+        }
+        let first = (end + 1)
+            .saturating_sub(schedule.period)
+            .max(params.min_bip9_warning_height);
+        let mut count = 0;
+        for height in first..=end {
+            let unexpected = chain.ancestor(height).is_some_and(|header| {
+                is_signal(schedule, &header)
+                    && self.version_after(params, chain, height.checked_sub(1)) & mask(schedule)
+                        == 0
+            });
+            count += u32::from(unexpected);
+        }
+        count
+    }
+
+    /// The bits that miners agree to use, up to the tip of `chain`, for changes that are not among
+    /// the network's deployments: cause to warn that this node may be out of date.
+    pub fn unknown_activations(
+        &mut self,
+        params: &ChainParams,
+        chain: &dyn Ancestors,
+    ) -> Vec<UnknownActivation> {
+        let interval = params.difficulty_interval();
+        let (period, threshold) = if params.chain.is_test() {
+            (interval, (u64::from(interval) * 3 / 4) as u32)
+        } else {
+            (2016, 1815)
+        };
+        let agreed = |bit| {
+            let schedule = Bip9Deployment {
+                bit,
+                start_time: 0,
+                timeout: Bip9Deployment::NO_TIMEOUT,
+                min_activation_height: 0,
+                period,
+                threshold,
+            };
+            let height = Some(chain.height());
+            match self.state_of(Subject::Unknown(bit), &schedule, params, chain, height) {
+                ThresholdState::LockedIn => Some(UnknownActivation { bit, active: false }),
+                ThresholdState::Active => Some(UnknownActivation { bit, active: true }),
+                _ => None,
+            }
+        };
+        (0..SIGNAL_BITS).filter_map(agreed).collect()
     }
 
     /// The height of the first block with the state that the block after `height` has.
@@ -125,16 +219,23 @@ impl ThresholdCache {
 
     /// The version for a block on top of `chain`: a signal for every change that is under way.
     pub fn block_version(&mut self, params: &ChainParams, chain: &dyn Ancestors) -> i32 {
-        Deployment::ALL
-            .into_iter()
-            .fold(TOP_BITS, |version, deployment| {
-                match self.state_after(params, deployment, chain, Some(chain.height())) {
-                    ThresholdState::Started | ThresholdState::LockedIn => {
-                        version | mask(params.deployment(deployment))
-                    }
-                    _ => version,
-                }
-            })
+        self.version_after(params, chain, Some(chain.height()))
+    }
+
+    fn version_after(
+        &mut self,
+        params: &ChainParams,
+        chain: &dyn Ancestors,
+        height: Option<u32>,
+    ) -> i32 {
+        let mut version = TOP_BITS;
+        for deployment in Deployment::ALL {
+            let state = self.state_after(params, deployment, chain, height);
+            if matches!(state, ThresholdState::Started | ThresholdState::LockedIn) {
+                version |= mask(params.deployment(deployment));
+            }
+        }
+        version
     }
 }
 
@@ -167,25 +268,19 @@ fn period_end(schedule: &Bip9Deployment, height: u32) -> Option<u32> {
     u32::try_from(blocks - rest).ok()?.checked_sub(1)
 }
 
-/// The state of the period after the one that ends at `height`, whose own state is `state`.
+/// The state of the period after the one that ends at `height` with the median time `time`, and
+/// whose own state is `state`. `count` is asked for its signals where they matter.
 fn next_state(
     schedule: &Bip9Deployment,
     state: ThresholdState,
-    chain: &dyn Ancestors,
+    time: i64,
     height: u32,
+    count: impl FnOnce() -> u32,
 ) -> ThresholdState {
-    let time = i64::from(chain.median_time_past(height));
     match state {
         ThresholdState::Defined if time >= schedule.start_time => ThresholdState::Started,
-        ThresholdState::Started => {
-            if signals(schedule, chain, height).count >= schedule.threshold {
-                ThresholdState::LockedIn
-            } else if time >= schedule.timeout {
-                ThresholdState::Failed
-            } else {
-                ThresholdState::Started
-            }
-        }
+        ThresholdState::Started if count() >= schedule.threshold => ThresholdState::LockedIn,
+        ThresholdState::Started if time >= schedule.timeout => ThresholdState::Failed,
         ThresholdState::LockedIn if height + 1 >= schedule.min_activation_height => {
             ThresholdState::Active
         }
@@ -292,5 +387,45 @@ mod tests {
                 Defined, Started, LockedIn, LockedIn, LockedIn, Active, Active
             ]
         );
+    }
+
+    #[test]
+    fn bits_that_mean_nothing_here() {
+        let params = ChainParams::new(Chain::Regtest);
+        let odd = TOP_BITS | 1 << 3 | 1 << 28;
+        let chain = chain((0..576).map(|height| {
+            if (144..252).contains(&height) {
+                odd
+            } else {
+                TOP_BITS
+            }
+        }));
+        let found = |chain: &[HeaderInfo]| {
+            ThresholdCache::default().unknown_activations(&params, &chain.to_vec())
+        };
+        assert_eq!(found(&chain[..287]), []);
+        assert_eq!(
+            found(&chain[..288]),
+            [UnknownActivation {
+                bit: 3,
+                active: false
+            }]
+        );
+        assert_eq!(
+            found(&chain[..432]),
+            [UnknownActivation {
+                bit: 3,
+                active: true
+            }]
+        );
+        // What the node itself would signal is known to it.
+        let mut known = params.clone();
+        known.deployments[0].bit = 3;
+        let mut cache = ThresholdCache::default();
+        assert_eq!(cache.unknown_activations(&known, &chain), []);
+
+        let mut fewer = chain;
+        fewer[144].version = TOP_BITS;
+        assert_eq!(found(&fewer), []);
     }
 }

@@ -1,10 +1,12 @@
 //! The spending cases that Bitcoin Core's `feature_taproot.py` generates, under every set of
 //! consensus rules that a block could ever be held to.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::io::BufRead;
 
 use bitcoin::{ScriptBuf, Transaction, TxOut, Witness, consensus};
-use btc_consensus::script::{self, ScriptFlags, TransactionChecker};
+use btc_consensus::script::{self, CurveVerifier, ScriptFlags, TransactionChecker, Uncached};
 use btc_consensus::sighash::Spend;
 use serde_json::Value;
 
@@ -38,6 +40,40 @@ fn consensus_flags() -> Vec<ScriptFlags> {
         .collect()
 }
 
+/// A signature hash, a public key and a signature.
+type Check = ([u8; 32], Vec<u8>, Vec<u8>);
+
+/// Remembers what it verified: a case runs under some sixty sets of rules with the same signatures.
+#[derive(Default)]
+struct Remembering(RefCell<HashMap<Check, bool>>);
+
+impl Remembering {
+    fn verdict(
+        &self,
+        sighash: [u8; 32],
+        pubkey: &[u8],
+        signature: &[u8],
+        verify: impl FnOnce() -> bool,
+    ) -> bool {
+        let check = (sighash, pubkey.to_vec(), signature.to_vec());
+        *self.0.borrow_mut().entry(check).or_insert_with(verify)
+    }
+}
+
+impl CurveVerifier for &Remembering {
+    fn ecdsa(&self, sighash: [u8; 32], signature: &[u8], pubkey: &[u8]) -> bool {
+        self.verdict(sighash, pubkey, signature, || {
+            Uncached.ecdsa(sighash, signature, pubkey)
+        })
+    }
+
+    fn schnorr(&self, sighash: [u8; 32], signature: &[u8; 64], pubkey: &[u8; 32]) -> bool {
+        self.verdict(sighash, pubkey, signature, || {
+            Uncached.schnorr(sighash, signature, pubkey)
+        })
+    }
+}
+
 struct Case {
     transaction: Transaction,
     prevouts: Vec<TxOut>,
@@ -69,8 +105,8 @@ impl Case {
         Spend::new(transaction, self.prevouts.clone()).unwrap()
     }
 
-    fn is_valid(&self, spend: &Spend, flags: ScriptFlags) -> bool {
-        let checker = TransactionChecker::new(spend, self.index).unwrap();
+    fn is_valid(&self, spend: &Spend, flags: ScriptFlags, verifier: &Remembering) -> bool {
+        let checker = TransactionChecker::with_verifier(spend, self.index, verifier).unwrap();
         let input = &spend.transaction().input[self.index];
         let script_pubkey = &spend.prevouts()[self.index].script_pubkey;
         script::verify(
@@ -97,6 +133,7 @@ fn taproot_cases() {
         let value: Value = serde_json::from_str(&line.unwrap()).unwrap();
         let case = Case::parse(&value);
         let comment = &value["comment"];
+        let verifier = Remembering::default();
         ran += 1;
         if let Some(solution) = value.get("success") {
             let spend = case.spend(solution);
@@ -105,7 +142,10 @@ fn taproot_cases() {
                 .is_some_and(|value| value.as_bool().unwrap());
             for flags in &all_flags {
                 if is_final || case.flags.contains(*flags) {
-                    assert!(case.is_valid(&spend, *flags), "{comment} under {flags}");
+                    assert!(
+                        case.is_valid(&spend, *flags, &verifier),
+                        "{comment} under {flags}"
+                    );
                     verdicts += 1;
                 }
             }
@@ -113,7 +153,10 @@ fn taproot_cases() {
         if let Some(solution) = value.get("failure") {
             let spend = case.spend(solution);
             for flags in all_flags.iter().filter(|flags| flags.contains(case.flags)) {
-                assert!(!case.is_valid(&spend, *flags), "{comment} under {flags}");
+                assert!(
+                    !case.is_valid(&spend, *flags, &verifier),
+                    "{comment} under {flags}"
+                );
                 verdicts += 1;
             }
         }
