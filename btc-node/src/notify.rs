@@ -188,7 +188,9 @@ pub struct Notifier {
 
 impl fmt::Debug for Notifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Notifier").field("pending", &self.pending()).finish_non_exhaustive()
+        f.debug_struct("Notifier")
+            .field("pending", &self.pending())
+            .finish_non_exhaustive()
     }
 }
 
@@ -201,8 +203,11 @@ impl Default for Notifier {
 impl Notifier {
     /// Starts the delivery thread.
     pub fn new() -> Self {
-        let shared =
-            Arc::new(Shared { queue: Mutex::default(), work: Condvar::new(), progress: Condvar::new() });
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            work: Condvar::new(),
+            progress: Condvar::new(),
+        });
         let for_thread = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("scheduler".into())
@@ -214,7 +219,11 @@ impl Notifier {
             // Without the thread nothing would ever be delivered: waiting must not hang.
             shared.lock().closed = true;
         }
-        Self { shared, thread: Mutex::new(thread), delivery }
+        Self {
+            shared,
+            thread: Mutex::new(thread),
+            delivery,
+        }
     }
 
     /// Adds a listener, which is told of everything queued from now on, until the guard drops.
@@ -234,7 +243,11 @@ impl Notifier {
         queue.queued += 1;
         drop(queue);
         self.shared.work.notify_all();
-        Registration { shared, id, delivery: self.delivery }
+        Registration {
+            shared,
+            id,
+            delivery: self.delivery,
+        }
     }
 
     /// Queues an event.
@@ -272,7 +285,11 @@ impl Notifier {
         let mut queue = self.shared.lock();
         let target = queue.queued;
         while queue.delivered < target && !queue.closed {
-            queue = self.shared.progress.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue = self
+                .shared
+                .progress
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -290,8 +307,11 @@ impl Notifier {
                 tracing::warn!(target: "validation", "listeners are slow: {} events wait", queue.items.len());
                 return;
             };
-            (queue, _) =
-                self.shared.progress.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner);
+            (queue, _) = self
+                .shared
+                .progress
+                .wait_timeout(queue, left)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -307,7 +327,11 @@ impl Notifier {
         if self.is_delivery_thread() {
             return;
         }
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(thread) = thread {
             // The thread catches what listeners throw, so it ends only by itself.
             let _ = thread.join();
@@ -329,7 +353,10 @@ fn deliver(shared: &Shared) {
             if queue.closed {
                 return;
             }
-            queue = shared.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue = shared
+                .work
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
             continue;
         };
         match item {
@@ -410,11 +437,17 @@ impl Drop for Registration {
             let target = queue.queued;
             shared.work.notify_all();
             while !on_delivery_thread && queue.delivered < target && !queue.closed {
-                queue = shared.progress.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                queue = shared
+                    .progress
+                    .wait(queue)
+                    .unwrap_or_else(PoisonError::into_inner);
             }
         }
         while !on_delivery_thread && queue.running == Some(id) {
-            queue = shared.progress.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue = shared
+                .progress
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
@@ -426,7 +459,10 @@ mod tests {
     use super::*;
 
     fn progress(percent: u8) -> Event {
-        Event::Progress { title: "test".into(), percent }
+        Event::Progress {
+            title: "test".into(),
+            percent,
+        }
     }
 
     fn recorder() -> (Arc<dyn Listener>, mpsc::Receiver<u8>) {
@@ -453,7 +489,10 @@ mod tests {
         drop(guard);
         notifier.send(progress(99));
         notifier.sync_with_queue();
-        assert_eq!(seen.try_iter().collect::<Vec<_>>(), (1..50).collect::<Vec<_>>());
+        assert_eq!(
+            seen.try_iter().collect::<Vec<_>>(),
+            (1..50).collect::<Vec<_>>()
+        );
     }
 
     #[test]

@@ -39,7 +39,11 @@ impl ActiveChain {
 
     /// The block after `id`, if `id` is on the chain and not its tip.
     pub fn next(&self, tree: &BlockTree, id: BlockId) -> Option<BlockId> {
-        if self.contains(tree, id) { self.at(tree.entry(id).height + 1) } else { None }
+        if self.contains(tree, id) {
+            self.at(tree.entry(id).height + 1)
+        } else {
+            None
+        }
     }
 
     /// Makes `tip` the last block; `None` empties the chain.
@@ -120,8 +124,12 @@ mod tests {
             let mut branch = vec![root];
             for _ in 0..len {
                 let prev = tree.entry(*branch.last().expect("starts at the root"));
-                let header =
-                    Header { prev_blockhash: prev.hash, nonce, time: prev.time() + 600, ..genesis };
+                let header = Header {
+                    prev_blockhash: prev.hash,
+                    nonce,
+                    time: prev.time() + 600,
+                    ..genesis
+                };
                 branch.push(tree.insert(header.block_hash(), header));
             }
             branch
@@ -154,10 +162,19 @@ mod tests {
         let (tree, left, right) = branches(20, 30);
         let mut chain = ActiveChain::new();
         chain.set_tip(&tree, Some(left[20]));
-        assert_eq!(chain.find_fork(&tree, &tree.locator(right[30])), Some(left[0]));
-        assert_eq!(chain.find_fork(&tree, &tree.locator(left[15])), Some(left[15]));
+        assert_eq!(
+            chain.find_fork(&tree, &tree.locator(right[30])),
+            Some(left[0])
+        );
+        assert_eq!(
+            chain.find_fork(&tree, &tree.locator(left[15])),
+            Some(left[15])
+        );
         chain.set_tip(&tree, Some(left[10]));
-        assert_eq!(chain.find_fork(&tree, &tree.locator(left[20])), Some(left[10]));
+        assert_eq!(
+            chain.find_fork(&tree, &tree.locator(left[20])),
+            Some(left[10])
+        );
         assert_eq!(chain.find_fork(&tree, &[]), Some(left[0]));
     }
 

@@ -19,8 +19,16 @@ pub struct Rank {
 impl Rank {
     /// The rank of a block.
     pub fn of(tree: &BlockTree, id: BlockId) -> Self {
-        let BlockEntry { chainwork, sequence, .. } = *tree.entry(id);
-        Self { work: chainwork, sequence: Reverse(sequence), id: Reverse(id) }
+        let BlockEntry {
+            chainwork,
+            sequence,
+            ..
+        } = *tree.entry(id);
+        Self {
+            work: chainwork,
+            sequence: Reverse(sequence),
+            id: Reverse(id),
+        }
     }
 }
 
@@ -87,7 +95,11 @@ mod tests {
         let genesis = genesis_block(Network::Regtest).header;
         let root = tree.insert(genesis.block_hash(), genesis);
         let mut child = |parent: BlockId, nonce: u32, sequence: i32| {
-            let header = Header { prev_blockhash: tree.entry(parent).hash, nonce, ..genesis };
+            let header = Header {
+                prev_blockhash: tree.entry(parent).hash,
+                nonce,
+                ..genesis
+            };
             let id = tree.insert(header.block_hash(), header);
             tree.set_sequence(id, sequence);
             id

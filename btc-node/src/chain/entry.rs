@@ -1,7 +1,7 @@
 //! One block in the tree.
 
-use bitcoin::block::Header;
 use bitcoin::BlockHash;
+use bitcoin::block::Header;
 use btc_consensus::pow::Work;
 
 use super::record::{FilePos, IndexRecord, status};
@@ -154,12 +154,18 @@ impl BlockEntry {
 
     /// Where the block lies, if it is on disk.
     pub fn data(&self) -> Option<FilePos> {
-        (self.status & status::HAVE_DATA != 0).then_some(FilePos { file: self.file, offset: self.data_pos })
+        (self.status & status::HAVE_DATA != 0).then_some(FilePos {
+            file: self.file,
+            offset: self.data_pos,
+        })
     }
 
     /// Where its undo record lies, if there is one.
     pub fn undo(&self) -> Option<FilePos> {
-        (self.status & status::HAVE_UNDO != 0).then_some(FilePos { file: self.file, offset: self.undo_pos })
+        (self.status & status::HAVE_UNDO != 0).then_some(FilePos {
+            file: self.file,
+            offset: self.undo_pos,
+        })
     }
 
     /// Notes where the block lies, and that its undo record is still to be written.

@@ -51,4 +51,3 @@ pub struct IndexRecord {
     /// The header.
     pub header: Header,
 }
-

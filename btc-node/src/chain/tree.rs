@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use bitcoin::BlockHash;
 use bitcoin::block::Header;
 use bitcoin::hashes::Hash;
-use bitcoin::BlockHash;
 
 use super::entry::{BlockEntry, BlockId, Validity};
 use super::record::IndexRecord;
@@ -68,7 +68,11 @@ impl BlockTree {
             let entry = &mut tree.entries[id.0 as usize];
             entry.restore(record);
             if entry.height != record.height {
-                return Err(TreeError::Height { hash: *hash, stored: record.height, height: entry.height });
+                return Err(TreeError::Height {
+                    hash: *hash,
+                    stored: record.height,
+                    height: entry.height,
+                });
             }
             let (prev, n_tx, on_disk) = (entry.prev, entry.n_tx, entry.data().is_some());
             if n_tx > 0 {
@@ -101,7 +105,9 @@ impl BlockTree {
     }
 
     fn link(&mut self, hash: BlockHash, header: Header) -> BlockId {
-        let id = BlockId(u32::try_from(self.entries.len()).expect("fewer than 2^32 headers fit in memory"));
+        let id = BlockId(
+            u32::try_from(self.entries.len()).expect("fewer than 2^32 headers fit in memory"),
+        );
         let mut entry = BlockEntry::new(hash, header);
         if let Some(prev) = self.by_hash.get(&header.prev_blockhash).copied() {
             let parent = self.entry(prev);
@@ -121,7 +127,10 @@ impl BlockTree {
         if !entry.is_valid(Validity::Tree) {
             return;
         }
-        if self.best_header.is_none_or(|best| self.entry(best).chainwork < entry.chainwork) {
+        if self
+            .best_header
+            .is_none_or(|best| self.entry(best).chainwork < entry.chainwork)
+        {
             self.best_header = Some(id);
         }
     }
@@ -390,7 +399,12 @@ mod tests {
             .iter()
             .map(|hash| tree.entry(tree.find(hash).expect("known")).height)
             .collect();
-        assert_eq!(heights, [100, 99, 98, 97, 96, 95, 94, 93, 92, 91, 90, 89, 87, 83, 75, 59, 27, 0]);
+        assert_eq!(
+            heights,
+            [
+                100, 99, 98, 97, 96, 95, 94, 93, 92, 91, 90, 89, 87, 83, 75, 59, 27, 0
+            ]
+        );
     }
 
     #[test]
@@ -417,8 +431,10 @@ mod tests {
     fn a_stored_tree_is_the_same_again() {
         let (mut tree, ids) = tree(&[0, 1, 2, 1]);
         tree.modify(ids[4]).set_failed(true);
-        let records =
-            tree.ids().map(|id| (tree.entry(id).hash, tree.entry(id).record())).collect::<Vec<_>>();
+        let records = tree
+            .ids()
+            .map(|id| (tree.entry(id).hash, tree.entry(id).record()))
+            .collect::<Vec<_>>();
         let again = BlockTree::load(records.clone()).expect("loads");
         assert_eq!(again.len(), tree.len());
         let id = again.find(&tree.entry(ids[4]).hash).expect("known");
@@ -427,6 +443,9 @@ mod tests {
         assert_eq!(again.entry(best).hash, tree.entry(ids[3]).hash);
         let mut gap = records;
         gap.retain(|(_, record)| record.height != 1);
-        assert!(matches!(BlockTree::load(gap), Err(TreeError::MissingParent(_))));
+        assert!(matches!(
+            BlockTree::load(gap),
+            Err(TreeError::MissingParent(_))
+        ));
     }
 }

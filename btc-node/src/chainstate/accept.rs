@@ -8,8 +8,8 @@ use bitcoin::{Block, BlockHash};
 use btc_consensus::header::check_proof_of_work;
 use btc_consensus::params::BuriedDeployment;
 use btc_consensus::{
-    BlockContext, BlockError, BlockFault, CheckBlockOptions, HeaderContext, HeaderError, check_block,
-    contextual_check_block, contextual_check_header,
+    BlockContext, BlockError, BlockFault, CheckBlockOptions, HeaderContext, HeaderError,
+    check_block, contextual_check_block, contextual_check_header,
 };
 
 use super::coins_cache::Overlay;
@@ -27,7 +27,10 @@ use crate::notify::Event;
 const MAX_BLOCKS_AHEAD: u32 = 288;
 
 /// Every rule that needs no context.
-pub(super) const CHECK_ALL: CheckBlockOptions = CheckBlockOptions { check_pow: true, check_merkle_root: true };
+pub(super) const CHECK_ALL: CheckBlockOptions = CheckBlockOptions {
+    check_pow: true,
+    check_merkle_root: true,
+};
 
 /// A block on its way in.
 pub(super) struct Incoming<'a> {
@@ -52,12 +55,20 @@ impl Shared {
         Ok(height)
     }
 
-    pub(super) fn submit_block(&self, block: Arc<Block>, options: SubmitOptions) -> Result<Accepted, SubmitError> {
+    pub(super) fn submit_block(
+        &self,
+        block: Arc<Block>,
+        options: SubmitOptions,
+    ) -> Result<Accepted, SubmitError> {
         // A copy with wrong transactions says nothing about the block: nothing is remembered of it, not even the header.
         check_block(&block, &CHECK_ALL, &self.options.params)?;
         let (id, new) = {
             let mut state = self.lock_for_change()?;
-            let incoming = Incoming { block: &block, force: options.force, stored: None };
+            let incoming = Incoming {
+                block: &block,
+                force: options.force,
+                stored: None,
+            };
             let accepted = self.accept_block(&mut state, &incoming);
             self.notify_header_tip(&mut state);
             accepted?
@@ -75,14 +86,28 @@ impl Shared {
         }
         let active = state.chain.contains(&state.tree, id);
         let tip = state.chain.tip() == Some(id);
-        Ok(Accepted { hash, height: entry.height, new, active, tip })
+        Ok(Accepted {
+            hash,
+            height: entry.height,
+            new,
+            active,
+            tip,
+        })
     }
 
     /// Adds a header to the tree, unless it breaks a rule.
-    pub(super) fn accept_header(&self, state: &mut State, header: &Header) -> Result<BlockId, HeaderError> {
+    pub(super) fn accept_header(
+        &self,
+        state: &mut State,
+        header: &Header,
+    ) -> Result<BlockId, HeaderError> {
         let hash = header.block_hash();
         if let Some(id) = state.tree.find(&hash) {
-            return if state.tree.entry(id).failed() { Err(HeaderError::DuplicateInvalid(hash)) } else { Ok(id) };
+            return if state.tree.entry(id).failed() {
+                Err(HeaderError::DuplicateInvalid(hash))
+            } else {
+                Ok(id)
+            };
         }
         check_proof_of_work(header, &self.options.params)?;
         let Some(prev) = state.tree.find(&header.prev_blockhash) else {
@@ -121,7 +146,10 @@ impl Shared {
                 state.files.adopt_block(pos, len, height, time);
                 pos
             }
-            None => match state.files.write_block(&serialize(block.as_ref()), height, time) {
+            None => match state
+                .files
+                .write_block(&serialize(block.as_ref()), height, time)
+            {
                 Ok(pos) => pos,
                 Err(error) => return Err(self.fail(state, error)),
             },
@@ -131,9 +159,18 @@ impl Shared {
     }
 
     /// Notes where a block lies, and which blocks may be connected now that it is there.
-    pub(super) fn receive_block(&self, state: &mut State, id: BlockId, block: &Block, pos: FilePos) {
+    pub(super) fn receive_block(
+        &self,
+        state: &mut State,
+        id: BlockId,
+        block: &Block,
+        pos: FilePos,
+    ) {
         let height = state.tree.entry(id).height;
-        let segwit = self.options.params.is_active(BuriedDeployment::Segwit, height);
+        let segwit = self
+            .options
+            .params
+            .is_active(BuriedDeployment::Segwit, height);
         state.tree.modify(id).set_data(pos, segwit);
         let n_tx = u32::try_from(block.txdata.len()).unwrap_or(u32::MAX);
         for linked in state.tree.receive_block(id, n_tx) {
@@ -161,12 +198,19 @@ impl Shared {
             && entry.chainwork >= self.options.minimum_chain_work
     }
 
-    fn check_in_context(&self, state: &State, id: BlockId, block: &Block) -> Result<(), BlockError> {
+    fn check_in_context(
+        &self,
+        state: &State,
+        id: BlockId,
+        block: &Block,
+    ) -> Result<(), BlockError> {
         let entry = state.tree.entry(id);
         let context = BlockContext {
             params: &self.options.params,
             height: entry.height,
-            prev_median_time: entry.prev.map_or(0, |prev| state.tree.median_time_past(prev)),
+            prev_median_time: entry
+                .prev
+                .map_or(0, |prev| state.tree.median_time_past(prev)),
         };
         contextual_check_block(block, &context)
     }
@@ -189,7 +233,11 @@ impl Shared {
         }
         state.notified_header = best;
         if let Some(entry) = best.map(|best| state.tree.entry(best)) {
-            self.notifier.send(Event::HeaderTip { hash: entry.hash, height: entry.height, time: entry.time() });
+            self.notifier.send(Event::HeaderTip {
+                hash: entry.hash,
+                height: entry.height,
+                time: entry.time(),
+            });
         }
     }
 
@@ -205,10 +253,24 @@ impl Shared {
             return Err(BlockRejection::NotOnTip.into());
         }
         let params = &self.options.params;
-        check_block(block, &CheckBlockOptions { check_pow, check_merkle_root }, params)?;
+        check_block(
+            block,
+            &CheckBlockOptions {
+                check_pow,
+                check_merkle_root,
+            },
+            params,
+        )?;
         let State { tree, coins, .. } = &mut *state;
         let prev = TreeView::new(tree, tip);
-        contextual_check_header(&block.header, &HeaderContext { params, prev: &prev, now: self.now() })?;
+        contextual_check_header(
+            &block.header,
+            &HeaderContext {
+                params,
+                prev: &prev,
+                now: self.now(),
+            },
+        )?;
         let block_context = BlockContext {
             params,
             height: tree.entry(tip).height + 1,
@@ -227,6 +289,9 @@ impl Shared {
 
     /// The block of a hash.
     pub(super) fn find(state: &State, hash: &BlockHash) -> Result<BlockId, SubmitError> {
-        state.tree.find(hash).ok_or(SubmitError::UnknownBlock(*hash))
+        state
+            .tree
+            .find(hash)
+            .ok_or(SubmitError::UnknownBlock(*hash))
     }
 }

@@ -9,7 +9,8 @@ use btc_consensus::{BlockError, check_block};
 use super::accept::CHECK_ALL;
 use super::coins_cache::Overlay;
 use super::connect::{
-    ConnectError, Undone, connect_block, connect_context, disconnect_block, is_genesis, log2_work, must_check_scripts,
+    ConnectError, Undone, connect_block, connect_context, disconnect_block, is_genesis, log2_work,
+    must_check_scripts,
 };
 use super::error::SubmitError;
 use super::flush::FlushMode;
@@ -36,7 +37,7 @@ impl Shared {
             self.notifier.wait_for_room(LISTENER_PATIENCE);
             let mut state = self.lock_for_change()?;
             let moved = self.advance(&mut state, block, &mut rejected)?;
-            if !moved {
+            if !moved || state.candidates.best() == state.chain.tip() {
                 self.flush_state(&mut state, FlushMode::Periodic)?;
                 return Ok(rejected);
             }
@@ -47,7 +48,10 @@ impl Shared {
         }
     }
 
-    pub(super) fn activate_best_chain(&self, block: Option<&Arc<Block>>) -> Result<(), SubmitError> {
+    pub(super) fn activate_best_chain(
+        &self,
+        block: Option<&Arc<Block>>,
+    ) -> Result<(), SubmitError> {
         self.activate(block).map(|_| ())
     }
 
@@ -131,7 +135,9 @@ impl Shared {
                 }
                 Err(ConnectError::Store(error)) => {
                     if disconnected {
-                        self.with_mempool(state, |mempool, view| mempool.reorg_finished(view, false));
+                        self.with_mempool(state, |mempool, view| {
+                            mempool.reorg_finished(view, false)
+                        });
                     }
                     return Err(self.fail(state, error));
                 }
@@ -203,7 +209,9 @@ impl Shared {
             }
         };
         let check_scripts = must_check_scripts(&state.tree, &self.options, id);
-        let State { tree, coins, files, .. } = state;
+        let State {
+            tree, coins, files, ..
+        } = state;
         let mut overlay = Overlay::new(coins);
         let prev_view = TreeView::new(tree, prev);
         let context = connect_context(&self.options, &prev_view, check_scripts);
@@ -220,11 +228,19 @@ impl Shared {
         overlay.commit();
         state.chain.set_tip(&state.tree, Some(id));
         // The chain is moved before a flush may fail: what is in memory stays consistent either way.
-        self.flush_state(state, FlushMode::IfNeeded).map_err(flush_error)?;
-        self.with_mempool(state, |mempool, view| mempool.block_connected(&block, height, view));
+        self.flush_state(state, FlushMode::IfNeeded)
+            .map_err(flush_error)?;
+        self.with_mempool(state, |mempool, view| {
+            mempool.block_connected(&block, height, view)
+        });
         self.tip_moved(state);
         let time_max = state.tree.entry(id).time_max;
-        self.notifier.send(Event::BlockConnected(BlockEvent { block, hash, height, time_max }));
+        self.notifier.send(Event::BlockConnected(BlockEvent {
+            block,
+            hash,
+            height,
+            time_max,
+        }));
         Ok(())
     }
 
@@ -235,7 +251,9 @@ impl Shared {
             Err(error) => return Err(self.fail(state, error)),
         };
         self.flush_state(state, FlushMode::IfNeeded)?;
-        self.with_mempool(state, |mempool, view| mempool.block_disconnected(&block, event.height, view));
+        self.with_mempool(state, |mempool, view| {
+            mempool.block_disconnected(&block, event.height, view)
+        });
         self.tip_moved(state);
         self.notifier.send(Event::BlockDisconnected(event));
         Ok(())
@@ -247,18 +265,34 @@ impl Shared {
         let entry = state.tree.entry(id);
         let (hash, height, time_max) = (entry.hash, entry.height, entry.time_max);
         let corrupt = |reason: &str| StoreError::corrupt(format!("block {hash}"), reason);
-        let prev = entry.prev.ok_or_else(|| corrupt("the genesis block cannot be disconnected"))?;
-        let pos = entry.data().ok_or_else(|| corrupt("no block data to disconnect it with"))?;
-        let undo_pos = entry.undo().ok_or_else(|| corrupt("no undo data to disconnect it with"))?;
+        let prev = entry
+            .prev
+            .ok_or_else(|| corrupt("the genesis block cannot be disconnected"))?;
+        let pos = entry
+            .data()
+            .ok_or_else(|| corrupt("no block data to disconnect it with"))?;
+        let undo_pos = entry
+            .undo()
+            .ok_or_else(|| corrupt("no undo data to disconnect it with"))?;
         let block = Arc::new(self.reader.read_block(pos, &hash)?);
-        let undo: BlockUndo = self.reader.read_undo(undo_pos, &block.header.prev_blockhash)?;
+        let undo: BlockUndo = self
+            .reader
+            .read_undo(undo_pos, &block.header.prev_blockhash)?;
         let mut overlay = Overlay::new(&mut state.coins);
         if disconnect_block(&block, height, undo, &mut overlay)? == Undone::Unclean {
             return Err(corrupt("the coins are not those that it left"));
         }
         overlay.commit();
         state.chain.set_tip(&state.tree, Some(prev));
-        Ok((Arc::clone(&block), BlockEvent { block, hash, height, time_max }))
+        Ok((
+            Arc::clone(&block),
+            BlockEvent {
+                block,
+                hash,
+                height,
+                time_max,
+            },
+        ))
     }
 
     /// What follows every move of the tip.
@@ -281,7 +315,10 @@ impl Shared {
     }
 
     pub(super) fn best_header_height(&self, state: &State) -> u32 {
-        state.tree.best_header().map_or(0, |best| state.tree.entry(best).height)
+        state
+            .tree
+            .best_header()
+            .map_or(0, |best| state.tree.entry(best).height)
     }
 
     /// Publishes the tip and tells listeners, if it is another than `before`.
@@ -294,10 +331,15 @@ impl Shared {
                 hash: summary.hash,
                 height: summary.height,
                 fork_height: fork.map_or(0, |fork| state.tree.entry(fork).height),
-                initial_download: self.initial_download.load(std::sync::atomic::Ordering::Relaxed),
+                initial_download: self
+                    .initial_download
+                    .load(std::sync::atomic::Ordering::Relaxed),
             });
         }
-        self.tip.lock().unwrap_or_else(PoisonError::into_inner).summary = summary;
+        self.tip
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .summary = summary;
         self.tip_changed.notify_all();
     }
 
@@ -315,13 +357,21 @@ impl Shared {
         let descendants: Vec<_> = state
             .tree
             .ids()
-            .filter(|other| *other != id && !state.tree.entry(*other).failed() && state.tree.is_ancestor(id, *other))
+            .filter(|other| {
+                *other != id
+                    && !state.tree.entry(*other).failed()
+                    && state.tree.is_ancestor(id, *other)
+            })
             .collect();
         for descendant in descendants {
             state.candidates.remove(&state.tree, descendant);
             state.tree.modify(descendant).set_failed(true);
         }
-        if state.tree.best_header().is_some_and(|best| state.tree.is_ancestor(id, best)) {
+        if state
+            .tree
+            .best_header()
+            .is_some_and(|best| state.tree.is_ancestor(id, best))
+        {
             state.tree.recalculate_best_header();
         }
         let entry = state.tree.entry(id);
@@ -378,11 +428,16 @@ pub(super) fn iso8601(time: u32) -> String {
     // Days since 1 March of year 0: with leap days at the ends of years, months follow a linear formula.
     let days = days + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
     let year = era * 400 + year_of_era + i64::from(month <= 2);
     let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")

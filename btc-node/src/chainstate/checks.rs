@@ -102,12 +102,19 @@ impl CheckQueue {
 
     /// Runs all jobs, or stops soon after one fails.
     pub(super) fn run<J: Job>(&self, jobs: Vec<J>) -> Result<(), Failure<J::Error>> {
-        let helpers = if jobs.len() < FEW_JOBS { 0 } else { self.workers.len() };
+        let helpers = if jobs.len() < FEW_JOBS {
+            0
+        } else {
+            self.workers.len()
+        };
         let batch = Arc::new(Batch {
             jobs,
             next: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
-            outcome: Mutex::new(Outcome { failure: None, working: helpers }),
+            outcome: Mutex::new(Outcome {
+                failure: None,
+                working: helpers,
+            }),
             idle: Condvar::new(),
         });
         for (sender, _) in &self.workers[..helpers] {
@@ -124,7 +131,10 @@ impl CheckQueue {
         batch.work();
         let mut outcome = batch.outcome.lock().unwrap_or_else(PoisonError::into_inner);
         while outcome.working > 0 {
-            outcome = batch.idle.wait(outcome).unwrap_or_else(PoisonError::into_inner);
+            outcome = batch
+                .idle
+                .wait(outcome)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         outcome.failure.take().map_or(Ok(()), Err)
     }
@@ -175,6 +185,10 @@ mod tests {
         let queue = CheckQueue::new(2).expect("starts");
         let panicking = |n| if n == 5 { panic!("on purpose") } else { Ok(()) };
         assert_eq!(queue.run(jobs(10, panicking)), Err(Failure::Panicked));
-        assert_eq!(queue.run(jobs(10, |_| Ok(()))), Ok(()), "the threads live on");
+        assert_eq!(
+            queue.run(jobs(10, |_| Ok(()))),
+            Ok(()),
+            "the threads live on"
+        );
     }
 }

@@ -33,7 +33,9 @@ impl Clock for SystemClock {
         match self.mock.load(Ordering::Relaxed) {
             0 => SystemTime::now()
                 .duration_since(UNIX_EPOCH)
-                .map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX)),
+                .map_or(0, |since| {
+                    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+                }),
             mock => mock,
         }
     }

@@ -48,7 +48,13 @@ impl CoinsCache {
     /// An empty cache over the database.
     pub fn new(db: Arc<CoinsDb>) -> Result<Self, StoreError> {
         let best = db.best_block()?;
-        Ok(Self { db, coins: HashMap::default(), script_bytes: 0, dirty: 0, best })
+        Ok(Self {
+            db,
+            coins: HashMap::default(),
+            script_bytes: 0,
+            dirty: 0,
+            best,
+        })
     }
 
     /// The block up to which the coins are right.
@@ -95,7 +101,11 @@ impl CoinsCache {
                     return Ok(None);
                 };
                 self.script_bytes += heap_bytes(Some(&coin));
-                let cached = slot.insert(Cached { coin: Some(coin), dirty: false, fresh: false });
+                let cached = slot.insert(Cached {
+                    coin: Some(coin),
+                    dirty: false,
+                    fresh: false,
+                });
                 Ok(cached.coin.as_ref())
             }
         }
@@ -115,7 +125,11 @@ impl CoinsCache {
         self.script_bytes += heap_bytes(Some(&coin));
         match self.coins.entry(outpoint) {
             Entry::Vacant(slot) => {
-                slot.insert(Cached { coin: Some(coin), dirty: true, fresh: !overwrite });
+                slot.insert(Cached {
+                    coin: Some(coin),
+                    dirty: true,
+                    fresh: !overwrite,
+                });
                 self.dirty += 1;
             }
             Entry::Occupied(mut entry) => {
@@ -134,7 +148,11 @@ impl CoinsCache {
     fn spend(&mut self, outpoint: OutPoint) {
         match self.coins.entry(outpoint) {
             Entry::Vacant(slot) => {
-                slot.insert(Cached { coin: None, dirty: true, fresh: false });
+                slot.insert(Cached {
+                    coin: None,
+                    dirty: true,
+                    fresh: false,
+                });
                 self.dirty += 1;
             }
             Entry::Occupied(mut entry) => {
@@ -208,7 +226,11 @@ impl<'a> Overlay<'a> {
     /// No changes yet.
     pub fn new(base: &'a mut CoinsCache) -> Self {
         let best = base.best_block();
-        Self { base, changes: StdHashMap::new(), best }
+        Self {
+            base,
+            changes: StdHashMap::new(),
+            best,
+        }
     }
 
     /// The coin at `outpoint`, with the changes applied.
@@ -221,7 +243,13 @@ impl<'a> Overlay<'a> {
 
     /// Adds a coin; see [`CoinsCache`] about `overwrite`.
     pub fn add(&mut self, outpoint: OutPoint, coin: Coin, overwrite: bool) {
-        let before = self.changes.insert(outpoint, Change { coin: Some(coin), overwrite });
+        let before = self.changes.insert(
+            outpoint,
+            Change {
+                coin: Some(coin),
+                overwrite,
+            },
+        );
         if let (Some(before), Some(change)) = (before, self.changes.get_mut(&outpoint)) {
             // Whatever the overlay did before, the base still holds what it held.
             change.overwrite |= before.overwrite || before.coin.is_none();
@@ -235,7 +263,13 @@ impl<'a> Overlay<'a> {
             None => {
                 let coin = self.base.coin(outpoint)?.cloned();
                 if coin.is_some() {
-                    self.changes.insert(*outpoint, Change { coin: None, overwrite: true });
+                    self.changes.insert(
+                        *outpoint,
+                        Change {
+                            coin: None,
+                            overwrite: true,
+                        },
+                    );
                 }
                 coin
             }
@@ -256,7 +290,11 @@ impl<'a> Overlay<'a> {
     /// About how many bytes of memory the changes take.
     pub fn memory_usage(&self) -> usize {
         let slot = size_of::<(OutPoint, Change)>() + 1;
-        let scripts: usize = self.changes.values().map(|change| heap_bytes(change.coin.as_ref())).sum();
+        let scripts: usize = self
+            .changes
+            .values()
+            .map(|change| heap_bytes(change.coin.as_ref()))
+            .sum();
         self.changes.capacity() * slot + scripts + self.base.memory_usage()
     }
 
@@ -286,7 +324,10 @@ mod tests {
     use crate::store::kv::MemoryKv;
 
     fn outpoint(n: u8) -> OutPoint {
-        OutPoint { txid: Txid::from_byte_array([n; 32]), vout: 0 }
+        OutPoint {
+            txid: Txid::from_byte_array([n; 32]),
+            vout: 0,
+        }
     }
 
     fn coin(sats: u64) -> Coin {

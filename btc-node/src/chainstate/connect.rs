@@ -61,7 +61,9 @@ pub(super) fn must_check_scripts(tree: &BlockTree, options: &Options, id: BlockI
 pub(super) fn log2_work(work: Work) -> f64 {
     let hex = work.to_string();
     hex.chars()
-        .fold(0.0_f64, |sum, digit| sum * 16.0 + f64::from(digit.to_digit(16).unwrap_or(0)))
+        .fold(0.0_f64, |sum, digit| {
+            sum * 16.0 + f64::from(digit.to_digit(16).unwrap_or(0))
+        })
         .log2()
 }
 
@@ -111,7 +113,9 @@ fn run_checks(checks: &CheckQueue, jobs: Vec<ScriptJob>) -> Result<(), ConnectEr
     // Jobs share what they refer to: a copy is cheap, and the failed one is needed to say what failed.
     match checks.run(jobs.clone()) {
         Ok(()) => Ok(()),
-        Err(Failure::Job(index, error)) => Err(BlockError::Script(jobs[index].failure(error)).into()),
+        Err(Failure::Job(index, error)) => {
+            Err(BlockError::Script(jobs[index].failure(error)).into())
+        }
         Err(Failure::Panicked) => Err(StoreError::corrupt("script check", "it panicked").into()),
     }
 }
@@ -137,7 +141,8 @@ pub(super) fn disconnect_block(
     coins: &mut Overlay<'_>,
 ) -> Result<Undone, StoreError> {
     let hash = block.block_hash();
-    let inconsistent = |reason: &str| StoreError::corrupt(format!("undo record of block {hash}"), reason);
+    let inconsistent =
+        |reason: &str| StoreError::corrupt(format!("undo record of block {hash}"), reason);
     if undo.0.len() + 1 != block.txdata.len() {
         return Err(inconsistent("block and undo data inconsistent"));
     }
@@ -153,7 +158,11 @@ pub(super) fn disconnect_block(
                 continue;
             }
             let spent = coins.spend(&OutPoint { txid, vout })?;
-            let expected = Coin { output: output.clone(), height, coinbase };
+            let expected = Coin {
+                output: output.clone(),
+                height,
+                coinbase,
+            };
             clean &= overwritten || spent == Some(expected);
         }
         let record = std::mem::take(&mut records[index]);
@@ -168,17 +177,28 @@ pub(super) fn disconnect_block(
         }
     }
     coins.set_best_block(block.header.prev_blockhash);
-    Ok(if clean { Undone::Clean } else { Undone::Unclean })
+    Ok(if clean {
+        Undone::Clean
+    } else {
+        Undone::Unclean
+    })
 }
 
 /// Puts a spent coin back; says whether its place was free.
-fn restore_coin(outpoint: OutPoint, mut coin: Coin, coins: &mut Overlay<'_>) -> Result<bool, StoreError> {
+fn restore_coin(
+    outpoint: OutPoint,
+    mut coin: Coin,
+    coins: &mut Overlay<'_>,
+) -> Result<bool, StoreError> {
     let occupied = coins.coin(&outpoint)?.is_some();
     if coin.height == 0 {
         // Records of old versions tell height and coinbase only with a transaction's last spent output; the others are
         // found at an output that is unspent still.
         let Some((height, coinbase)) = sibling(&outpoint, coins)? else {
-            return Err(StoreError::corrupt("undo record", "no height known for a restored coin"));
+            return Err(StoreError::corrupt(
+                "undo record",
+                "no height known for a restored coin",
+            ));
         };
         (coin.height, coin.coinbase) = (height, coinbase);
     }
@@ -187,7 +207,10 @@ fn restore_coin(outpoint: OutPoint, mut coin: Coin, coins: &mut Overlay<'_>) -> 
 }
 
 /// Height and coinbase mark of any unspent output of the same transaction.
-fn sibling(outpoint: &OutPoint, coins: &mut Overlay<'_>) -> Result<Option<(u32, bool)>, StoreError> {
+fn sibling(
+    outpoint: &OutPoint,
+    coins: &mut Overlay<'_>,
+) -> Result<Option<(u32, bool)>, StoreError> {
     /// More outputs than the smallest of them, 9 bytes each, can fill a block with.
     const MOST_OUTPUTS: u32 = 1_000_000 / 9;
     for vout in 0..MOST_OUTPUTS {
@@ -199,7 +222,11 @@ fn sibling(outpoint: &OutPoint, coins: &mut Overlay<'_>) -> Result<Option<(u32, 
 }
 
 /// Applies a block that was connected before, whether or not its effect is there already.
-pub(super) fn roll_forward(block: &Block, height: u32, coins: &mut Overlay<'_>) -> Result<(), StoreError> {
+pub(super) fn roll_forward(
+    block: &Block,
+    height: u32,
+    coins: &mut Overlay<'_>,
+) -> Result<(), StoreError> {
     for (index, transaction) in block.txdata.iter().enumerate() {
         if index > 0 {
             for input in &transaction.input {
@@ -209,7 +236,11 @@ pub(super) fn roll_forward(block: &Block, height: u32, coins: &mut Overlay<'_>) 
         let txid = transaction.compute_txid();
         for (vout, output) in (0..).zip(&transaction.output) {
             if !is_unspendable(output.script_pubkey.as_bytes()) {
-                let coin = Coin { output: output.clone(), height, coinbase: index == 0 };
+                let coin = Coin {
+                    output: output.clone(),
+                    height,
+                    coinbase: index == 0,
+                };
                 coins.add(OutPoint { txid, vout }, coin, true);
             }
         }
@@ -224,7 +255,11 @@ pub(super) fn connect_context<'a>(
     prev: &'a TreeView<'a>,
     check_scripts: bool,
 ) -> ConnectContext<'a> {
-    ConnectContext { params: &options.params, prev, check_scripts }
+    ConnectContext {
+        params: &options.params,
+        prev,
+        check_scripts,
+    }
 }
 
 /// Whether a block is the one that is never connected by its transactions.

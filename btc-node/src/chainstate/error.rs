@@ -57,7 +57,9 @@ pub enum OpenError {
     #[error("a chainstate from a UTXO snapshot was found; they are not supported yet")]
     Snapshot,
     /// An interrupted flush cannot be completed.
-    #[error("Unable to replay blocks. You will need to rebuild the database using -reindex-chainstate.")]
+    #[error(
+        "Unable to replay blocks. You will need to rebuild the database using -reindex-chainstate."
+    )]
     Replay {
         /// What stood in the way.
         reason: String,

@@ -39,8 +39,15 @@ pub(super) fn next_write() -> Instant {
 
 impl Shared {
     /// Flushes if `mode` says so.
-    pub(super) fn flush_state(&self, state: &mut State, mode: FlushMode) -> Result<(), SubmitError> {
-        let (mempool_used, mempool_limit) = self.mempool.get().map_or((0, 0), |mempool| mempool.memory());
+    pub(super) fn flush_state(
+        &self,
+        state: &mut State,
+        mode: FlushMode,
+    ) -> Result<(), SubmitError> {
+        let (mempool_used, mempool_limit) = self
+            .mempool
+            .get()
+            .map_or((0, 0), |mempool| mempool.memory());
         let budget = self.coins_budget + mempool_limit.saturating_sub(mempool_used);
         let used = state.coins.memory_usage();
         let nearly_full = (budget / 10 * 9).max(budget.saturating_sub(10 << 20));
@@ -57,8 +64,14 @@ impl Shared {
             return Err(self.fail(state, error));
         }
         state.next_write = next_write();
-        if let Some(tip) = state.coins.best_block().and_then(|best| state.tree.find(&best)) {
-            self.notifier.send(Event::ChainFlushed { locator: state.tree.locator(tip) });
+        if let Some(tip) = state
+            .coins
+            .best_block()
+            .and_then(|best| state.tree.find(&best))
+        {
+            self.notifier.send(Event::ChainFlushed {
+                locator: state.tree.locator(tip),
+            });
         }
         Ok(())
     }
@@ -106,7 +119,9 @@ fn write_index(state: &mut State) -> Result<(), StoreError> {
     });
     let written = state.index.write(&files, state.files.last_file(), records);
     if written.is_err() {
-        state.files.restore_dirty(files.iter().map(|(file, _)| *file));
+        state
+            .files
+            .restore_dirty(files.iter().map(|(file, _)| *file));
         state.tree.restore_dirty(blocks);
     }
     written

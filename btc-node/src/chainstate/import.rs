@@ -64,8 +64,9 @@ impl Shared {
         let mut report = ImportReport::default();
         {
             let _importing = Importing::new(&self.importing);
-            let mut scanner = BlockScanner::new(file, self.options.params.magic, Obfuscation::default());
-            while let Some(found) = scanner.next() {
+            let mut scanner =
+                BlockScanner::new(file, self.options.params.magic, Obfuscation::default());
+            for found in scanner.by_ref() {
                 if self.interrupted() {
                     break;
                 }
@@ -127,14 +128,22 @@ impl Shared {
     ) -> Result<(), SubmitError> {
         let (file, obfuscation) = self.reader.open_block_file(number)?;
         let mut scanner = BlockScanner::new(file, self.options.params.magic, obfuscation);
-        while let Some(found) = scanner.next() {
+        for found in scanner.by_ref() {
             if self.interrupted() {
                 break;
             }
-            let found = found.map_err(|error| StoreError::corrupt(format!("block file {number}"), error))?;
-            let offset = u32::try_from(found.offset)
-                .map_err(|_| StoreError::corrupt(format!("block file {number}"), "it is longer than 4 GiB"))?;
-            let stored = (FilePos { file: number, offset }, found.len);
+            let found = found
+                .map_err(|error| StoreError::corrupt(format!("block file {number}"), error))?;
+            let offset = u32::try_from(found.offset).map_err(|_| {
+                StoreError::corrupt(format!("block file {number}"), "it is longer than 4 GiB")
+            })?;
+            let stored = (
+                FilePos {
+                    file: number,
+                    offset,
+                },
+                found.len,
+            );
             let block = Arc::new(found.block);
             let hash = block.block_hash();
             let fate = self.take_in(&block, Some(stored))?;
@@ -173,7 +182,11 @@ impl Shared {
     }
 
     /// Stores one block from a file, or enters it where it lies.
-    fn take_in(&self, block: &Arc<Block>, stored: Option<(FilePos, u32)>) -> Result<Fate, SubmitError> {
+    fn take_in(
+        &self,
+        block: &Arc<Block>,
+        stored: Option<(FilePos, u32)>,
+    ) -> Result<Fate, SubmitError> {
         let hash = block.block_hash();
         let mut state = self.lock_for_change()?;
         if hash == self.options.params.genesis_hash {
@@ -197,7 +210,14 @@ impl Shared {
         if check_block(block, &CHECK_ALL, &self.options.params).is_err() {
             return Ok(Fate::Invalid);
         }
-        let accepted = self.accept_block(&mut state, &Incoming { block, force: true, stored });
+        let accepted = self.accept_block(
+            &mut state,
+            &Incoming {
+                block,
+                force: true,
+                stored,
+            },
+        );
         match accepted {
             Ok((_, true)) => Ok(Fate::Loaded),
             Ok((_, false)) => Ok(Fate::Known),

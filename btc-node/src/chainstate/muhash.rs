@@ -28,7 +28,10 @@ impl Num {
     fn from_bytes(bytes: &[u8; BYTES]) -> Self {
         let mut limbs = [0; LIMBS];
         for (limb, chunk) in limbs.iter_mut().zip(bytes.chunks_exact(8)) {
-            *limb = chunk.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte));
+            *limb = chunk
+                .iter()
+                .rev()
+                .fold(0, |value, byte| value << 8 | u64::from(*byte));
         }
         Self(limbs)
     }
@@ -85,7 +88,8 @@ impl Num {
     /// The same member of the field, below the modulus.
     fn reduced(&self) -> Self {
         let mut result = self.clone();
-        let above = self.0[0] > u64::MAX - PRIME_DIFF && self.0[1..].iter().all(|limb| *limb == u64::MAX);
+        let above =
+            self.0[0] > u64::MAX - PRIME_DIFF && self.0[1..].iter().all(|limb| *limb == u64::MAX);
         if above {
             // Adding what the modulus lacks, and dropping the carry, subtracts the modulus.
             result.add_small(u128::from(PRIME_DIFF));
@@ -128,7 +132,10 @@ impl Default for MuHash {
 impl MuHash {
     /// The empty set.
     pub fn new() -> Self {
-        Self { numerator: Num::one(), denominator: Num::one() }
+        Self {
+            numerator: Num::one(),
+            denominator: Num::one(),
+        }
     }
 
     /// Adds a member.
@@ -173,7 +180,10 @@ fn chacha20_block(key: &[u8; 32], counter: u32, out: &mut [u8]) {
     let mut input = [0_u32; 16];
     input[..4].copy_from_slice(&[0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574]);
     for (word, chunk) in input[4..12].iter_mut().zip(key.chunks_exact(4)) {
-        *word = chunk.iter().rev().fold(0, |value, byte| value << 8 | u32::from(*byte));
+        *word = chunk
+            .iter()
+            .rev()
+            .fold(0, |value, byte| value << 8 | u32::from(*byte));
     }
     input[12] = counter;
     let mut state = input;
@@ -210,7 +220,11 @@ mod tests {
     }
 
     fn hex(bytes: [u8; 32]) -> String {
-        bytes.iter().rev().map(|byte| format!("{byte:02x}")).collect()
+        bytes
+            .iter()
+            .rev()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 
     #[test]
@@ -220,7 +234,10 @@ mod tests {
         hash.insert(&member(0));
         hash.insert(&member(1));
         hash.remove(&member(2));
-        assert_eq!(hex(hash.finalize()), "10d312b100cbd32ada024a6646e40d3482fcff103668d2625f10002a607d5863");
+        assert_eq!(
+            hex(hash.finalize()),
+            "10d312b100cbd32ada024a6646e40d3482fcff103668d2625f10002a607d5863"
+        );
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bitcoin::BlockHash;
-use btc_consensus::pow::Work;
 use btc_consensus::params::ChainParams;
+use btc_consensus::pow::Work;
 
 use crate::store::data_dir::DataDir;
 
@@ -20,7 +20,10 @@ pub struct Dirs {
 
 impl From<&DataDir> for Dirs {
     fn from(dir: &DataDir) -> Self {
-        Self { net: dir.net().to_owned(), blocks: dir.blocks().to_owned() }
+        Self {
+            net: dir.net().to_owned(),
+            blocks: dir.blocks().to_owned(),
+        }
     }
 }
 

@@ -49,7 +49,9 @@ pub(super) struct State {
 impl State {
     /// The tip. There always is one once the chainstate is open.
     pub(super) fn tip_id(&self) -> BlockId {
-        self.chain.tip().expect("opening connects the genesis block, and it is never disconnected")
+        self.chain
+            .tip()
+            .expect("opening connects the genesis block, and it is never disconnected")
     }
 
     /// The rank of the tip among the candidates.
@@ -59,7 +61,10 @@ impl State {
 
     /// Adds a block to the candidates if it is at least as good as the tip.
     pub(super) fn consider_candidate(&mut self, id: BlockId) {
-        if self.tip_rank().is_none_or(|tip| Rank::of(&self.tree, id) >= tip) {
+        if self
+            .tip_rank()
+            .is_none_or(|tip| Rank::of(&self.tree, id) >= tip)
+        {
             self.candidates.insert(&self.tree, id);
         }
     }
@@ -125,7 +130,9 @@ impl Shared {
         self.state.lock().unwrap_or_else(|poisoned| {
             // Whoever held it may have left it half changed: it may be looked at, but must not reach the disk.
             let mut state = poisoned.into_inner();
-            state.failed.get_or_insert_with(|| "a thread panicked while it changed the chainstate".into());
+            state
+                .failed
+                .get_or_insert_with(|| "a thread panicked while it changed the chainstate".into());
             state
         })
     }
@@ -166,7 +173,11 @@ impl Shared {
     }
 
     /// Calls the mempool, if there is one.
-    pub(super) fn with_mempool(&self, state: &State, function: impl FnOnce(&dyn MempoolHook, &TipView<'_>)) {
+    pub(super) fn with_mempool(
+        &self,
+        state: &State,
+        function: impl FnOnce(&dyn MempoolHook, &TipView<'_>),
+    ) {
         if let Some(mempool) = self.mempool.get() {
             function(mempool.as_ref(), &self.view(state));
         }
@@ -174,7 +185,8 @@ impl Shared {
 
     /// Leaves initial download for good once the tip is recent and has enough work.
     pub(super) fn update_initial_download(&self, state: &State) {
-        if !self.initial_download.load(Ordering::Relaxed) || self.importing.load(Ordering::Relaxed) {
+        if !self.initial_download.load(Ordering::Relaxed) || self.importing.load(Ordering::Relaxed)
+        {
             return;
         }
         let Some(tip) = state.chain.tip().map(|tip| state.tree.entry(tip)) else {
@@ -198,7 +210,8 @@ impl Shared {
         let now = self.clock.now();
         let done = tip.chain_tx as f64;
         // Close to the end, heights tell better than the times that miners set.
-        let recent = (now - i64::from(tip.time)).abs() <= TWO_HOURS && best_header_height >= tip.height;
+        let recent =
+            (now - i64::from(tip.time)).abs() <= TWO_HOURS && best_header_height >= tip.height;
         let time = if recent {
             let spacing = i64::from(self.options.params.pow_target_spacing);
             now - i64::from(best_header_height - tip.height) * spacing

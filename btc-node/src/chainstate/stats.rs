@@ -64,7 +64,9 @@ pub fn write_coin_for_hash(out: &mut Vec<u8>, outpoint: &OutPoint, coin: &Coin) 
     out.extend_from_slice(outpoint.txid.as_byte_array());
     out.extend_from_slice(&outpoint.vout.to_le_bytes());
     out.extend_from_slice(&coin_code(coin).to_le_bytes());
-    coin.output.consensus_encode(out).expect("writing to memory does not fail");
+    coin.output
+        .consensus_encode(out)
+        .expect("writing to memory does not fail");
 }
 
 enum Digest {
@@ -91,7 +93,9 @@ impl Walk {
         for (vout, coin) in outputs {
             stats.tx_outs += 1;
             stats.bogo_size += BOGO_OUTPUT + coin.output.script_pubkey.len() as u64;
-            stats.total_amount = stats.total_amount.and_then(|sum| sum.checked_add(coin.output.value));
+            stats.total_amount = stats
+                .total_amount
+                .and_then(|sum| sum.checked_add(coin.output.value));
             self.bytes.clear();
             write_coin_for_hash(&mut self.bytes, &OutPoint { txid, vout: *vout }, coin);
             match &mut self.digest {
@@ -114,7 +118,7 @@ pub(super) fn compute(
     let digest = match kind {
         UtxoHashKind::None => Digest::None,
         UtxoHashKind::HashSerialized3 => Digest::Serialized(sha256d::Hash::engine()),
-        UtxoHashKind::MuHash => Digest::MuHash(Box::new(MuHash::new())),
+        UtxoHashKind::MuHash => Digest::MuHash(Box::default()),
     };
     let stats = UtxoStats {
         best_block,
@@ -126,7 +130,11 @@ pub(super) fn compute(
         disk_size: 0,
         hash: UtxoHash::None,
     };
-    let mut walk = Walk { digest, stats, bytes: Vec::new() };
+    let mut walk = Walk {
+        digest,
+        stats,
+        bytes: Vec::new(),
+    };
     // The database does not keep a transaction's outputs in the order of their numbers: a VARINT of more bytes may
     // begin with a smaller byte. So they are gathered and sorted.
     let mut txid = Txid::all_zeros();

@@ -20,10 +20,16 @@ impl Shared {
         let Some(height) = state.chain.height() else {
             return Ok(());
         };
-        let depth = if blocks == 0 || blocks > height { height } else { blocks };
+        let depth = if blocks == 0 || blocks > height {
+            height
+        } else {
+            blocks
+        };
         let level = level.min(4);
         tracing::info!(target: "validation", "Verifying last {depth} blocks at level {level}");
-        let State { tree, chain, coins, .. } = &mut *state;
+        let State {
+            tree, chain, coins, ..
+        } = &mut *state;
         let mut overlay = Overlay::new(coins);
         let mut within_memory = true;
         // Blocks that were disconnected in memory, the highest first.
@@ -36,7 +42,8 @@ impl Shared {
             let entry = tree.entry(id);
             let hash = entry.hash;
             let bad = |what: &str, error: &dyn std::fmt::Display| {
-                let message = format!("Verification error: {what} at {height}, hash={hash} ({error})");
+                let message =
+                    format!("Verification error: {what} at {height}, hash={hash} ({error})");
                 tracing::error!(target: "validation", "{message}");
                 VerifyError::Corrupted(message)
             };
@@ -75,7 +82,10 @@ impl Shared {
             match disconnect_block(&block, height, undo, &mut overlay) {
                 Ok(Undone::Clean) => undone.push(id),
                 Ok(Undone::Unclean) => {
-                    return Err(bad("coin database inconsistencies found", &"coins are not those that it left"));
+                    return Err(bad(
+                        "coin database inconsistencies found",
+                        &"coins are not those that it left",
+                    ));
                 }
                 Err(error) => return Err(bad("irrecoverable inconsistency in block data", &error)),
             }
@@ -83,14 +93,19 @@ impl Shared {
         if level >= 4 && within_memory {
             for id in undone.into_iter().rev() {
                 let entry = tree.entry(id);
-                let (Some(pos), Some(prev)) = (entry.data(), entry.prev) else { break };
+                let (Some(pos), Some(prev)) = (entry.data(), entry.prev) else {
+                    break;
+                };
                 let bad = |error: &dyn std::fmt::Display| {
                     VerifyError::Corrupted(format!(
                         "Verification error: found unconnectable block at {}, hash={} ({error})",
                         entry.height, entry.hash
                     ))
                 };
-                let block = self.reader.read_block(pos, &entry.hash).map_err(|error| bad(&error))?;
+                let block = self
+                    .reader
+                    .read_block(pos, &entry.hash)
+                    .map_err(|error| bad(&error))?;
                 let prev = TreeView::new(tree, prev);
                 let context = connect_context(&self.options, &prev, true);
                 connect_block(&Arc::new(block), &mut overlay, &context, &self.checks)

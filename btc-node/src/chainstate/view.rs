@@ -98,7 +98,9 @@ impl<'a> TipView<'a> {
     /// Whether a block is on the active chain, and at which height.
     pub fn height_of(&self, hash: &BlockHash) -> Option<u32> {
         let id = self.tree.find(hash)?;
-        self.chain.contains(self.tree, id).then(|| self.tree.entry(id).height)
+        self.chain
+            .contains(self.tree, id)
+            .then(|| self.tree.entry(id).height)
     }
 }
 

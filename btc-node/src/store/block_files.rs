@@ -69,7 +69,13 @@ impl FileInfo {
     /// The record's bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        for field in [self.blocks, self.size, self.undo_size, self.height_first, self.height_last] {
+        for field in [
+            self.blocks,
+            self.size,
+            self.undo_size,
+            self.height_first,
+            self.height_last,
+        ] {
             write_varint(&mut out, field.into());
         }
         write_varint(&mut out, self.time_first);
@@ -142,10 +148,14 @@ impl BlockReader {
         let (len, bytes) = self.read_record(&self.undo, pos, UNDO_CHECKSUM)?;
         let (record, sum) = bytes.split_at(len);
         if checksum(previous, record) != sum {
-            return Err(StoreError::corrupt(format!("undo record at {}", self.place(pos)), "checksum mismatch"));
+            return Err(StoreError::corrupt(
+                format!("undo record at {}", self.place(pos)),
+                "checksum mismatch",
+            ));
         }
-        BlockUndo::decode(record)
-            .map_err(|error| StoreError::corrupt(format!("undo record at {}", self.place(pos)), error))
+        BlockUndo::decode(record).map_err(|error| {
+            StoreError::corrupt(format!("undo record at {}", self.place(pos)), error)
+        })
     }
 
     /// The file with this number, with the key that reveals it.
@@ -163,16 +173,33 @@ impl BlockReader {
     }
 
     /// Checks the framing before `pos`, then reads the record and `extra` bytes after it.
-    fn read_record(&self, files: &FlatFiles, pos: FilePos, extra: u32) -> Result<(usize, Vec<u8>), StoreError> {
-        let corrupt = |reason: String| StoreError::corrupt(format!("record at {}", self.place(pos)), reason);
+    fn read_record(
+        &self,
+        files: &FlatFiles,
+        pos: FilePos,
+        extra: u32,
+    ) -> Result<(usize, Vec<u8>), StoreError> {
+        let corrupt =
+            |reason: String| StoreError::corrupt(format!("record at {}", self.place(pos)), reason);
         let Some(start) = pos.offset.checked_sub(RECORD_HEADER) else {
             return Err(corrupt("no room for its framing".into()));
         };
         let mut file = files.open(pos.file)?;
-        let header = files.read_from(&mut file, FilePos { offset: start, ..pos }, RECORD_HEADER as usize)?;
+        let header = files.read_from(
+            &mut file,
+            FilePos {
+                offset: start,
+                ..pos
+            },
+            RECORD_HEADER as usize,
+        )?;
         let mut reader = Reader::new(&header);
-        let magic: [u8; 4] = reader.array().map_err(StoreError::decode("record framing"))?;
-        let len = reader.u32_le().map_err(StoreError::decode("record framing"))?;
+        let magic: [u8; 4] = reader
+            .array()
+            .map_err(StoreError::decode("record framing"))?;
+        let len = reader
+            .u32_le()
+            .map_err(StoreError::decode("record framing"))?;
         if magic != self.magic {
             return Err(corrupt("block magic mismatch".into()));
         }
@@ -202,7 +229,11 @@ impl BlockFiles {
     /// Opens the directory: reads its `xor.dat`, or makes one. Books are empty until [`load`](Self::load).
     pub fn open(dir: &Path, options: &BlockFilesOptions) -> Result<Self, StoreError> {
         let obfuscation = xor_key(dir, options.xor)?;
-        let chunk = if options.fast_prune { FAST_PRUNE_CHUNK } else { BLOCK_CHUNK };
+        let chunk = if options.fast_prune {
+            FAST_PRUNE_CHUNK
+        } else {
+            BLOCK_CHUNK
+        };
         let reader = BlockReader {
             magic: options.magic,
             obfuscation,
@@ -240,7 +271,10 @@ impl BlockFiles {
 
     /// Bytes in use by all files.
     pub fn usage(&self) -> u64 {
-        self.infos.iter().map(|info| u64::from(info.size) + u64::from(info.undo_size)).sum()
+        self.infos
+            .iter()
+            .map(|info| u64::from(info.size) + u64::from(info.undo_size))
+            .sum()
     }
 
     /// Number of the last file.
@@ -250,7 +284,10 @@ impl BlockFiles {
 
     /// Takes the books that changed since the last call.
     pub fn take_dirty(&mut self) -> Vec<(u32, FileInfo)> {
-        std::mem::take(&mut self.dirty).into_iter().map(|file| (file, self.infos[file as usize])).collect()
+        std::mem::take(&mut self.dirty)
+            .into_iter()
+            .map(|file| (file, self.infos[file as usize]))
+            .collect()
     }
 
     /// Puts books back that could not be written.
@@ -259,7 +296,12 @@ impl BlockFiles {
     }
 
     /// Appends a block, given as its bytes, and says where they start.
-    pub fn write_block(&mut self, block: &[u8], height: u32, time: u32) -> Result<FilePos, StoreError> {
+    pub fn write_block(
+        &mut self,
+        block: &[u8],
+        height: u32,
+        time: u32,
+    ) -> Result<FilePos, StoreError> {
         let framed = framed(self.reader.magic, block);
         let start = self.next_block_pos(framed.len() as u32, height)?;
         self.reader.blocks.allocate(start, framed.len() as u64)?;
@@ -270,7 +312,10 @@ impl BlockFiles {
         info.add_block(height, time);
         info.size += len;
         self.dirty.insert(start.file);
-        Ok(FilePos { offset: start.offset + RECORD_HEADER, ..start })
+        Ok(FilePos {
+            offset: start.offset + RECORD_HEADER,
+            ..start
+        })
     }
 
     /// Enters a block that lies in a file already, as reindexing finds it.
@@ -299,11 +344,13 @@ impl BlockFiles {
         let record = undo.encode();
         let mut bytes = framed(self.reader.magic, &record);
         bytes.extend_from_slice(&checksum(previous, &record));
-        let info = self
-            .infos
-            .get_mut(file as usize)
-            .ok_or_else(|| StoreError::corrupt("block index", format!("block file {file} is not known")))?;
-        let start = FilePos { file, offset: info.undo_size };
+        let info = self.infos.get_mut(file as usize).ok_or_else(|| {
+            StoreError::corrupt("block index", format!("block file {file} is not known"))
+        })?;
+        let start = FilePos {
+            file,
+            offset: info.undo_size,
+        };
         let len = bytes.len() as u32;
         self.reader.undo.allocate(start, len.into())?;
         self.reader.undo.write(start, bytes)?;
@@ -318,7 +365,10 @@ impl BlockFiles {
         } else if file == self.current {
             self.undo_height = self.undo_height.max(height);
         }
-        Ok(FilePos { offset: start.offset + RECORD_HEADER, ..start })
+        Ok(FilePos {
+            offset: start.offset + RECORD_HEADER,
+            ..start
+        })
     }
 
     /// Makes everything written since the books were last taken durable.
@@ -326,7 +376,13 @@ impl BlockFiles {
         for &file in &self.dirty {
             let info = self.infos[file as usize];
             if info.size > 0 {
-                self.reader.blocks.flush(FilePos { file, offset: info.size }, false)?;
+                self.reader.blocks.flush(
+                    FilePos {
+                        file,
+                        offset: info.size,
+                    },
+                    false,
+                )?;
             }
             if info.undo_size > 0 {
                 self.flush_undo(file, false)?;
@@ -342,8 +398,11 @@ impl BlockFiles {
 
     /// Where a framed record of `len` bytes goes; moves on to a new file if the current one would grow too large.
     fn next_block_pos(&mut self, len: u32, height: u32) -> Result<FilePos, StoreError> {
-        let limit =
-            if self.fast_prune { FAST_PRUNE_BLOCK_FILE.max(len.saturating_add(1)) } else { MAX_BLOCK_FILE };
+        let limit = if self.fast_prune {
+            FAST_PRUNE_BLOCK_FILE.max(len.saturating_add(1))
+        } else {
+            MAX_BLOCK_FILE
+        };
         let leaving = self.current;
         let info = self.infos[leaving as usize];
         if info.size.saturating_add(len) >= limit && info.size > 0 {
@@ -352,8 +411,20 @@ impl BlockFiles {
             let flushed = self
                 .reader
                 .blocks
-                .flush(FilePos { file: leaving, offset: info.size }, true)
-                .and_then(|()| if undo_complete { self.flush_undo(leaving, true) } else { Ok(()) });
+                .flush(
+                    FilePos {
+                        file: leaving,
+                        offset: info.size,
+                    },
+                    true,
+                )
+                .and_then(|()| {
+                    if undo_complete {
+                        self.flush_undo(leaving, true)
+                    } else {
+                        Ok(())
+                    }
+                });
             if let Err(error) = flushed {
                 tracing::warn!(
                     target: "validation",
@@ -364,13 +435,17 @@ impl BlockFiles {
             self.infos.push(FileInfo::default());
             self.undo_height = 0;
         }
-        Ok(FilePos { file: self.current, offset: self.infos[self.current as usize].size })
+        Ok(FilePos {
+            file: self.current,
+            offset: self.infos[self.current as usize].size,
+        })
     }
 }
 
 /// A record with its magic and length in front.
 fn framed(magic: [u8; 4], record: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(record.len() + RECORD_HEADER as usize + UNDO_CHECKSUM as usize);
+    let mut out =
+        Vec::with_capacity(record.len() + RECORD_HEADER as usize + UNDO_CHECKSUM as usize);
     out.extend_from_slice(&magic);
     out.extend_from_slice(&(record.len() as u32).to_le_bytes());
     out.extend_from_slice(record);
@@ -385,12 +460,19 @@ fn xor_key(dir: &Path, wanted: bool) -> Result<Obfuscation, StoreError> {
         let key: [u8; KEY_SIZE] = bytes
             .get(..KEY_SIZE)
             .and_then(|key| key.try_into().ok())
-            .ok_or_else(|| StoreError::corrupt("xor.dat", format!("{} bytes instead of 8", bytes.len())))?;
+            .ok_or_else(|| {
+                StoreError::corrupt("xor.dat", format!("{} bytes instead of 8", bytes.len()))
+            })?;
         Obfuscation::new(key)
     } else {
-        let key = if wanted && is_new(dir)? { Obfuscation::random() } else { Obfuscation::default() };
+        let key = if wanted && is_new(dir)? {
+            Obfuscation::random()
+        } else {
+            Obfuscation::default()
+        };
         let mut file = fs::File::create_new(&path).map_err(StoreError::io("create", &path))?;
-        file.write_all(&key.key()).map_err(StoreError::io("write", &path))?;
+        file.write_all(&key.key())
+            .map_err(StoreError::io("write", &path))?;
         file.sync_all().map_err(StoreError::io("sync", &path))?;
         sync_dir(dir)?;
         key
@@ -406,7 +488,10 @@ fn xor_key(dir: &Path, wanted: bool) -> Result<Obfuscation, StoreError> {
 fn is_new(dir: &Path) -> Result<bool, StoreError> {
     for entry in fs::read_dir(dir).map_err(StoreError::io("list", dir))? {
         let entry = entry.map_err(StoreError::io("list", dir))?;
-        let is_file = entry.file_type().map_err(StoreError::io("stat", dir))?.is_file();
+        let is_file = entry
+            .file_type()
+            .map_err(StoreError::io("stat", dir))?
+            .is_file();
         if !is_file || !entry.file_name().as_encoded_bytes().starts_with(b".") {
             return Ok(false);
         }
@@ -427,7 +512,11 @@ mod tests {
     const MAGIC: [u8; 4] = [0xfa, 0xbf, 0xb5, 0xda];
 
     fn options() -> BlockFilesOptions {
-        BlockFilesOptions { magic: MAGIC, xor: true, fast_prune: false }
+        BlockFilesOptions {
+            magic: MAGIC,
+            xor: true,
+            fast_prune: false,
+        }
     }
 
     fn undo(outputs: usize) -> BlockUndo {
@@ -448,22 +537,44 @@ mod tests {
         let block = genesis_block(Network::Regtest);
         let hash = block.block_hash();
         let mut files = BlockFiles::open(dir.path(), &options()).expect("opens");
-        let pos = files.write_block(&serialize(&block), 0, block.header.time).expect("writes");
+        let pos = files
+            .write_block(&serialize(&block), 0, block.header.time)
+            .expect("writes");
         assert_eq!(pos, FilePos { file: 0, offset: 8 });
         let undo = undo(3);
         let undo_pos = files.write_undo(0, 0, &hash, &undo).expect("writes");
         files.flush().expect("flushes");
-        assert_eq!(fs::metadata(dir.path().join("blk00000.dat")).expect("exists").len(), BLOCK_CHUNK);
+        assert_eq!(
+            fs::metadata(dir.path().join("blk00000.dat"))
+                .expect("exists")
+                .len(),
+            BLOCK_CHUNK
+        );
 
         let again = BlockFiles::open(dir.path(), &options()).expect("opens with the stored key");
         assert_eq!(again.reader().read_block(pos, &hash).expect("reads"), block);
-        assert_eq!(again.reader().read_undo(undo_pos, &hash).expect("reads"), undo);
+        assert_eq!(
+            again.reader().read_undo(undo_pos, &hash).expect("reads"),
+            undo
+        );
         // The checksum ties the record to its place in the chain.
-        let error = again.reader().read_undo(undo_pos, &BlockHash::all_zeros()).expect_err("checksum");
+        let error = again
+            .reader()
+            .read_undo(undo_pos, &BlockHash::all_zeros())
+            .expect_err("checksum");
         assert!(error.to_string().contains("checksum mismatch"), "{error}");
-        let error = again.reader().read_block(pos, &BlockHash::all_zeros()).expect_err("hash");
-        assert!(error.to_string().contains("does not match the index"), "{error}");
-        let off = FilePos { offset: pos.offset + 1, ..pos };
+        let error = again
+            .reader()
+            .read_block(pos, &BlockHash::all_zeros())
+            .expect_err("hash");
+        assert!(
+            error.to_string().contains("does not match the index"),
+            "{error}"
+        );
+        let off = FilePos {
+            offset: pos.offset + 1,
+            ..pos
+        };
         assert!(again.reader().read_block(off, &hash).is_err());
     }
 
@@ -471,18 +582,30 @@ mod tests {
     fn a_full_file_is_cut_and_the_next_begun() {
         let dir = tempfile::tempdir().expect("temporary directory");
         let block = serialize(&genesis_block(Network::Regtest));
-        let mut files =
-            BlockFiles::open(dir.path(), &BlockFilesOptions { fast_prune: true, ..options() }).expect("opens");
+        let mut files = BlockFiles::open(
+            dir.path(),
+            &BlockFilesOptions {
+                fast_prune: true,
+                ..options()
+            },
+        )
+        .expect("opens");
         let framed = block.len() as u32 + RECORD_HEADER;
         let per_file = (FAST_PRUNE_BLOCK_FILE - 1) / framed;
         for height in 0..=per_file {
             let pos = files.write_block(&block, height, 1).expect("writes");
             assert_eq!(pos.file, u32::from(height == per_file));
         }
-        let size = fs::metadata(dir.path().join("blk00000.dat")).expect("exists").len();
+        let size = fs::metadata(dir.path().join("blk00000.dat"))
+            .expect("exists")
+            .len();
         assert_eq!(size, u64::from(per_file * framed));
         assert_eq!(files.last_file(), 1);
-        let dirty: Vec<_> = files.take_dirty().into_iter().map(|(file, _)| file).collect();
+        let dirty: Vec<_> = files
+            .take_dirty()
+            .into_iter()
+            .map(|(file, _)| file)
+            .collect();
         assert_eq!(dirty, [0, 1]);
         let info = files.infos[0];
         assert_eq!(FileInfo::decode(&info.encode()), Ok(info));
@@ -500,7 +623,19 @@ mod tests {
     fn a_stored_key_cannot_be_switched_off() {
         let dir = tempfile::tempdir().expect("temporary directory");
         BlockFiles::open(dir.path(), &options()).expect("opens");
-        let error = BlockFiles::open(dir.path(), &BlockFilesOptions { xor: false, ..options() }).expect_err("refuses");
-        assert!(error.to_string().starts_with("The blocksdir XOR-key can not be disabled"), "{error}");
+        let error = BlockFiles::open(
+            dir.path(),
+            &BlockFilesOptions {
+                xor: false,
+                ..options()
+            },
+        )
+        .expect_err("refuses");
+        assert!(
+            error
+                .to_string()
+                .starts_with("The blocksdir XOR-key can not be disabled"),
+            "{error}"
+        );
     }
 }

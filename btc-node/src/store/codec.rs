@@ -218,12 +218,18 @@ mod tests {
             Err(DecodeError::VarIntTooLarge)
         );
         let endless = [0xff_u8; 32];
-        assert_eq!(Reader::new(&endless).varint_u64(), Err(DecodeError::VarIntTooLarge));
+        assert_eq!(
+            Reader::new(&endless).varint_u64(),
+            Err(DecodeError::VarIntTooLarge)
+        );
     }
 
     #[test]
     fn compact_sizes_must_be_canonical_and_bounded() {
-        assert_eq!(Reader::new(&[0xfd, 0xfc, 0]).compact_size(), Err(DecodeError::NonCanonicalSize));
+        assert_eq!(
+            Reader::new(&[0xfd, 0xfc, 0]).compact_size(),
+            Err(DecodeError::NonCanonicalSize)
+        );
         assert_eq!(
             Reader::new(&[0xfe, 0, 0, 0, 0x10]).compact_size(),
             Err(DecodeError::SizeTooLarge)

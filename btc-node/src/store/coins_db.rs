@@ -38,7 +38,10 @@ pub struct CoinsDb {
 impl CoinsDb {
     /// Over an open store, which obfuscates its values if it should.
     pub fn new(db: Box<dyn KvStore>) -> Self {
-        Self { db, batch_bytes: BATCH_BYTES }
+        Self {
+            db,
+            batch_bytes: BATCH_BYTES,
+        }
     }
 
     /// With smaller batches, so that tests can interrupt a flush.
@@ -52,7 +55,9 @@ impl CoinsDb {
         let Some(value) = self.db.get(&coin_key(outpoint))? else {
             return Ok(None);
         };
-        read_coin(&mut Reader::new(&value)).map(Some).map_err(StoreError::decode("coin"))
+        read_coin(&mut Reader::new(&value))
+            .map(Some)
+            .map_err(StoreError::decode("coin"))
     }
 
     /// The block up to which the coins are right; `None` if there is none yet, or a flush was interrupted.
@@ -60,7 +65,9 @@ impl CoinsDb {
         let Some(value) = self.db.get(&[BEST_BLOCK])? else {
             return Ok(None);
         };
-        BlockHash::from_slice(&value).map(Some).map_err(|error| StoreError::corrupt("best block", error))
+        BlockHash::from_slice(&value)
+            .map(Some)
+            .map_err(|error| StoreError::corrupt("best block", error))
     }
 
     /// The tips between which a flush was interrupted, if one was.
@@ -75,11 +82,17 @@ impl CoinsDb {
             }
             let new = BlockHash::from_byte_array(reader.array()?);
             let old = BlockHash::from_byte_array(reader.array()?);
-            Ok(Some(HeadBlocks { new, old: (old != BlockHash::all_zeros()).then_some(old) }))
+            Ok(Some(HeadBlocks {
+                new,
+                old: (old != BlockHash::all_zeros()).then_some(old),
+            }))
         };
         match parse(&mut reader).map_err(StoreError::decode("head blocks"))? {
             Some(heads) => Ok(Some(heads)),
-            None => Err(StoreError::corrupt("head blocks", "unknown inconsistent state")),
+            None => Err(StoreError::corrupt(
+                "head blocks",
+                "unknown inconsistent state",
+            )),
         }
     }
 
@@ -176,9 +189,17 @@ fn coin_key(outpoint: &OutPoint) -> Vec<u8> {
 fn decode_entry(key: &[u8], value: &[u8]) -> Result<(OutPoint, Coin), StoreError> {
     let mut reader = Reader::new(key);
     let txid = reader.array().map_err(StoreError::decode("coin key"))?;
-    let vout = reader.varint_u32().map_err(StoreError::decode("coin key"))?;
+    let vout = reader
+        .varint_u32()
+        .map_err(StoreError::decode("coin key"))?;
     let coin = read_coin(&mut Reader::new(value)).map_err(StoreError::decode("coin"))?;
-    Ok((OutPoint { txid: Txid::from_byte_array(txid), vout }, coin))
+    Ok((
+        OutPoint {
+            txid: Txid::from_byte_array(txid),
+            vout,
+        },
+        coin,
+    ))
 }
 
 #[cfg(test)]
@@ -190,14 +211,20 @@ mod tests {
 
     fn coin(sats: u64) -> Coin {
         Coin {
-            output: TxOut { value: Amount::from_sat(sats), script_pubkey: ScriptBuf::from_bytes(vec![0x51]) },
+            output: TxOut {
+                value: Amount::from_sat(sats),
+                script_pubkey: ScriptBuf::from_bytes(vec![0x51]),
+            },
             height: 5,
             coinbase: true,
         }
     }
 
     fn outpoint(n: u32) -> OutPoint {
-        OutPoint { txid: Txid::from_byte_array([n as u8; 32]), vout: n }
+        OutPoint {
+            txid: Txid::from_byte_array([n as u8; 32]),
+            vout: n,
+        }
     }
 
     fn tip(n: u8) -> BlockHash {
@@ -208,14 +235,23 @@ mod tests {
     fn coins_are_kept_until_spent() {
         let db = CoinsDb::with_batch_bytes(Box::new(MemoryKv::new()), 64);
         let coins: Vec<_> = (0..20).map(|n| (outpoint(n), coin(n.into()))).collect();
-        db.write(coins.iter().map(|(outpoint, coin)| (outpoint, Some(coin))), tip(1)).expect("writes");
+        db.write(
+            coins.iter().map(|(outpoint, coin)| (outpoint, Some(coin))),
+            tip(1),
+        )
+        .expect("writes");
         assert_eq!(db.best_block().expect("reads"), Some(tip(1)));
         assert_eq!(db.head_blocks().expect("reads"), None);
         assert_eq!(db.coin(&outpoint(7)).expect("reads"), Some(coin(7)));
-        db.write([(&outpoint(7), None)].into_iter(), tip(2)).expect("writes");
+        db.write([(&outpoint(7), None)].into_iter(), tip(2))
+            .expect("writes");
         assert_eq!(db.coin(&outpoint(7)).expect("reads"), None);
         assert_eq!(db.coins().expect("reads").count(), 19);
-        let all: Vec<_> = db.coins().expect("reads").map(|entry| entry.expect("decodes")).collect();
+        let all: Vec<_> = db
+            .coins()
+            .expect("reads")
+            .map(|entry| entry.expect("decodes"))
+            .collect();
         assert_eq!(all[8], (outpoint(9), coin(9)));
     }
 
@@ -229,11 +265,16 @@ mod tests {
         fn write(&self, batch: &Batch, sync: Sync) -> Result<(), crate::store::kv::KvError> {
             use std::sync::atomic::Ordering::SeqCst;
             if self.1.fetch_sub(1, SeqCst) == 0 {
-                return Err(crate::store::kv::KvError::Engine("IO error: No space left on device".into()));
+                return Err(crate::store::kv::KvError::Engine(
+                    "IO error: No space left on device".into(),
+                ));
             }
             self.0.write(batch, sync)
         }
-        fn iter_from(&self, start: &[u8]) -> Result<crate::store::kv::Entries<'_>, crate::store::kv::KvError> {
+        fn iter_from(
+            &self,
+            start: &[u8],
+        ) -> Result<crate::store::kv::Entries<'_>, crate::store::kv::KvError> {
             self.0.iter_from(start)
         }
         fn approximate_size(&self, start: &[u8], end: &[u8]) -> u64 {
@@ -250,8 +291,16 @@ mod tests {
         let changes = || coins.iter().map(|(outpoint, coin)| (outpoint, Some(coin)));
         db.write(changes(), tip(1)).expect_err("the disk is full");
         assert_eq!(db.best_block().expect("reads"), None);
-        assert_eq!(db.head_blocks().expect("reads"), Some(HeadBlocks { new: tip(1), old: None }));
-        let error = db.write(changes(), tip(2)).expect_err("must be replayed to the same block first");
+        assert_eq!(
+            db.head_blocks().expect("reads"),
+            Some(HeadBlocks {
+                new: tip(1),
+                old: None
+            })
+        );
+        let error = db
+            .write(changes(), tip(2))
+            .expect_err("must be replayed to the same block first");
         assert!(error.to_string().contains("inconsistent state"), "{error}");
     }
 }

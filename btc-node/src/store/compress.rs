@@ -43,11 +43,15 @@ pub fn decompress_amount(encoded: u64) -> Result<u64, DecodeError> {
     let zeros = (rest % 10) as u32;
     let rest = rest / 10;
     let value = if zeros < 9 {
-        (rest / 9).checked_mul(10).and_then(|tens| tens.checked_add(rest % 9 + 1))
+        (rest / 9)
+            .checked_mul(10)
+            .and_then(|tens| tens.checked_add(rest % 9 + 1))
     } else {
         rest.checked_add(1)
     };
-    value.and_then(|value| value.checked_mul(10_u64.pow(zeros))).ok_or(DecodeError::Amount)
+    value
+        .and_then(|value| value.checked_mul(10_u64.pow(zeros)))
+        .ok_or(DecodeError::Amount)
 }
 
 /// Appends `script` in its compressed form.
@@ -65,17 +69,13 @@ pub fn write_script(out: &mut Vec<u8>, script: &ScriptBuf) {
             out.extend_from_slice(hash);
         }
         [hash160, 20, hash @ .., equal]
-            if hash.len() == 20
-                && *hash160 == OP_HASH160.to_u8()
-                && *equal == OP_EQUAL.to_u8() =>
+            if hash.len() == 20 && *hash160 == OP_HASH160.to_u8() && *equal == OP_EQUAL.to_u8() =>
         {
             out.push(1);
             out.extend_from_slice(hash);
         }
         [33, key @ .., check_sig]
-            if key.len() == 33
-                && matches!(key[0], 2 | 3)
-                && *check_sig == OP_CHECKSIG.to_u8() =>
+            if key.len() == 33 && matches!(key[0], 2 | 3) && *check_sig == OP_CHECKSIG.to_u8() =>
         {
             out.extend_from_slice(key);
         }
@@ -100,8 +100,12 @@ pub fn write_script(out: &mut Vec<u8>, script: &ScriptBuf) {
 pub fn read_script(reader: &mut Reader<'_>) -> Result<ScriptBuf, DecodeError> {
     let tag = reader.varint_u32()?;
     match tag {
-        0 => Ok(ScriptBuf::new_p2pkh(&PubkeyHash::from_byte_array(reader.array()?))),
-        1 => Ok(ScriptBuf::new_p2sh(&ScriptHash::from_byte_array(reader.array()?))),
+        0 => Ok(ScriptBuf::new_p2pkh(&PubkeyHash::from_byte_array(
+            reader.array()?,
+        ))),
+        1 => Ok(ScriptBuf::new_p2sh(&ScriptHash::from_byte_array(
+            reader.array()?,
+        ))),
         2 | 3 => {
             let mut script = vec![33, tag as u8];
             script.extend_from_slice(reader.take(32)?);
@@ -138,7 +142,10 @@ pub fn write_tx_out(out: &mut Vec<u8>, output: &TxOut) {
 pub fn read_tx_out(reader: &mut Reader<'_>) -> Result<TxOut, DecodeError> {
     let value = Amount::from_sat(decompress_amount(reader.varint_u64()?)?);
     let script_pubkey = read_script(reader)?;
-    Ok(TxOut { value, script_pubkey })
+    Ok(TxOut {
+        value,
+        script_pubkey,
+    })
 }
 
 /// Height and coinbase mark in one number, as coins and undo records store them.
@@ -156,12 +163,17 @@ pub fn write_coin(out: &mut Vec<u8>, coin: &Coin) {
 pub fn read_coin(reader: &mut Reader<'_>) -> Result<Coin, DecodeError> {
     let code = reader.varint_u32()?;
     let output = read_tx_out(reader)?;
-    Ok(Coin { output, height: code >> 1, coinbase: code & 1 == 1 })
+    Ok(Coin {
+        output,
+        height: code >> 1,
+        coinbase: code & 1 == 1,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use bitcoin::hex::FromHex;
+    use btc_consensus::limits::MAX_MONEY;
     use proptest::prelude::*;
 
     use super::*;
@@ -180,9 +192,14 @@ mod tests {
     fn amounts_compress_as_published() {
         const CENT: u64 = 1_000_000;
         const COIN: u64 = 100_000_000;
-        for (sats, encoded) in
-            [(0, 0), (1, 1), (CENT, 7), (COIN, 9), (50 * COIN, 0x32), (21_000_000 * COIN, 0x0140_6f40)]
-        {
+        for (sats, encoded) in [
+            (0, 0),
+            (1, 1),
+            (CENT, 7),
+            (COIN, 9),
+            (50 * COIN, 0x32),
+            (21_000_000 * COIN, 0x0140_6f40),
+        ] {
             assert_eq!(compress_amount(sats), encoded);
             assert_eq!(decompress_amount(encoded), Ok(sats));
         }
@@ -212,7 +229,10 @@ mod tests {
     fn a_compressed_key_off_the_curve_is_an_error() {
         let mut bytes = vec![4];
         bytes.extend_from_slice(&[0xff; 32]);
-        assert_eq!(read_script(&mut Reader::new(&bytes)), Err(DecodeError::PublicKey));
+        assert_eq!(
+            read_script(&mut Reader::new(&bytes)),
+            Err(DecodeError::PublicKey)
+        );
     }
 
     fn any_script() -> impl Strategy<Value = ScriptBuf> {
@@ -231,13 +251,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn amounts_round_trip(sats in 0..=21_000_000_0000_0000_u64) {
+        fn amounts_round_trip(sats in 0..=MAX_MONEY) {
             prop_assert_eq!(decompress_amount(compress_amount(sats)), Ok(sats));
         }
 
         #[test]
         fn coins_round_trip(
-            sats in 0..=21_000_000_0000_0000_u64,
+            sats in 0..=MAX_MONEY,
             script_pubkey in any_script(),
             height in 0..1_u32 << 31,
             coinbase: bool,

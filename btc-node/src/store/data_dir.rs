@@ -86,12 +86,21 @@ impl DataDir {
         let blocks = match blocks_dir {
             None => net.join("blocks"),
             Some(dir) if dir.is_dir() => dir.join(subdirectory).join("blocks"),
-            Some(dir) => return Err(DataDirError::MissingBlocks { dir: dir.to_owned() }),
+            Some(dir) => {
+                return Err(DataDirError::MissingBlocks {
+                    dir: dir.to_owned(),
+                });
+            }
         };
         create(&blocks)?;
         let net_lock = DirLock::take(&net, client)?;
         let blocks_lock = DirLock::take(&blocks, client)?;
-        Ok(Self { base: base.to_owned(), net, blocks, _locks: [net_lock, blocks_lock] })
+        Ok(Self {
+            base: base.to_owned(),
+            net,
+            blocks,
+            _locks: [net_lock, blocks_lock],
+        })
     }
 
     /// The directory that the user named.
@@ -128,8 +137,13 @@ pub struct DirLock {
 impl DirLock {
     /// Takes the lock or says who is in the way.
     pub fn take(dir: &Path, client: &str) -> Result<Self, DataDirError> {
-        let locked = || DataDirError::Locked { dir: dir.to_owned(), client: client.to_owned() };
-        let not_writable = |_| DataDirError::NotWritable { dir: dir.to_owned() };
+        let locked = || DataDirError::Locked {
+            dir: dir.to_owned(),
+            client: client.to_owned(),
+        };
+        let not_writable = |_| DataDirError::NotWritable {
+            dir: dir.to_owned(),
+        };
         let path = fs::canonicalize(dir).map_err(not_writable)?.join(".lock");
         let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
         if held.contains(&path) {
@@ -143,7 +157,10 @@ impl DirLock {
             .map_err(not_writable)?;
         fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| locked())?;
         held.insert(path.clone());
-        Ok(Self { path, file: Some(file) })
+        Ok(Self {
+            path,
+            file: Some(file),
+        })
     }
 }
 
@@ -165,8 +182,10 @@ pub fn replace_file(path: &Path, content: &[u8]) -> Result<(), StoreError> {
     name.push(".new");
     let temporary = PathBuf::from(name);
     let mut file = File::create(&temporary).map_err(StoreError::io("create", &temporary))?;
-    file.write_all(content).map_err(StoreError::io("write", &temporary))?;
-    file.sync_all().map_err(StoreError::io("sync", &temporary))?;
+    file.write_all(content)
+        .map_err(StoreError::io("write", &temporary))?;
+    file.sync_all()
+        .map_err(StoreError::io("sync", &temporary))?;
     drop(file);
     fs::rename(&temporary, path).map_err(StoreError::io("replace", path))?;
     match path.parent() {
@@ -208,10 +227,12 @@ mod tests {
     fn a_blocks_directory_must_exist() {
         let dir = tempfile::tempdir().expect("temporary directory");
         let missing = dir.path().join("elsewhere");
-        let error = DataDir::open(dir.path(), Network::Regtest, Some(&missing), "Test").expect_err("is missing");
+        let error = DataDir::open(dir.path(), Network::Regtest, Some(&missing), "Test")
+            .expect_err("is missing");
         assert!(matches!(error, DataDirError::MissingBlocks { .. }));
         fs::create_dir(&missing).expect("creates");
-        let data = DataDir::open(dir.path(), Network::Regtest, Some(&missing), "Test").expect("opens");
+        let data =
+            DataDir::open(dir.path(), Network::Regtest, Some(&missing), "Test").expect("opens");
         assert_eq!(data.blocks(), missing.join("regtest/blocks"));
     }
 

@@ -52,12 +52,19 @@ impl StoreError {
         action: &'static str,
         path: &'a Path,
     ) -> impl FnOnce(io::Error) -> Self + use<'a> {
-        move |source| Self::Io { action, path: path.to_owned(), source }
+        move |source| Self::Io {
+            action,
+            path: path.to_owned(),
+            source,
+        }
     }
 
     /// A record that does not decode.
     pub(crate) fn corrupt(what: impl Into<String>, reason: impl ToString) -> Self {
-        Self::Corrupt { what: what.into(), reason: reason.to_string() }
+        Self::Corrupt {
+            what: what.into(),
+            reason: reason.to_string(),
+        }
     }
 
     /// Turns a decoding failure into a corrupt `what`.

@@ -23,7 +23,12 @@ pub struct FlatFiles {
 impl FlatFiles {
     /// A sequence that grows by `chunk` bytes at a time.
     pub fn new(dir: PathBuf, prefix: &'static str, chunk: u64, obfuscation: Obfuscation) -> Self {
-        Self { dir, prefix, chunk, obfuscation }
+        Self {
+            dir,
+            prefix,
+            chunk,
+            obfuscation,
+        }
     }
 
     /// The path of one file.
@@ -55,11 +60,18 @@ impl FlatFiles {
     }
 
     /// Like [`read`](Self::read), from a file that is open already.
-    pub fn read_from(&self, file: &mut File, pos: FilePos, len: usize) -> Result<Vec<u8>, StoreError> {
+    pub fn read_from(
+        &self,
+        file: &mut File,
+        pos: FilePos,
+        len: usize,
+    ) -> Result<Vec<u8>, StoreError> {
         let path = self.path(pos.file);
         let mut bytes = vec![0; len];
-        file.seek(SeekFrom::Start(pos.offset.into())).map_err(StoreError::io("seek in", &path))?;
-        file.read_exact(&mut bytes).map_err(StoreError::io("read", &path))?;
+        file.seek(SeekFrom::Start(pos.offset.into()))
+            .map_err(StoreError::io("seek in", &path))?;
+        file.read_exact(&mut bytes)
+            .map_err(StoreError::io("read", &path))?;
         self.obfuscation.apply(&mut bytes, pos.offset.into());
         Ok(bytes)
     }
@@ -69,8 +81,10 @@ impl FlatFiles {
         let path = self.path(pos.file);
         self.obfuscation.apply(&mut bytes, pos.offset.into());
         let mut file = self.open_for_writing(pos.file)?;
-        file.seek(SeekFrom::Start(pos.offset.into())).map_err(StoreError::io("seek in", &path))?;
-        file.write_all(&bytes).map_err(StoreError::io("write", &path))
+        file.seek(SeekFrom::Start(pos.offset.into()))
+            .map_err(StoreError::io("seek in", &path))?;
+        file.write_all(&bytes)
+            .map_err(StoreError::io("write", &path))
     }
 
     /// Makes room for `len` bytes at `pos`, in whole steps.
@@ -95,7 +109,8 @@ impl FlatFiles {
         let path = self.path(end.file);
         let file = self.open_for_writing(end.file)?;
         if finalize {
-            file.set_len(end.offset.into()).map_err(StoreError::io("truncate", &path))?;
+            file.set_len(end.offset.into())
+                .map_err(StoreError::io("truncate", &path))?;
         }
         file.sync_data().map_err(StoreError::io("sync", &path))?;
         sync_dir(&self.dir)
@@ -118,7 +133,7 @@ fn extend(file: &File, start: u64, len: u64) -> io::Result<()> {
     if rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), start, len).is_ok() {
         return Ok(());
     }
-    const ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+    static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
     let mut file = file;
     file.seek(SeekFrom::Start(start))?;
     let mut left = len;
@@ -132,7 +147,8 @@ fn extend(file: &File, start: u64, len: u64) -> io::Result<()> {
 
 /// Fails if writing `added` bytes under `dir` would leave less than [`DISK_RESERVE`].
 pub fn check_disk_space(dir: &Path, added: u64) -> Result<(), StoreError> {
-    let stat = rustix::fs::statvfs(dir).map_err(|errno| StoreError::io("stat", dir)(errno.into()))?;
+    let stat =
+        rustix::fs::statvfs(dir).map_err(|errno| StoreError::io("stat", dir)(errno.into()))?;
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
     if free < DISK_RESERVE.saturating_add(added) {
         return Err(StoreError::DiskSpace);
@@ -142,7 +158,9 @@ pub fn check_disk_space(dir: &Path, added: u64) -> Result<(), StoreError> {
 
 /// Makes the entries of a directory durable.
 pub fn sync_dir(dir: &Path) -> Result<(), StoreError> {
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(StoreError::io("sync directory", dir))
+    File::open(dir)
+        .and_then(|dir| dir.sync_all())
+        .map_err(StoreError::io("sync directory", dir))
 }
 
 #[cfg(test)]
@@ -152,8 +170,12 @@ mod tests {
     #[test]
     fn files_grow_in_steps_and_are_cut_when_finished() {
         let dir = tempfile::tempdir().expect("temporary directory");
-        let files =
-            FlatFiles::new(dir.path().to_owned(), "blk", 1000, Obfuscation::new([1, 2, 3, 4, 5, 6, 7, 8]));
+        let files = FlatFiles::new(
+            dir.path().to_owned(),
+            "blk",
+            1000,
+            Obfuscation::new([1, 2, 3, 4, 5, 6, 7, 8]),
+        );
         let pos = FilePos { file: 3, offset: 0 };
         files.allocate(pos, 10).expect("allocates");
         let path = dir.path().join("blk00003.dat");
@@ -162,13 +184,27 @@ mod tests {
         files.write(pos, b"hello block".to_vec()).expect("writes");
         assert_eq!(files.read(pos, 11).expect("reads"), b"hello block");
         assert_ne!(fs::read(&path).expect("reads")[..11], b"hello block"[..]);
-        let next = FilePos { file: 3, offset: 990 };
+        let next = FilePos {
+            file: 3,
+            offset: 990,
+        };
         files.allocate(next, 10).expect("allocates");
         assert_eq!(size(), 1000, "the last byte of a step needs no new step");
         files.allocate(next, 11).expect("allocates");
         assert_eq!(size(), 2000);
-        files.flush(FilePos { file: 3, offset: 11 }, true).expect("flushes");
+        files
+            .flush(
+                FilePos {
+                    file: 3,
+                    offset: 11,
+                },
+                true,
+            )
+            .expect("flushes");
         assert_eq!(size(), 11);
-        assert!(files.read(pos, 12).is_err(), "reading past the end is an error");
+        assert!(
+            files.read(pos, 12).is_err(),
+            "reading past the end is an error"
+        );
     }
 }

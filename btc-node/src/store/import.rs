@@ -60,7 +60,7 @@ impl<R: Read> BlockScanner<R> {
         Self {
             input: BufReader::with_capacity(1 << 16, input),
             obfuscation,
-            magic: magic,
+            magic,
             window: Vec::new(),
             start: 0,
             offset: 0,
@@ -86,7 +86,10 @@ impl<R: Read> BlockScanner<R> {
         let missing = (len - have) as u64;
         let before = self.window.len();
         // Reading is bounded by `len`, which is bounded by the largest block.
-        self.input.by_ref().take(missing).read_to_end(&mut self.window)?;
+        self.input
+            .by_ref()
+            .take(missing)
+            .read_to_end(&mut self.window)?;
         let fresh = &mut self.window[before..];
         self.obfuscation.apply(fresh, self.read);
         self.read += fresh.len() as u64;
@@ -113,7 +116,10 @@ impl<R: Read> BlockScanner<R> {
                 return Ok(true);
             }
             // Jump to the next byte that may begin the magic, keeping what may be its head.
-            let next = bytes[1..].iter().position(|byte| *byte == self.magic[0]).map_or(have, |at| at + 1);
+            let next = bytes[1..]
+                .iter()
+                .position(|byte| *byte == self.magic[0])
+                .map_or(have, |at| at + 1);
             self.report.skipped += next as u64;
             self.advance(next);
             if next == have {
@@ -189,7 +195,10 @@ mod tests {
 
     fn scan(bytes: &[u8]) -> (Vec<u64>, ScanReport) {
         let mut scanner = BlockScanner::new(bytes, MAGIC, Obfuscation::default());
-        let offsets = scanner.by_ref().map(|found| found.expect("reads").offset).collect();
+        let offsets = scanner
+            .by_ref()
+            .map(|found| found.expect("reads").offset)
+            .collect();
         (offsets, scanner.report())
     }
 
@@ -206,7 +215,10 @@ mod tests {
         let (offsets, report) = scan(&file);
         assert_eq!(offsets, [8, second + 8, third + 8]);
         assert_eq!((report.blocks, report.bad, report.truncated), (3, 1, false));
-        assert_eq!(report.skipped, file.len() as u64 - 3 * record().len() as u64);
+        assert_eq!(
+            report.skipped,
+            file.len() as u64 - 3 * record().len() as u64
+        );
     }
 
     #[test]

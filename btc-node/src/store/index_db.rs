@@ -51,7 +51,13 @@ pub fn decode_record(bytes: &[u8]) -> Result<IndexRecord, DecodeError> {
     let height = reader.varint_i31()?;
     let status = reader.varint_u32()?;
     let n_tx = reader.varint_u32()?;
-    let mut field = |bits: u32| if status & bits != 0 { reader.varint_u32() } else { Ok(0) };
+    let mut field = |bits: u32| {
+        if status & bits != 0 {
+            reader.varint_u32()
+        } else {
+            Ok(0)
+        }
+    };
     let file = field(status::HAVE_DATA | status::HAVE_UNDO)?;
     let data_pos = field(status::HAVE_DATA)?;
     let undo_pos = field(status::HAVE_UNDO)?;
@@ -63,7 +69,15 @@ pub fn decode_record(bytes: &[u8]) -> Result<IndexRecord, DecodeError> {
         bits: CompactTarget::from_consensus(reader.u32_le()?),
         nonce: reader.u32_le()?,
     };
-    Ok(IndexRecord { height, status, n_tx, file, data_pos, undo_pos, header })
+    Ok(IndexRecord {
+        height,
+        status,
+        n_tx,
+        file,
+        data_pos,
+        undo_pos,
+        header,
+    })
 }
 
 /// The database of headers and files.
@@ -80,7 +94,8 @@ impl IndexDb {
     /// All records, in the order of their hashes' bytes.
     pub fn records(
         &self,
-    ) -> Result<impl Iterator<Item = Result<(BlockHash, IndexRecord), StoreError>> + '_, StoreError> {
+    ) -> Result<impl Iterator<Item = Result<(BlockHash, IndexRecord), StoreError>> + '_, StoreError>
+    {
         let entries = self.db.iter_from(&[BLOCK])?;
         Ok(entries.map_while(|entry| {
             let (key, value) = match entry {
@@ -97,14 +112,23 @@ impl IndexDb {
     /// The books about each file, up to the last.
     pub fn file_infos(&self) -> Result<Vec<FileInfo>, StoreError> {
         let mut infos = Vec::new();
+        /// More files than fit on any disk: a larger number is damage, not to be counted up to.
+        const MOST_FILES: u32 = 1_000_000;
         let last = match self.db.get(&[LAST_FILE])? {
-            Some(value) => Reader::new(&value).u32_le().map_err(StoreError::decode("last block file"))?,
+            Some(value) => Reader::new(&value)
+                .u32_le()
+                .map_err(StoreError::decode("last block file"))?,
             None => 0,
         };
+        if last > MOST_FILES {
+            let reason = format!("file number {last} is beyond reason");
+            return Err(StoreError::corrupt("last block file", reason));
+        }
         loop {
             let file = infos.len() as u32;
             match self.db.get(&file_key(file))? {
-                Some(value) => infos.push(FileInfo::decode(&value).map_err(StoreError::decode("block file info"))?),
+                Some(value) => infos
+                    .push(FileInfo::decode(&value).map_err(StoreError::decode("block file info"))?),
                 // Files up to the last one were all in use once; a missing record means an empty file.
                 None if file <= last => infos.push(FileInfo::default()),
                 None => return Ok(infos),
@@ -162,10 +186,14 @@ impl IndexDb {
 }
 
 fn decode_entry(hash: &[u8], value: &[u8]) -> Result<(BlockHash, IndexRecord), StoreError> {
-    let hash = BlockHash::from_slice(hash).map_err(|error| StoreError::corrupt("block index key", error))?;
+    let hash = BlockHash::from_slice(hash)
+        .map_err(|error| StoreError::corrupt("block index key", error))?;
     let record = decode_record(value).map_err(StoreError::decode("block index record"))?;
     if record.header.block_hash() != hash {
-        return Err(StoreError::corrupt("block index record", format!("header does not hash to {hash}")));
+        return Err(StoreError::corrupt(
+            "block index record",
+            format!("header does not hash to {hash}"),
+        ));
     }
     Ok((hash, record))
 }
@@ -232,9 +260,22 @@ mod tests {
             undo_pos: 0,
             header,
         };
-        let info = FileInfo { blocks: 1, size: 293, ..FileInfo::default() };
-        db.write(&[(0, info)], 1, std::iter::once((header.block_hash(), record))).expect("writes");
-        let records: Vec<_> = db.records().expect("reads").map(|record| record.expect("decodes")).collect();
+        let info = FileInfo {
+            blocks: 1,
+            size: 293,
+            ..FileInfo::default()
+        };
+        db.write(
+            &[(0, info)],
+            1,
+            std::iter::once((header.block_hash(), record)),
+        )
+        .expect("writes");
+        let records: Vec<_> = db
+            .records()
+            .expect("reads")
+            .map(|record| record.expect("decodes"))
+            .collect();
         assert_eq!(records, [(header.block_hash(), record)]);
         assert_eq!(db.file_infos().expect("reads"), [info, FileInfo::default()]);
         assert!(!db.reindexing().expect("reads"));

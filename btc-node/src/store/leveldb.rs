@@ -32,7 +32,11 @@ mod ffi {
 
     #[link(name = "leveldb")]
     unsafe extern "C" {
-        pub(super) fn leveldb_open(options: *const Options, name: *const c_char, err: *mut *mut c_char) -> *mut Db;
+        pub(super) fn leveldb_open(
+            options: *const Options,
+            name: *const c_char,
+            err: *mut *mut c_char,
+        ) -> *mut Db;
         pub(super) fn leveldb_close(db: *mut Db);
         pub(super) fn leveldb_write(
             db: *mut Db,
@@ -48,7 +52,10 @@ mod ffi {
             value_len: *mut usize,
             err: *mut *mut c_char,
         ) -> *mut c_char;
-        pub(super) fn leveldb_create_iterator(db: *mut Db, options: *const ReadOptions) -> *mut Iter;
+        pub(super) fn leveldb_create_iterator(
+            db: *mut Db,
+            options: *const ReadOptions,
+        ) -> *mut Iter;
         pub(super) fn leveldb_approximate_sizes(
             db: *mut Db,
             ranges: c_int,
@@ -65,7 +72,11 @@ mod ffi {
             limit: *const c_char,
             limit_len: usize,
         );
-        pub(super) fn leveldb_destroy_db(options: *const Options, name: *const c_char, err: *mut *mut c_char);
+        pub(super) fn leveldb_destroy_db(
+            options: *const Options,
+            name: *const c_char,
+            err: *mut *mut c_char,
+        );
         pub(super) fn leveldb_iter_destroy(iter: *mut Iter);
         pub(super) fn leveldb_iter_valid(iter: *const Iter) -> c_uchar;
         pub(super) fn leveldb_iter_seek(iter: *mut Iter, key: *const c_char, key_len: usize);
@@ -82,10 +93,17 @@ mod ffi {
             value: *const c_char,
             value_len: usize,
         );
-        pub(super) fn leveldb_writebatch_delete(batch: *mut WriteBatch, key: *const c_char, key_len: usize);
+        pub(super) fn leveldb_writebatch_delete(
+            batch: *mut WriteBatch,
+            key: *const c_char,
+            key_len: usize,
+        );
         pub(super) fn leveldb_options_create() -> *mut Options;
         pub(super) fn leveldb_options_destroy(options: *mut Options);
-        pub(super) fn leveldb_options_set_filter_policy(options: *mut Options, policy: *mut FilterPolicy);
+        pub(super) fn leveldb_options_set_filter_policy(
+            options: *mut Options,
+            policy: *mut FilterPolicy,
+        );
         pub(super) fn leveldb_options_set_create_if_missing(options: *mut Options, on: c_uchar);
         pub(super) fn leveldb_options_set_paranoid_checks(options: *mut Options, on: c_uchar);
         pub(super) fn leveldb_options_set_write_buffer_size(options: *mut Options, bytes: usize);
@@ -98,7 +116,10 @@ mod ffi {
         pub(super) fn leveldb_cache_destroy(cache: *mut Cache);
         pub(super) fn leveldb_readoptions_create() -> *mut ReadOptions;
         pub(super) fn leveldb_readoptions_destroy(options: *mut ReadOptions);
-        pub(super) fn leveldb_readoptions_set_verify_checksums(options: *mut ReadOptions, on: c_uchar);
+        pub(super) fn leveldb_readoptions_set_verify_checksums(
+            options: *mut ReadOptions,
+            on: c_uchar,
+        );
         pub(super) fn leveldb_readoptions_set_fill_cache(options: *mut ReadOptions, on: c_uchar);
         pub(super) fn leveldb_writeoptions_create() -> *mut WriteOptions;
         pub(super) fn leveldb_writeoptions_destroy(options: *mut WriteOptions);
@@ -166,9 +187,14 @@ impl Options {
         // SAFETY: each create function returns a new object which is paired with its own destructor; the setters get
         // live objects, and the cache and filter outlive the options as fields declared after them.
         unsafe {
-            let cache = Owned::new(ffi::leveldb_cache_create_lru(cache_bytes / 2), ffi::leveldb_cache_destroy);
-            let filter =
-                Owned::new(ffi::leveldb_filterpolicy_create_bloom(BLOOM_BITS), ffi::leveldb_filterpolicy_destroy);
+            let cache = Owned::new(
+                ffi::leveldb_cache_create_lru(cache_bytes / 2),
+                ffi::leveldb_cache_destroy,
+            );
+            let filter = Owned::new(
+                ffi::leveldb_filterpolicy_create_bloom(BLOOM_BITS),
+                ffi::leveldb_filterpolicy_destroy,
+            );
             let options = Owned::new(ffi::leveldb_options_create(), ffi::leveldb_options_destroy);
             let raw = options.as_ptr();
             ffi::leveldb_options_set_cache(raw, cache.as_ptr());
@@ -178,7 +204,11 @@ impl Options {
             ffi::leveldb_options_set_paranoid_checks(raw, 1);
             ffi::leveldb_options_set_max_file_size(raw, MAX_FILE_SIZE);
             ffi::leveldb_options_set_create_if_missing(raw, 1);
-            Self { options, _cache: cache, _filter: filter }
+            Self {
+                options,
+                _cache: cache,
+                _filter: filter,
+            }
         }
     }
 }
@@ -199,15 +229,34 @@ impl LevelDb {
             let db = ffi::leveldb_open(options.options.as_ptr(), name.as_ptr(), &mut error);
             check(error)?;
             let db = Owned::new(db, ffi::leveldb_close);
-            let read = Owned::new(ffi::leveldb_readoptions_create(), ffi::leveldb_readoptions_destroy);
+            let read = Owned::new(
+                ffi::leveldb_readoptions_create(),
+                ffi::leveldb_readoptions_destroy,
+            );
             ffi::leveldb_readoptions_set_verify_checksums(read.as_ptr(), 1);
-            let iterate = Owned::new(ffi::leveldb_readoptions_create(), ffi::leveldb_readoptions_destroy);
+            let iterate = Owned::new(
+                ffi::leveldb_readoptions_create(),
+                ffi::leveldb_readoptions_destroy,
+            );
             ffi::leveldb_readoptions_set_verify_checksums(iterate.as_ptr(), 1);
             ffi::leveldb_readoptions_set_fill_cache(iterate.as_ptr(), 0);
-            let write = Owned::new(ffi::leveldb_writeoptions_create(), ffi::leveldb_writeoptions_destroy);
-            let write_sync = Owned::new(ffi::leveldb_writeoptions_create(), ffi::leveldb_writeoptions_destroy);
+            let write = Owned::new(
+                ffi::leveldb_writeoptions_create(),
+                ffi::leveldb_writeoptions_destroy,
+            );
+            let write_sync = Owned::new(
+                ffi::leveldb_writeoptions_create(),
+                ffi::leveldb_writeoptions_destroy,
+            );
             ffi::leveldb_writeoptions_set_sync(write_sync.as_ptr(), 1);
-            Ok(Self { db, read, iterate, write, write_sync, _options: options })
+            Ok(Self {
+                db,
+                read,
+                iterate,
+                write,
+                write_sync,
+                _options: options,
+            })
         }
     }
 
@@ -288,7 +337,10 @@ impl KvStore for LevelDb {
         let mut error = ptr::null_mut();
         // SAFETY: the batch object is ours until it drops; keys and values are copied by put and delete.
         unsafe {
-            let raw = Owned::new(ffi::leveldb_writebatch_create(), ffi::leveldb_writebatch_destroy);
+            let raw = Owned::new(
+                ffi::leveldb_writebatch_create(),
+                ffi::leveldb_writebatch_destroy,
+            );
             for change in batch.changes() {
                 match change {
                     Change::Put(key, value) => ffi::leveldb_writebatch_put(
@@ -298,7 +350,9 @@ impl KvStore for LevelDb {
                         chars(value),
                         value.len(),
                     ),
-                    Change::Delete(key) => ffi::leveldb_writebatch_delete(raw.as_ptr(), chars(key), key.len()),
+                    Change::Delete(key) => {
+                        ffi::leveldb_writebatch_delete(raw.as_ptr(), chars(key), key.len())
+                    }
                 }
             }
             ffi::leveldb_write(self.db.as_ptr(), options.as_ptr(), raw.as_ptr(), &mut error);
@@ -314,7 +368,11 @@ impl KvStore for LevelDb {
             ffi::leveldb_iter_seek(iter.as_ptr(), chars(start), start.len());
             iter
         };
-        Ok(Box::new(Cursor { iter, done: false, _db: PhantomData }))
+        Ok(Box::new(Cursor {
+            iter,
+            done: false,
+            _db: PhantomData,
+        }))
     }
 
     fn approximate_size(&self, start: &[u8], end: &[u8]) -> u64 {
@@ -403,14 +461,22 @@ mod tests {
         {
             let db = LevelDb::open(dir.path(), 1 << 20).expect("opens");
             assert!(db.is_empty().expect("iterates"));
-            db.write(&batch(&[(b"b", Some(b"2")), (b"a", Some(b"1")), (b"c", Some(b""))]), Sync::Durable)
+            db.write(
+                &batch(&[(b"b", Some(b"2")), (b"a", Some(b"1")), (b"c", Some(b""))]),
+                Sync::Durable,
+            )
+            .expect("writes");
+            db.write(&batch(&[(b"b", None)]), Sync::Lazy)
                 .expect("writes");
-            db.write(&batch(&[(b"b", None)]), Sync::Lazy).expect("writes");
         }
         let db = LevelDb::open(dir.path(), 1 << 20).expect("opens");
         assert_eq!(db.get(b"a").expect("reads"), Some(b"1".to_vec()));
         assert_eq!(db.get(b"b").expect("reads"), None);
-        let entries: Vec<_> = db.iter_from(b"a").expect("iterates").map(|e| e.expect("reads").0).collect();
+        let entries: Vec<_> = db
+            .iter_from(b"a")
+            .expect("iterates")
+            .map(|e| e.expect("reads").0)
+            .collect();
         assert_eq!(entries, [b"a".to_vec(), b"c".to_vec()]);
         db.compact();
         assert_eq!(db.get(b"c").expect("reads"), Some(Vec::new()));
@@ -420,9 +486,11 @@ mod tests {
     fn an_iterator_does_not_see_later_writes() {
         let dir = tempfile::tempdir().expect("temporary directory");
         let db = LevelDb::open(dir.path(), 1 << 20).expect("opens");
-        db.write(&batch(&[(b"a", Some(b"1"))]), Sync::Lazy).expect("writes");
+        db.write(&batch(&[(b"a", Some(b"1"))]), Sync::Lazy)
+            .expect("writes");
         let mut entries = db.iter_from(b"").expect("iterates");
-        db.write(&batch(&[(b"b", Some(b"2"))]), Sync::Lazy).expect("writes");
+        db.write(&batch(&[(b"b", Some(b"2"))]), Sync::Lazy)
+            .expect("writes");
         assert_eq!(entries.next().expect("one").expect("reads").0, b"a");
         assert!(entries.next().is_none());
     }
@@ -431,8 +499,15 @@ mod tests {
     fn a_database_in_use_is_refused_with_the_engines_reason() {
         let dir = tempfile::tempdir().expect("temporary directory");
         let _held = LevelDb::open(dir.path(), 1 << 20).expect("opens");
-        let error = LevelDb::open(dir.path(), 1 << 20).err().expect("second open fails");
-        assert!(error.to_string().starts_with("Fatal LevelDB error: IO error: lock"), "{error}");
+        let error = LevelDb::open(dir.path(), 1 << 20)
+            .err()
+            .expect("second open fails");
+        assert!(
+            error
+                .to_string()
+                .starts_with("Fatal LevelDB error: IO error: lock"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -440,8 +515,15 @@ mod tests {
         let dir = tempfile::tempdir().expect("temporary directory");
         drop(LevelDb::open(dir.path(), 1 << 20).expect("opens"));
         fs::write(dir.path().join("CURRENT"), "nonsense").expect("writes");
-        let error = LevelDb::open(dir.path(), 1 << 20).err().expect("open fails");
-        assert!(error.to_string().starts_with("Fatal LevelDB error: Corruption"), "{error}");
+        let error = LevelDb::open(dir.path(), 1 << 20)
+            .err()
+            .expect("open fails");
+        assert!(
+            error
+                .to_string()
+                .starts_with("Fatal LevelDB error: Corruption"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -449,9 +531,15 @@ mod tests {
         let dir = tempfile::tempdir().expect("temporary directory");
         {
             let db = LevelDb::open(dir.path(), 1 << 20).expect("opens");
-            db.write(&batch(&[(b"a", Some(b"1"))]), Sync::Lazy).expect("writes");
+            db.write(&batch(&[(b"a", Some(b"1"))]), Sync::Lazy)
+                .expect("writes");
         }
         LevelDb::destroy(dir.path()).expect("destroys");
-        assert!(LevelDb::open(dir.path(), 1 << 20).expect("opens").is_empty().expect("iterates"));
+        assert!(
+            LevelDb::open(dir.path(), 1 << 20)
+                .expect("opens")
+                .is_empty()
+                .expect("iterates")
+        );
     }
 }

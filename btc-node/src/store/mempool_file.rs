@@ -55,7 +55,10 @@ pub fn read(path: &Path) -> Result<Option<MempoolDump>, StoreError> {
         Err(error) => return Err(StoreError::io("stat", path)(error)),
     };
     if size > MAX_FILE {
-        return Err(StoreError::corrupt("mempool.dat", format!("{size} bytes are too many")));
+        return Err(StoreError::corrupt(
+            "mempool.dat",
+            format!("{size} bytes are too many"),
+        ));
     }
     let mut bytes = fs::read(path).map_err(StoreError::io("read", path))?;
     decode(&mut bytes).map(Some)
@@ -74,17 +77,27 @@ fn decode(bytes: &mut [u8]) -> Result<MempoolDump, StoreError> {
     let start = match version {
         VERSION_PLAIN => 8,
         VERSION => {
-            let size = reader.compact_size().map_err(StoreError::decode("mempool.dat"))?;
+            let size = reader
+                .compact_size()
+                .map_err(StoreError::decode("mempool.dat"))?;
             let key: [u8; KEY_SIZE] = reader.array().map_err(StoreError::decode("mempool.dat"))?;
             if size != KEY_SIZE {
-                return Err(StoreError::corrupt("mempool.dat", "obfuscation key size should be exactly 8 bytes long"));
+                return Err(StoreError::corrupt(
+                    "mempool.dat",
+                    "obfuscation key size should be exactly 8 bytes long",
+                ));
             }
             let start = 9 + KEY_SIZE;
             // The key's phase counts from the start of the file.
             Obfuscation::new(key).apply(&mut bytes[start..], start as u64);
             start
         }
-        other => return Err(StoreError::corrupt("mempool.dat", format!("version {other} is not known"))),
+        other => {
+            return Err(StoreError::corrupt(
+                "mempool.dat",
+                format!("version {other} is not known"),
+            ));
+        }
     };
     parse(&bytes[start..]).map_err(corrupt)
 }
@@ -98,14 +111,19 @@ fn parse(bytes: &[u8]) -> Result<MempoolDump, DecodeError> {
         reader.take(used)?;
         let time = reader.u64_le()? as i64;
         let fee_delta = reader.u64_le()? as i64;
-        dump.transactions.push(MempoolRecord { transaction, time, fee_delta });
+        dump.transactions.push(MempoolRecord {
+            transaction,
+            time,
+            fee_delta,
+        });
     }
     for _ in 0..reader.compact_size()? {
         let txid = Txid::from_byte_array(reader.array()?);
         dump.deltas.insert(txid, reader.u64_le()? as i64);
     }
     for _ in 0..reader.compact_size()? {
-        dump.unbroadcast.insert(Txid::from_byte_array(reader.array()?));
+        dump.unbroadcast
+            .insert(Txid::from_byte_array(reader.array()?));
     }
     Ok(dump)
 }
@@ -153,7 +171,11 @@ mod tests {
         let transaction = genesis_block(Network::Bitcoin).txdata.remove(0);
         let txid = transaction.compute_txid();
         MempoolDump {
-            transactions: vec![MempoolRecord { transaction, time: 1_700_000_000, fee_delta: -5 }],
+            transactions: vec![MempoolRecord {
+                transaction,
+                time: 1_700_000_000,
+                fee_delta: -5,
+            }],
             deltas: [(txid, 1000)].into(),
             unbroadcast: [txid].into(),
         }
@@ -181,6 +203,9 @@ mod tests {
     #[test]
     fn another_version_is_refused() {
         let error = decode(&mut 3_u64.to_le_bytes().to_vec()).expect_err("unknown version");
-        assert_eq!(error.to_string(), "corrupt mempool.dat: version 3 is not known");
+        assert_eq!(
+            error.to_string(),
+            "corrupt mempool.dat: version 3 is not known"
+        );
     }
 }

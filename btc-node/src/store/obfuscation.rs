@@ -168,7 +168,10 @@ mod tests {
         let mut batch = Batch::new();
         batch.put(b"k".to_vec(), b"value".to_vec());
         db.write(&batch, Sync::Lazy).expect("writes");
-        assert_ne!(db.inner.get(b"k").expect("reads").as_deref(), Some(&b"value"[..]));
+        assert_ne!(
+            db.inner.get(b"k").expect("reads").as_deref(),
+            Some(&b"value"[..])
+        );
         assert_eq!(db.get(b"k").expect("reads").as_deref(), Some(&b"value"[..]));
         let key = db.key;
         let again = ObfuscatedKv::open(db.inner, true).expect("opens");

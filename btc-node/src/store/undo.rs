@@ -47,7 +47,11 @@ impl BlockUndo {
                     reader.varint_u32()?;
                 }
                 let output = read_tx_out(&mut reader)?;
-                spent.push(Coin { output, height, coinbase: code & 1 == 1 });
+                spent.push(Coin {
+                    output,
+                    height,
+                    coinbase: code & 1 == 1,
+                });
             }
             undo.push(spent);
         }
@@ -108,6 +112,9 @@ mod tests {
 
     #[test]
     fn a_count_that_the_record_cannot_hold_allocates_nothing_and_fails() {
-        assert_eq!(BlockUndo::decode(&[0xfe, 0, 0, 0, 2]), Err(DecodeError::End));
+        assert_eq!(
+            BlockUndo::decode(&[0xfe, 0, 0, 0, 2]),
+            Err(DecodeError::End)
+        );
     }
 }

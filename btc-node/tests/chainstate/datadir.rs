@@ -11,7 +11,10 @@ const CORE_MUHASH: &str = "0400808af7b25f104bf388b1adacc0ffe5d6eb909e9fedff70169
 const CORE_SERIALIZED: &str = "84c437e952b03599f8d59d2e8066fe91ee4df83fe4431ef667289394dd66f7d1";
 
 fn core_home() -> Home {
-    let home = Home { now: 1_700_151_200, ..Home::regtest() };
+    let home = Home {
+        now: 1_700_151_200,
+        ..Home::regtest()
+    };
     unpack(&data("core-regtest-250.tar.xz"), home.dir.path());
     home
 }
@@ -23,16 +26,37 @@ fn a_directory_that_core_wrote_is_opened_in_place() {
     let node = home.open();
     let tip = node.tip();
     assert_eq!((tip.height, tip.hash.to_string().as_str()), (250, CORE_TIP));
-    assert_eq!((tip.time, tip.median_time_past), (1_700_151_200, 1_700_147_000));
+    assert_eq!(
+        (tip.time, tip.median_time_past),
+        (1_700_151_200, 1_700_147_000)
+    );
     assert_eq!(tip.chainwork.to_string(), format!("{:064x}", 0x1f6));
-    let stats = node.utxo_stats(UtxoHashKind::None).expect("computes").expect("is not interrupted");
-    assert_eq!((stats.tx_outs, stats.transactions, stats.bogo_size), (387, 305, 29_299));
+    let stats = node
+        .utxo_stats(UtxoHashKind::None)
+        .expect("computes")
+        .expect("is not interrupted");
+    assert_eq!(
+        (stats.tx_outs, stats.transactions, stats.bogo_size),
+        (387, 305, 29_299)
+    );
     assert_eq!(stats.total_amount, Some(Amount::from_sat(9975_0000_0000)));
     assert_eq!(muhash(&node), CORE_MUHASH);
-    assert_eq!(digest(&node, UtxoHashKind::HashSerialized3), CORE_SERIALIZED);
-    let tips: Vec<_> =
-        node.chain_tips().into_iter().map(|tip| (tip.height, tip.branch_len, tip.status)).collect();
-    assert_eq!(tips, [(250, 0, ChainTipStatus::Active), (248, 2, ChainTipStatus::ValidFork)]);
+    assert_eq!(
+        digest(&node, UtxoHashKind::HashSerialized3),
+        CORE_SERIALIZED
+    );
+    let tips: Vec<_> = node
+        .chain_tips()
+        .into_iter()
+        .map(|tip| (tip.height, tip.branch_len, tip.status))
+        .collect();
+    assert_eq!(
+        tips,
+        [
+            (250, 0, ChainTipStatus::Active),
+            (248, 2, ChainTipStatus::ValidFork)
+        ]
+    );
 }
 
 #[test]
@@ -74,13 +98,19 @@ fn a_directory_of_another_network_is_refused() {
     home.chain = Chain::Regtest;
     let error = home.try_open_with(|_| {}).err().expect("is refused");
     assert!(matches!(error, OpenError::WrongGenesis), "{error:?}");
-    assert_eq!(error.to_string(), "Incorrect or no genesis block found. Wrong datadir for network?");
+    assert_eq!(
+        error.to_string(),
+        "Incorrect or no genesis block found. Wrong datadir for network?"
+    );
 }
 
 #[test]
 fn what_is_not_supported_is_refused_by_name() {
     let home = Home::regtest();
-    let error = home.try_open_with(|options| options.prune = true).err().expect("is refused");
+    let error = home
+        .try_open_with(|options| options.prune = true)
+        .err()
+        .expect("is refused");
     assert_eq!(error.to_string(), "-prune is not supported yet");
 }
 
@@ -94,7 +124,11 @@ fn a_tip_from_the_future_is_refused() {
     }
     home.now = 1_296_688_602 - 10_000;
     let error = home.try_open_with(|_| {}).err().expect("is refused");
-    assert!(error.to_string().starts_with("The block database contains a block which appears to be from the future"));
+    assert!(
+        error
+            .to_string()
+            .starts_with("The block database contains a block which appears to be from the future")
+    );
 }
 
 #[test]

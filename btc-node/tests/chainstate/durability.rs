@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bitcoin::Block;
 use btc_node::store::kv::{Batch, KvStore, Sync};
@@ -40,7 +43,10 @@ fn blocks_on_disk_beyond_the_coins_are_connected_on_starting() {
         let node = home.open();
         mine(&node, 10);
         node.flush().expect("flushes");
-        copy(&home.dir.path().join("chainstate"), &home.dir.path().join("older"));
+        copy(
+            &home.dir.path().join("chainstate"),
+            &home.dir.path().join("older"),
+        );
         mine(&node, 10);
         let result = (node.tip().hash, muhash(&node));
         node.close().expect("flushes");
@@ -48,7 +54,11 @@ fn blocks_on_disk_beyond_the_coins_are_connected_on_starting() {
     };
     // The index is ahead of the coins, as after a stop between the two.
     fs::remove_dir_all(home.dir.path().join("chainstate")).expect("removes");
-    fs::rename(home.dir.path().join("older"), home.dir.path().join("chainstate")).expect("renames");
+    fs::rename(
+        home.dir.path().join("older"),
+        home.dir.path().join("chainstate"),
+    )
+    .expect("renames");
     let node = home.open();
     assert_eq!((node.tip().hash, muhash(&node)), (tip, coins));
 }
@@ -81,7 +91,11 @@ fn an_interrupted_flush_over_a_reorganization_is_completed() {
             submit(&node, block).expect("is valid");
         }
         assert_eq!(node.tip().height, 110);
-        let result = (entries(&home.dir.path().join("before")), node.tip().hash, muhash(&node));
+        let result = (
+            entries(&home.dir.path().join("before")),
+            node.tip().hash,
+            muhash(&node),
+        );
         node.close().expect("flushes");
         drop(node);
         assert_eq!(spent.len(), 3);
@@ -103,7 +117,11 @@ fn an_interrupted_flush_over_a_reorganization_is_completed() {
         // The best block gives way to both tips, obfuscated like every value.
         let key = &before[&b"\x0e\x00obfuscate_key".to_vec()][1..];
         let reveal = |value: Vec<u8>| -> Vec<u8> {
-            value.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect()
+            value
+                .iter()
+                .zip(key.iter().cycle())
+                .map(|(byte, key)| byte ^ key)
+                .collect()
         };
         let heads = [vec![2], reveal(best(&after)), reveal(best(&before))].concat();
         batch.delete([b'B']);
@@ -120,7 +138,11 @@ fn an_interrupted_flush_over_a_reorganization_is_completed() {
             db.write(&batch, Sync::Durable).expect("writes");
         }
         let node = home.open();
-        assert_eq!((node.tip().hash, muhash(&node)), (tip, coins.clone()), "after {written} changes");
+        assert_eq!(
+            (node.tip().hash, muhash(&node)),
+            (tip, coins.clone()),
+            "after {written} changes"
+        );
         node.close().expect("flushes");
     }
 }
@@ -144,10 +166,125 @@ fn the_memory_for_coins_is_held_by_flushing() {
     node.verify_chain(3, 0).expect("is sound");
 }
 
+/// The variable that makes [`child_that_is_killed`] a child.
+const CHILD_HOME: &str = "CHAINSTATE_TEST_CHILD_HOME";
+
+/// Not a test by itself: what [`a_node_killed_at_any_instant_keeps_what_it_reported`] starts and kills.
+#[test]
+fn child_that_is_killed() {
+    let Ok(dir) = std::env::var(CHILD_HOME) else {
+        return;
+    };
+    let home = Home::in_dir(dir.as_ref());
+    let node = home.open_with(|options| {
+        options.dbcache = 4 << 20;
+        options.check_level = 0;
+    });
+    let mut out = std::io::stdout();
+    loop {
+        let tip = node.tip();
+        for n in 0..4 {
+            let mature = tip.height.checked_sub(101 + n).filter(|height| *height > 0);
+            let coin = mature.and_then(|height| {
+                let hash = node.hash_at(height).expect("is there");
+                let block = node.read_block(&hash).expect("reads").expect("is there");
+                let reward = reward_of(&block);
+                node.coin(&reward).expect("reads").map(|_| reward)
+            });
+            let spends = coin
+                .map(|coin| spend(&[coin], &[1000; 40]))
+                .into_iter()
+                .collect();
+            submit(&node, &next_block(&node, spends)).expect("is valid");
+        }
+        if tip.height.is_multiple_of(3) {
+            let back = node.hash_at(tip.height + 1).expect("is there");
+            node.invalidate_block(&back).expect("goes back");
+            for block in branch(&node.tip().header, tip.height, 2, 1) {
+                submit(&node, &block).expect("is valid");
+            }
+            node.reconsider_block(&back).expect("goes forward");
+        }
+        node.flush().expect("flushes");
+        let tip = node.tip();
+        writeln!(out, "flushed {} {}", tip.height, tip.hash).expect("writes");
+        out.flush().expect("writes");
+    }
+}
+
+#[test]
+fn a_node_killed_at_any_instant_keeps_what_it_reported() {
+    use bitcoin::secp256k1::rand::{Rng, thread_rng};
+    const KILLS: u32 = 8;
+    let home = Home::regtest();
+    {
+        let node = home.open();
+        mine(&node, 100);
+        node.close().expect("flushes");
+    }
+    let mut reported = 0;
+    for kill in 0..KILLS {
+        let mut child = Command::new(std::env::current_exe().expect("has a path"))
+            .args(["--exact", "durability::child_that_is_killed", "--nocapture"])
+            .env(CHILD_HOME, home.dir.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("is piped")).lines();
+        let mut seen = 0;
+        let wanted = thread_rng().gen_range(0..4);
+        let mut report = |line: &str| {
+            if let Some(rest) = line.strip_prefix("flushed ") {
+                let height = rest
+                    .split(' ')
+                    .next()
+                    .and_then(|height| height.parse::<u32>().ok());
+                reported = height.expect("is a number");
+                seen += 1;
+            }
+            seen
+        };
+        let alive = lines
+            .by_ref()
+            .any(|line| report(&line.expect("reads")) > wanted);
+        assert!(alive, "the child ended by itself");
+        // Not waiting for anything: the kill shall fall anywhere in the child's work.
+        std::thread::sleep(Duration::from_micros(thread_rng().gen_range(0..20_000)));
+        child.kill().expect("kills");
+        // What was written to the pipe before the kill counts too.
+        for line in lines.map_while(Result::ok) {
+            report(&line);
+        }
+        child.wait().expect("ends");
+        // Every block is undone and connected again.
+        let node = home.open();
+        let tip = node.tip();
+        assert!(
+            tip.height >= reported,
+            "kill {kill}: {} after {reported} was reported",
+            tip.height
+        );
+        // Dropped without close: the next child finds what this one left.
+    }
+    // The coins are those that the blocks make, and no others.
+    let node = home.open();
+    let fresh = Home::regtest();
+    let copy = fresh.open();
+    for height in 1..=node.tip().height {
+        let hash = node.hash_at(height).expect("is there");
+        let block = node.read_block(&hash).expect("reads").expect("is there");
+        submit(&copy, &Arc::new(block)).expect("is valid");
+    }
+    assert_eq!(muhash(&copy), muhash(&node));
+}
+
 /// All entries of a database as they are stored.
 fn entries(dir: &Path) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let db = LevelDb::open(dir, 1 << 20).expect("opens");
-    db.iter_from(&[]).expect("iterates").map(|entry| entry.expect("reads")).collect()
+    db.iter_from(&[])
+        .expect("iterates")
+        .map(|entry| entry.expect("reads"))
+        .collect()
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -11,14 +11,28 @@ use crate::support::{Home, branch, data, digest, mine, muhash, record};
 fn the_first_blocks_of_the_main_network() {
     let home = Home::new(Chain::Main);
     let node = home.open_with(|options| options.assume_valid = None);
-    let report = node.import_block_file(&data("mainnet-1-255.blk")).expect("imports");
-    assert_eq!((report.loaded, report.scan.blocks, report.scan.bad), (255, 255, 0));
+    let report = node
+        .import_block_file(&data("mainnet-1-255.blk"))
+        .expect("imports");
+    assert_eq!(
+        (report.loaded, report.scan.blocks, report.scan.bad),
+        (255, 255, 0)
+    );
     let tip = node.tip();
     assert_eq!(tip.height, 255);
-    assert_eq!(tip.hash.to_string(), "00000000d0a75c861fabf9ff7b92022f60e4afeed9331fe5aa073d8e4706fe3c");
-    let stats = node.utxo_stats(UtxoHashKind::None).expect("computes").expect("is not interrupted");
+    assert_eq!(
+        tip.hash.to_string(),
+        "00000000d0a75c861fabf9ff7b92022f60e4afeed9331fe5aa073d8e4706fe3c"
+    );
+    let stats = node
+        .utxo_stats(UtxoHashKind::None)
+        .expect("computes")
+        .expect("is not interrupted");
     assert_eq!(stats.tx_outs, 260);
-    assert_eq!(muhash(&node), "60e29020ee287387a5b311fa9d665e232d41fb14f6243342cf1bdd967cc82117");
+    assert_eq!(
+        muhash(&node),
+        "60e29020ee287387a5b311fa9d665e232d41fb14f6243342cf1bdd967cc82117"
+    );
     assert_eq!(
         digest(&node, UtxoHashKind::HashSerialized3),
         "507108bd18e2319f0a7102cfa1c7ffea10c9b1a47ff061d8098bc51a92e40241"
@@ -28,7 +42,9 @@ fn the_first_blocks_of_the_main_network() {
     drop(node);
     let again = home.open();
     assert_eq!(again.tip().hash, tip.hash);
-    let report = again.import_block_file(&data("mainnet-1-255.blk")).expect("imports");
+    let report = again
+        .import_block_file(&data("mainnet-1-255.blk"))
+        .expect("imports");
     assert_eq!((report.loaded, report.known), (0, 255));
 }
 
@@ -59,13 +75,21 @@ fn blocks_that_do_not_fit_are_counted_and_skipped() {
     let blocks = branch(&node.tip().header, 0, 4, 0);
     let mut bad = blocks[0].as_ref().clone();
     bad.txdata[0].output[0].value += bitcoin::Amount::ONE_SAT;
-    let file = [record(magic, &blocks[3]), record(magic, &bad), record(magic, &blocks[0])].concat();
+    let file = [
+        record(magic, &blocks[3]),
+        record(magic, &bad),
+        record(magic, &blocks[0]),
+    ]
+    .concat();
     let path = home.dir.path().join("import.dat");
     fs::write(&path, file).expect("writes");
     let report = node.import_block_file(&path).expect("imports");
     assert_eq!((report.orphans, report.invalid, report.loaded), (1, 1, 1));
     assert_eq!(node.tip().height, 1);
-    assert!(node.import_block_file(&home.dir.path().join("missing.dat")).is_err());
+    assert!(
+        node.import_block_file(&home.dir.path().join("missing.dat"))
+            .is_err()
+    );
 }
 
 #[test]
@@ -85,8 +109,9 @@ fn a_reindex_finds_blocks_in_any_order_and_ignores_a_torn_tail() {
         [0xfa, 0xbf, 0xb5, 0xda],
         Default::default(),
     );
-    let mut records: Vec<_> =
-        scanner.map(|found| record([0xfa, 0xbf, 0xb5, 0xda], &found.expect("reads").block)).collect();
+    let mut records: Vec<_> = scanner
+        .map(|found| record([0xfa, 0xbf, 0xb5, 0xda], &found.expect("reads").block))
+        .collect();
     assert_eq!(records.len(), 31);
     records.reverse();
     let torn = records[3][..100].to_vec();
@@ -97,7 +122,10 @@ fn a_reindex_finds_blocks_in_any_order_and_ignores_a_torn_tail() {
         options.blocks_xor = false;
     });
     let report = node.reindex_block_files().expect("reindexes");
-    assert_eq!((report.loaded, report.orphans, report.scan.truncated), (31, 0, true));
+    assert_eq!(
+        (report.loaded, report.orphans, report.scan.truncated),
+        (31, 0, true)
+    );
     assert_eq!((node.tip().hash, muhash(&node)), (tip, coins));
     // New blocks go after the last whole one, and everything can be read afterwards.
     mine(&node, 3);

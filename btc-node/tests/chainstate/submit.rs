@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bitcoin::{Amount, OutPoint, ScriptBuf, Txid};
 use bitcoin::hashes::Hash;
+use bitcoin::{Amount, OutPoint, ScriptBuf, Txid};
 use btc_consensus::ancestors::Ancestors;
 use btc_node::chainstate::{SubmitError, SubmitOptions};
 
-use crate::support::{Home, NOW, Template, branch, mine, next_block, reward_of, seal, spend, submit, subsidy};
+use crate::support::{
+    Home, NOW, Template, branch, mine, next_block, reward_of, seal, spend, submit, subsidy,
+};
 
 /// Core's reject string of a refused block.
 fn reason<T: std::fmt::Debug>(result: Result<T, SubmitError>) -> String {
@@ -25,7 +27,10 @@ fn coins_come_with_blocks_and_go_with_spends() {
     let blocks = mine(&node, 101);
     let reward = reward_of(&blocks[0]);
     let coin = node.coin(&reward).expect("reads").expect("is unspent");
-    assert_eq!((coin.height, coin.coinbase, coin.output.value), (1, true, Amount::from_sat(subsidy(1))));
+    assert_eq!(
+        (coin.height, coin.coinbase, coin.output.value),
+        (1, true, Amount::from_sat(subsidy(1)))
+    );
     let payment = spend(&[reward], &[1000, 2000]);
     let txid = payment.compute_txid();
     // A second transaction spends an output of the first, in the same block.
@@ -34,12 +39,24 @@ fn coins_come_with_blocks_and_go_with_spends() {
     let accepted = submit(&node, &block).expect("is valid");
     assert!(accepted.new && accepted.active && accepted.tip);
     assert_eq!(node.coin(&reward).expect("reads"), None);
-    assert!(node.coin(&OutPoint { txid, vout: 0 }).expect("reads").is_some());
+    assert!(
+        node.coin(&OutPoint { txid, vout: 0 })
+            .expect("reads")
+            .is_some()
+    );
     assert_eq!(node.coin(&OutPoint { txid, vout: 1 }).expect("reads"), None);
-    let undo = node.read_undo(&block.block_hash()).expect("reads").expect("is there");
+    let undo = node
+        .read_undo(&block.block_hash())
+        .expect("reads")
+        .expect("is there");
     assert_eq!(undo.0.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1]);
     assert_eq!(undo.0[0][0], coin);
-    assert_eq!(node.read_block(&block.block_hash()).expect("reads").as_ref(), Some(block.as_ref()));
+    assert_eq!(
+        node.read_block(&block.block_hash())
+            .expect("reads")
+            .as_ref(),
+        Some(block.as_ref())
+    );
     // Levels 0 to 4 over all blocks.
     for level in 0..=4 {
         node.verify_chain(level, 0).expect("is sound");
@@ -54,33 +71,77 @@ fn rules_are_kept_with_their_names() {
     let tip = node.tip();
     let template = || Template::after(&tip.header, tip.height);
 
-    let orphan = Template { prev: bitcoin::BlockHash::all_zeros(), ..template() }.mine();
+    let orphan = Template {
+        prev: bitcoin::BlockHash::all_zeros(),
+        ..template()
+    }
+    .mine();
     assert_eq!(reason(submit(&node, &orphan)), "prev-blk-not-found");
-    let greedy = Template { reward: subsidy(102) + 1, ..template() }.mine();
+    let greedy = Template {
+        reward: subsidy(102) + 1,
+        ..template()
+    }
+    .mine();
     assert_eq!(reason(submit(&node, &greedy)), "bad-cb-amount");
     // Once found invalid it stays so, and so does what builds on it.
     assert_eq!(reason(submit(&node, &greedy)), "duplicate-invalid");
     let child = Template::after(&greedy.header, 102).mine();
     assert_eq!(reason(submit(&node, &child)), "bad-prevblk");
-    let late = Template { time: NOW as u32 + 7201, ..template() }.mine();
+    let late = Template {
+        time: NOW as u32 + 7201,
+        ..template()
+    }
+    .mine();
     assert_eq!(reason(submit(&node, &late)), "time-too-new");
-    let early = Template { time: tip.median_time_past, ..template() }.mine();
+    let early = Template {
+        time: tip.median_time_past,
+        ..template()
+    }
+    .mine();
     assert_eq!(reason(submit(&node, &early)), "time-too-old");
     let immature = spend(&[reward_of(&blocks[50])], &[1]);
-    let block = Template { transactions: vec![immature], ..template() }.mine();
-    assert_eq!(reason(submit(&node, &block)), "bad-txns-premature-spend-of-coinbase");
-    let missing = spend(&[OutPoint { txid: Txid::all_zeros(), vout: 1 }], &[1]);
-    let block = Template { transactions: vec![missing], ..template() }.mine();
-    assert_eq!(reason(submit(&node, &block)), "bad-txns-inputs-missingorspent");
+    let block = Template {
+        transactions: vec![immature],
+        ..template()
+    }
+    .mine();
+    assert_eq!(
+        reason(submit(&node, &block)),
+        "bad-txns-premature-spend-of-coinbase"
+    );
+    let missing = spend(
+        &[OutPoint {
+            txid: Txid::all_zeros(),
+            vout: 1,
+        }],
+        &[1],
+    );
+    let block = Template {
+        transactions: vec![missing],
+        ..template()
+    }
+    .mine();
+    assert_eq!(
+        reason(submit(&node, &block)),
+        "bad-txns-inputs-missingorspent"
+    );
     let rich = spend(&[reward_of(&blocks[0])], &[subsidy(1) + 1]);
-    let block = Template { transactions: vec![rich], ..template() }.mine();
+    let block = Template {
+        transactions: vec![rich],
+        ..template()
+    }
+    .mine();
     assert_eq!(reason(submit(&node, &block)), "bad-txns-in-belowout");
 
     let mut mutated = next_block(&node, Vec::new()).as_ref().clone();
     mutated.txdata[0].output[0].value = Amount::from_sat(1);
     assert_eq!(reason(submit(&node, &Arc::new(mutated))), "bad-txnmrklroot");
     // The true block was not tainted by its copy.
-    assert!(submit(&node, &next_block(&node, Vec::new())).expect("is valid").tip);
+    assert!(
+        submit(&node, &next_block(&node, Vec::new()))
+            .expect("is valid")
+            .tip
+    );
     assert_eq!(node.tip().height, 102);
 }
 
@@ -100,13 +161,21 @@ fn a_script_that_fails_says_which() {
     let thief = spend(&outpoints, &[1]);
     let block = next_block(&node, vec![thief]);
     let error = submit(&node, &block).expect_err("is refused");
-    let SubmitError::Rejected(rejection) = error else { panic!("not the block's fault: {error}") };
+    let SubmitError::Rejected(rejection) = error else {
+        panic!("not the block's fault: {error}")
+    };
     assert!(
-        rejection.reject_reason().starts_with("block-script-verify-flag-failed (Script evaluated without error"),
+        rejection
+            .reject_reason()
+            .starts_with("block-script-verify-flag-failed (Script evaluated without error"),
         "{}",
         rejection.reject_reason()
     );
-    assert!(rejection.debug_message().starts_with("input 0 of "), "{}", rejection.debug_message());
+    assert!(
+        rejection.debug_message().starts_with("input 0 of "),
+        "{}",
+        rejection.debug_message()
+    );
     assert_eq!(node.tip().height, 111);
 }
 
@@ -116,16 +185,28 @@ fn proposals_are_checked_and_forgotten() {
     let node = home.open();
     let blocks = mine(&node, 101);
     let block = next_block(&node, vec![spend(&[reward_of(&blocks[0])], &[5])]);
-    node.test_block_validity(&block, true, true).expect("is valid");
+    node.test_block_validity(&block, true, true)
+        .expect("is valid");
     assert!(node.block_summary(&block.block_hash()).is_none());
     assert!(node.coin(&reward_of(&blocks[0])).expect("reads").is_some());
     let mut unmined = block.as_ref().clone();
     unmined.header.merkle_root = bitcoin::TxMerkleNode::all_zeros();
-    node.test_block_validity(&unmined, false, false).expect("is valid but for what was not asked");
-    let greedy = Template { reward: u64::from(u32::MAX) * 4, ..Template::after(&node.tip().header, 101) }.mine();
-    assert_eq!(reason(node.test_block_validity(&greedy, true, true)), "bad-cb-amount");
+    node.test_block_validity(&unmined, false, false)
+        .expect("is valid but for what was not asked");
+    let greedy = Template {
+        reward: u64::from(u32::MAX) * 4,
+        ..Template::after(&node.tip().header, 101)
+    }
+    .mine();
+    assert_eq!(
+        reason(node.test_block_validity(&greedy, true, true)),
+        "bad-cb-amount"
+    );
     let off_tip = Template::after(&blocks[3].header, 4).mine();
-    assert_eq!(reason(node.test_block_validity(&off_tip, true, true)), "inconclusive-not-best-prevblk");
+    assert_eq!(
+        reason(node.test_block_validity(&off_tip, true, true)),
+        "inconclusive-not-best-prevblk"
+    );
 }
 
 #[test]
@@ -135,9 +216,16 @@ fn a_block_that_nobody_asked_for_must_be_worth_it() {
     let genesis = node.tip().header;
     let blocks = mine(&node, 5);
     let stale = branch(&genesis, 0, 1, 9).remove(0);
-    let accepted = node.submit_block(Arc::clone(&stale), SubmitOptions { force: false }).expect("breaks no rule");
+    let accepted = node
+        .submit_block(Arc::clone(&stale), SubmitOptions { force: false })
+        .expect("breaks no rule");
     assert!(!accepted.new && !accepted.active);
-    assert!(!node.block_summary(&stale.block_hash()).expect("the header is known").has_data);
+    assert!(
+        !node
+            .block_summary(&stale.block_hash())
+            .expect("the header is known")
+            .has_data
+    );
     let accepted = submit(&node, &stale).expect("breaks no rule");
     assert!(accepted.new && !accepted.active);
     let again = submit(&node, &blocks[2]).expect("is known");
@@ -150,7 +238,10 @@ fn headers_come_first_and_blocks_in_any_order() {
     let node = home.open();
     let blocks = branch(&node.tip().header, 0, 6, 0);
     for (n, block) in blocks.iter().enumerate() {
-        assert_eq!(node.submit_header(&block.header).expect("is valid"), n as u32 + 1);
+        assert_eq!(
+            node.submit_header(&block.header).expect("is valid"),
+            n as u32 + 1
+        );
     }
     assert_eq!((node.best_header().height, node.tip().height), (6, 0));
     for block in blocks.iter().rev() {
@@ -169,13 +260,19 @@ fn waiting_for_a_tip_ends_with_it_or_with_the_time() {
     let home = Home::regtest();
     let node = Arc::new(home.open());
     let start = node.tip().hash;
-    assert_eq!(node.wait_tip_changed(&start, Duration::from_millis(1)), None);
+    assert_eq!(
+        node.wait_tip_changed(&start, Duration::from_millis(1)),
+        None
+    );
     let waiter = {
         let node = Arc::clone(&node);
         std::thread::spawn(move || node.wait_tip_changed(&start, Duration::from_secs(60)))
     };
     let block = mine(&node, 1).remove(0);
-    let seen = waiter.join().expect("does not panic").expect("the tip changed");
+    let seen = waiter
+        .join()
+        .expect("does not panic")
+        .expect("the tip changed");
     assert_eq!(seen.hash, block.block_hash());
     let waiter = {
         let node = Arc::clone(&node);
@@ -193,7 +290,10 @@ fn the_view_of_the_tip_is_whole() {
     node.with_tip(|view| {
         assert_eq!(view.hash(), blocks[19].block_hash());
         assert_eq!((view.tip_height(), view.height()), (20, 20));
-        assert_eq!(view.ancestor(7).expect("is there").hash, blocks[6].block_hash());
+        assert_eq!(
+            view.ancestor(7).expect("is there").hash,
+            blocks[6].block_hash()
+        );
         assert_eq!(view.median_time_past(20), view.tip_median_time_past());
         assert_eq!(view.height_of(&blocks[4].block_hash()), Some(5));
         assert!(view.coin(&reward_of(&blocks[4])).expect("reads").is_some());

@@ -13,11 +13,13 @@ use bitcoin::hashes::Hash;
 use bitcoin::script::Builder;
 use bitcoin::transaction;
 use bitcoin::{
-    Amount, Block, BlockHash, CompactTarget, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness,
+    Amount, Block, BlockHash, CompactTarget, OutPoint, ScriptBuf, Sequence, Transaction, TxIn,
+    TxOut, Witness,
 };
 use btc_consensus::{Chain, ChainParams};
 use btc_node::chainstate::{
-    Accepted, ChainstateManager, Clock, Dirs, OpenError, Options, SubmitError, SubmitOptions, UtxoHash, UtxoHashKind,
+    Accepted, ChainstateManager, Clock, Dirs, OpenError, Options, SubmitError, SubmitOptions,
+    UtxoHash, UtxoHashKind,
 };
 use btc_node::notify::Notifier;
 
@@ -39,20 +41,49 @@ impl Clock for TestClock {
 /// Some time after the regtest genesis block.
 pub(crate) const NOW: i64 = 1_700_000_000;
 
-/// A directory that lives as long as a test, for nodes one after the other.
+/// Where a node's files lie.
+pub(crate) enum HomeDir {
+    /// As long as the test lives.
+    Temporary(tempfile::TempDir),
+    /// Somebody else's.
+    Borrowed(PathBuf),
+}
+
+impl HomeDir {
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Self::Temporary(dir) => dir.path(),
+            Self::Borrowed(path) => path,
+        }
+    }
+}
+
+/// A directory for nodes one after the other.
 pub(crate) struct Home {
-    pub(crate) dir: tempfile::TempDir,
+    pub(crate) dir: HomeDir,
     pub(crate) chain: Chain,
     pub(crate) now: i64,
 }
 
 impl Home {
     pub(crate) fn new(chain: Chain) -> Self {
-        Self { dir: tempfile::tempdir().expect("temporary directory"), chain, now: NOW }
+        Self {
+            dir: HomeDir::Temporary(tempfile::tempdir().expect("temporary directory")),
+            chain,
+            now: NOW,
+        }
     }
 
     pub(crate) fn regtest() -> Self {
         Self::new(Chain::Regtest)
+    }
+
+    pub(crate) fn in_dir(dir: &Path) -> Self {
+        Self {
+            dir: HomeDir::Borrowed(dir.to_owned()),
+            chain: Chain::Regtest,
+            now: NOW,
+        }
     }
 
     pub(crate) fn blocks(&self) -> PathBuf {
@@ -60,7 +91,10 @@ impl Home {
     }
 
     pub(crate) fn options(&self) -> Options {
-        let dirs = Dirs { net: self.dir.path().to_owned(), blocks: self.blocks() };
+        let dirs = Dirs {
+            net: self.dir.path().to_owned(),
+            blocks: self.blocks(),
+        };
         fs::create_dir_all(&dirs.blocks).expect("creates");
         let mut options = Options::new(dirs, ChainParams::new(self.chain));
         options.dbcache = 16 << 20;
@@ -90,7 +124,9 @@ impl Home {
 
 /// Anyone may spend it.
 pub(crate) fn anyone() -> ScriptBuf {
-    Builder::new().push_opcode(bitcoin::opcodes::OP_TRUE).into_script()
+    Builder::new()
+        .push_opcode(bitcoin::opcodes::OP_TRUE)
+        .into_script()
 }
 
 /// A transaction that spends outpoints to outputs of the given values that anyone may spend.
@@ -109,7 +145,10 @@ pub(crate) fn spend(from: &[OutPoint], values: &[u64]) -> Transaction {
             .collect(),
         output: values
             .iter()
-            .map(|value| TxOut { value: Amount::from_sat(*value), script_pubkey: anyone() })
+            .map(|value| TxOut {
+                value: Amount::from_sat(*value),
+                script_pubkey: anyone(),
+            })
             .collect(),
     }
 }
@@ -176,10 +215,17 @@ pub(crate) fn subsidy(height: u32) -> u64 {
 /// The block after the tip of a node, with the given transactions.
 pub(crate) fn next_block(node: &ChainstateManager, transactions: Vec<Transaction>) -> Arc<Block> {
     let tip = node.tip();
-    Template { transactions, ..Template::after(&tip.header, tip.height) }.mine()
+    Template {
+        transactions,
+        ..Template::after(&tip.header, tip.height)
+    }
+    .mine()
 }
 
-pub(crate) fn submit(node: &ChainstateManager, block: &Arc<Block>) -> Result<Accepted, SubmitError> {
+pub(crate) fn submit(
+    node: &ChainstateManager,
+    block: &Arc<Block>,
+) -> Result<Accepted, SubmitError> {
     node.submit_block(Arc::clone(block), SubmitOptions { force: true })
 }
 
@@ -200,19 +246,33 @@ pub(crate) fn branch(from: &Header, height: u32, count: usize, tag: u32) -> Vec<
     let mut blocks: Vec<Arc<Block>> = Vec::new();
     for n in 0..count {
         let prev = blocks.last().map_or(*from, |block| block.header);
-        blocks.push(Template { tag, ..Template::after(&prev, height + n as u32) }.mine());
+        blocks.push(
+            Template {
+                tag,
+                ..Template::after(&prev, height + n as u32)
+            }
+            .mine(),
+        );
     }
     blocks
 }
 
 /// The first output of a block's coinbase.
 pub(crate) fn reward_of(block: &Block) -> OutPoint {
-    OutPoint { txid: block.txdata[0].compute_txid(), vout: 0 }
+    OutPoint {
+        txid: block.txdata[0].compute_txid(),
+        vout: 0,
+    }
 }
 
 /// The digest of a node's coins, as hexadecimal.
 pub(crate) fn digest(node: &ChainstateManager, kind: UtxoHashKind) -> String {
-    match node.utxo_stats(kind).expect("computes").expect("is not interrupted").hash {
+    match node
+        .utxo_stats(kind)
+        .expect("computes")
+        .expect("is not interrupted")
+        .hash
+    {
         UtxoHash::None => String::new(),
         UtxoHash::HashSerialized3(hash) | UtxoHash::MuHash(hash) => hash.to_string(),
     }
@@ -223,7 +283,9 @@ pub(crate) fn muhash(node: &ChainstateManager) -> String {
 }
 
 pub(crate) fn data(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data")
+        .join(name)
 }
 
 /// A block as it stands in a block file.
@@ -248,7 +310,10 @@ pub(crate) fn unpack(archive: &Path, to: &Path) {
         }
         let text = |range: std::ops::Range<usize>| {
             let field = &header[range];
-            let end = field.iter().position(|byte| *byte == 0).unwrap_or(field.len());
+            let end = field
+                .iter()
+                .position(|byte| *byte == 0)
+                .unwrap_or(field.len());
             String::from_utf8(field[..end].to_vec()).expect("is text")
         };
         let size = usize::from_str_radix(text(124..136).trim(), 8).expect("is a number");
