@@ -216,12 +216,18 @@ pub(crate) fn name_loop(exe_name: &str) {
     LOOP_NAME.set(Some(log::thread_name(exe_name)));
 }
 
-/// Name of this thread, as the log shows it.
+/// Name of this thread, as the log shows it: a worker's says for whom it works, a reading thread's whose it is.
 pub(crate) fn name(exe_name: &str) -> String {
     let own = HERE
         .try_with(|here| here.waiter.name.get().cloned())
         .ok()
         .flatten();
+    let own = own.or_else(|| {
+        LOOP_NAME
+            .try_with(|name| name.borrow().clone())
+            .ok()
+            .flatten()
+    });
     own.unwrap_or_else(|| log::thread_name(exe_name))
 }
 

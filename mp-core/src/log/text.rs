@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use crate::field::Encoder;
 use crate::interface::Reply;
-use crate::plan::MethodPlan;
-use crate::schema::{Field, Kind, Struct};
+use crate::plan::{MethodPlan, THREAD_ID};
+use crate::schema::{CONTEXT_ID, Field, Kind, Struct};
 use crate::wire::{ListReader, Message, PointerReader, ReadLimits, StructReader, WireError};
 
 /// Characters of a text that are shown.
@@ -154,21 +154,9 @@ fn pointer_text(
         return Ok(());
     }
     match kind {
-        Kind::Text => {
-            let text: String = pointer.text()?.chars().take(MAX).collect();
-            let _ = write!(out, "{text:?}");
-        }
-        Kind::Data => {
-            out.push('"');
-            for byte in pointer.data()?.iter().take(MAX) {
-                let _ = match byte {
-                    b'"' | b'\\' => write!(out, "\\{}", char::from(*byte)),
-                    0x20..=0x7e => write!(out, "{}", char::from(*byte)),
-                    _ => write!(out, "\\x{byte:02x}"),
-                };
-            }
-            out.push('"');
-        }
+        Kind::Text => quoted(out, pointer.text()?.as_bytes()),
+        Kind::Data => quoted(out, pointer.data()?),
+        Kind::Struct(CONTEXT_ID) => struct_text(out, pointer.structure()?, CONTEXT)?,
         Kind::List(kind) => list_text(out, pointer.list()?, kind)?,
         Kind::Interface(_) => out.push_str("<external capability>"),
         // The layout of a nested struct is not at hand here.
@@ -176,6 +164,29 @@ fn pointer_text(
     }
     Ok(())
 }
+
+fn quoted(out: &mut String, bytes: &[u8]) {
+    out.push('"');
+    for byte in bytes.iter().take(MAX) {
+        let _ = match byte {
+            b'"' | b'\\' => write!(out, "\\{}", char::from(*byte)),
+            0x20..=0x7e => write!(out, "{}", char::from(*byte)),
+            _ => write!(out, "\\x{byte:02x}"),
+        };
+    }
+    out.push('"');
+}
+
+/// The fields of `mp.Context`.
+const CONTEXT: &[Field] = &[
+    Field::new("thread", "thread", Kind::Interface(THREAD_ID), 0),
+    Field::new(
+        "callbackThread",
+        "callback_thread",
+        Kind::Interface(THREAD_ID),
+        1,
+    ),
+];
 
 fn list_text(out: &mut String, list: ListReader<'_>, kind: &Kind) -> Result<(), WireError> {
     out.push('[');
