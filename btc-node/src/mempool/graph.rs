@@ -126,8 +126,9 @@ impl Graph {
             + 2 * (size_of::<Txid>() + size_of::<Wtxid>())
             + size_of::<Rank>()
             + size_of::<Cluster>()
-            + 8 * size_of::<usize>();
-        const PER_INPUT: usize = size_of::<OutPoint>() + size_of::<Txid>() + 2 * size_of::<usize>();
+            + size_of::<[usize; 8]>();
+        const PER_INPUT: usize =
+            size_of::<OutPoint>() + size_of::<Txid>() + size_of::<[usize; 2]>();
         self.entries.len() * PER_ENTRY + self.spent.len() * PER_INPUT + self.inner_usage
     }
 
@@ -538,5 +539,5 @@ fn usage(tx: &Arc<Transaction>) -> usize {
         .iter()
         .map(|output| size_of_val(output) + output.script_pubkey.len())
         .sum();
-    size_of::<Transaction>() + inputs + outputs + 2 * size_of::<usize>()
+    size_of::<Transaction>() + inputs + outputs + size_of::<[usize; 2]>()
 }

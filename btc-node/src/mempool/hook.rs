@@ -63,12 +63,14 @@ impl MempoolHook for Mempool {
         let now = self.clock.now();
         self.change(|state| {
             state.disconnected.remove_mined(block);
+            state.pool.tip_changed();
             state.pool.block_connected(&block.txdata, now);
         });
     }
 
     fn block_disconnected(&self, block: &Arc<Block>, _height: u32, _view: &TipView<'_>) {
         self.change(|state| {
+            state.pool.tip_changed();
             for tx in state.disconnected.push(block) {
                 state.pool.remove_spenders(&tx, RemovalReason::Reorg);
             }

@@ -77,6 +77,7 @@ pub struct Pool {
     deltas: BTreeMap<Txid, i64>,
     unbroadcast: BTreeSet<Txid>,
     sequence: u64,
+    updates: u64,
     floor: Floor,
     changes: Vec<Change>,
 }
@@ -91,6 +92,8 @@ impl Pool {
             deltas: BTreeMap::new(),
             unbroadcast: BTreeSet::new(),
             sequence: 1,
+            // The genesis block was a first change of the tip.
+            updates: 1,
             floor: Floor {
                 block_since_bump: true,
                 ..Floor::default()
@@ -117,6 +120,16 @@ impl Pool {
     /// The number of the next change.
     pub fn sequence(&self) -> u64 {
         self.sequence
+    }
+
+    /// How often something changed that may change a block template: transactions, their priorities, the tip.
+    pub fn updates(&self) -> u64 {
+        self.updates
+    }
+
+    /// Counts a change of the tip.
+    pub(super) fn tip_changed(&mut self) {
+        self.updates += 1;
     }
 
     fn next_sequence(&mut self) -> u64 {
@@ -165,6 +178,9 @@ impl Pool {
             self.deltas.remove(&txid);
         } else {
             self.deltas.insert(txid, total);
+        }
+        if self.graph.contains(&txid) {
+            self.updates += 1;
         }
         self.graph.set_fee_delta(&txid, total);
     }
@@ -223,6 +239,7 @@ impl Pool {
     pub(super) fn add(&mut self, entry: Entry) {
         let (tx, fee) = (Arc::clone(&entry.tx), entry.fee);
         self.graph.insert(entry);
+        self.updates += 1;
         let sequence = self.next_sequence();
         self.changes.push(Change::Added { tx, fee, sequence });
     }
@@ -236,6 +253,7 @@ impl Pool {
     pub(super) fn remove(&mut self, txids: &BTreeSet<Txid>, reason: RemovalReason) {
         for entry in self.graph.remove(txids) {
             self.unbroadcast.remove(&entry.txid);
+            self.updates += 1;
             if reason != RemovalReason::Block {
                 let sequence = self.next_sequence();
                 self.changes.push(Change::Removed {

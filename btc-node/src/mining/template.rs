@@ -63,6 +63,23 @@ pub struct TemplateOptions {
     pub last: Arc<LastTemplate>,
 }
 
+/// Options are equal if they make the same template; where figures are kept does not matter.
+impl PartialEq for TemplateOptions {
+    fn eq(&self, other: &Self) -> bool {
+        let made_by = |options: &Self| {
+            (
+                (options.use_mempool, options.check, options.version),
+                (options.max_weight, options.reserved_weight, options.reserved_sigops),
+                options.min_feerate,
+                options.script_pubkey.clone(),
+            )
+        };
+        made_by(self) == made_by(other)
+    }
+}
+
+impl Eq for TemplateOptions {}
+
 impl Default for TemplateOptions {
     fn default() -> Self {
         Self {

@@ -2,11 +2,11 @@
 
 use crate::harness::{Node, anyone, output, pay, spend};
 use bitcoin::absolute::LockTime;
+use bitcoin::hashes::Hash;
 use bitcoin::opcodes::all::{OP_ADD, OP_RETURN};
 use bitcoin::script::Builder;
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxOut, Txid, Witness};
-use bitcoin::hashes::Hash;
 use btc_node::mempool::{Limits, Policy, Reject, RejectClass};
 
 /// Changes a good transaction so that one rule breaks.
@@ -20,9 +20,15 @@ fn every_rule_has_its_reject_string() {
     let cases: &[(&str, Spoil)] = &[
         ("bad-txns-vin-empty", |tx| tx.input.clear()),
         ("bad-txns-vout-empty", |tx| tx.output.clear()),
-        ("bad-txns-vout-toolarge", |tx| tx.output[0].value = Amount::from_sat(2_100_000_000_000_001)),
-        ("bad-txns-vout-negative", |tx| tx.output[0].value = Amount::from_sat(u64::MAX)),
-        ("bad-txns-inputs-duplicate", |tx| tx.input.push(tx.input[0].clone())),
+        ("bad-txns-vout-toolarge", |tx| {
+            tx.output[0].value = Amount::from_sat(2_100_000_000_000_001)
+        }),
+        ("bad-txns-vout-negative", |tx| {
+            tx.output[0].value = Amount::from_sat(u64::MAX)
+        }),
+        ("bad-txns-inputs-duplicate", |tx| {
+            tx.input.push(tx.input[0].clone())
+        }),
         ("coinbase", |tx| {
             tx.input[0].previous_output = OutPoint::null();
             tx.input[0].script_sig = ScriptBuf::from_bytes(vec![0x51, 0x51]);
@@ -30,7 +36,10 @@ fn every_rule_has_its_reject_string() {
         ("version", |tx| tx.version = Version(4)),
         ("version", |tx| tx.version = Version(0)),
         ("tx-size", |tx| {
-            let big = TxOut { value: Amount::ZERO, script_pubkey: data_output(99_990) };
+            let big = TxOut {
+                value: Amount::ZERO,
+                script_pubkey: data_output(99_990),
+            };
             tx.output.push(big);
         }),
         ("scriptsig-size", |tx| {
@@ -43,7 +52,13 @@ fn every_rule_has_its_reject_string() {
             tx.output[0].script_pubkey = Builder::new().push_opcode(OP_ADD).into_script();
         }),
         ("dust", |tx| {
-            tx.output = vec![TxOut { value: Amount::ONE_SAT, script_pubkey: anyone() }; 2];
+            tx.output = vec![
+                TxOut {
+                    value: Amount::ONE_SAT,
+                    script_pubkey: anyone()
+                };
+                2
+            ];
         }),
         // One dust output is fine only without a fee.
         ("dust", |tx| tx.output[0].value = Amount::ONE_SAT),
@@ -58,14 +73,22 @@ fn every_rule_has_its_reject_string() {
         ("bad-txns-inputs-missingorspent", |tx| {
             tx.input[0].previous_output = OutPoint::new(Txid::from_byte_array([7; 32]), 0);
         }),
-        ("bad-txns-inputs-missingorspent", |tx| tx.input[0].previous_output.vout = 9),
-        ("non-BIP68-final", |tx| tx.input[0].sequence = Sequence::from_height(500)),
-        ("bad-txns-in-belowout", |tx| tx.output[0].value = Amount::from_sat(5_000_000_001)),
+        ("bad-txns-inputs-missingorspent", |tx| {
+            tx.input[0].previous_output.vout = 9
+        }),
+        ("non-BIP68-final", |tx| {
+            tx.input[0].sequence = Sequence::from_height(500)
+        }),
+        ("bad-txns-in-belowout", |tx| {
+            tx.output[0].value = Amount::from_sat(5_000_000_001)
+        }),
         ("bad-witness-nonstandard", |tx| {
             let items = [vec![1; 81], vec![0x51]];
             tx.input[0].witness = Witness::from_slice(&items);
         }),
-        ("min relay fee not met", |tx| tx.output[0].value = Amount::from_sat(4_999_999_999)),
+        ("min relay fee not met", |tx| {
+            tx.output[0].value = Amount::from_sat(4_999_999_999)
+        }),
         (
             "mempool-script-verify-flag-failed (Witness program was passed an empty witness)",
             |tx| tx.input[0].witness = Witness::new(),
@@ -81,8 +104,14 @@ fn every_rule_has_its_reject_string() {
         assert_eq!(node.reason(&tx), *reason);
     }
     let immature = pay(node.coinbase(50), 1_000);
-    assert_eq!(node.reason(&immature), "bad-txns-premature-spend-of-coinbase");
-    assert!(node.mempool.transactions().is_empty(), "nothing of all that came in");
+    assert_eq!(
+        node.reason(&immature),
+        "bad-txns-premature-spend-of-coinbase"
+    );
+    assert!(
+        node.mempool.transactions().is_empty(),
+        "nothing of all that came in"
+    );
     let accepted = node.submit(&good).unwrap();
     assert_eq!((accepted.fee, accepted.vsize), (1_000, good.vsize() as i64));
     assert_eq!(value, Amount::from_sat(4_999_999_000));
@@ -100,9 +129,15 @@ fn a_missing_witness_is_told_apart_from_a_wrong_one() {
     let node = Node::mined(101);
     let mut tx = pay(node.coinbase(1), 1_000);
     tx.input[0].witness = Witness::new();
-    assert_eq!(node.submit(&tx).unwrap_err().class(), RejectClass::WitnessStripped);
+    assert_eq!(
+        node.submit(&tx).unwrap_err().class(),
+        RejectClass::WitnessStripped
+    );
     tx.input[0].witness = Witness::from_slice(&[[0x52]]);
-    assert_eq!(node.submit(&tx).unwrap_err().class(), RejectClass::NotStandard);
+    assert_eq!(
+        node.submit(&tx).unwrap_err().class(),
+        RejectClass::NotStandard
+    );
 }
 
 #[test]
@@ -110,7 +145,10 @@ fn explanations_are_cores() {
     let node = Node::mined(101);
     let mut tx = pay(node.coinbase(1), 5);
     let vsize = tx.vsize();
-    let expected = format!("min relay fee not met, 5 < {}", (vsize * 100).div_ceil(1000));
+    let expected = format!(
+        "min relay fee not met, 5 < {}",
+        (vsize * 100).div_ceil(1000)
+    );
     assert_eq!(node.submit(&tx).unwrap_err().to_string(), expected);
     tx.output[0].value = Amount::from_sat(5_000_000_001);
     assert_eq!(
@@ -123,19 +161,31 @@ fn explanations_are_cores() {
     let spent = tx.input[0].previous_output;
     assert_eq!(
         node.submit(&tx).unwrap_err().debug(),
-        format!("input 0 of {txid} (wtxid {wtxid}), spending {}:0", spent.txid)
+        format!(
+            "input 0 of {txid} (wtxid {wtxid}), spending {}:0",
+            spent.txid
+        )
     );
 }
 
 #[test]
 fn data_outputs_share_one_allowance() {
-    let policy = Policy { max_datacarrier_bytes: Some(83), ..Policy::default() };
+    let policy = Policy {
+        max_datacarrier_bytes: Some(83),
+        ..Policy::default()
+    };
     let node = Node::with(policy, Limits::default());
     node.generate(101);
     let data = |len: usize| {
         let payload = bitcoin::script::PushBytesBuf::try_from(vec![0; len]).unwrap();
-        let script_pubkey = Builder::new().push_opcode(OP_RETURN).push_slice(payload).into_script();
-        TxOut { value: Amount::ZERO, script_pubkey }
+        let script_pubkey = Builder::new()
+            .push_opcode(OP_RETURN)
+            .push_slice(payload)
+            .into_script();
+        TxOut {
+            value: Amount::ZERO,
+            script_pubkey,
+        }
     };
     let with = |outputs: &[usize]| {
         let mut tx = pay(node.coinbase(1), 100_000);
@@ -155,7 +205,10 @@ fn the_same_transaction_comes_in_once() {
     assert_eq!(node.reason(&tx), "txn-already-in-mempool");
     let mut malleated = tx.clone();
     malleated.input[0].witness = Witness::from_slice(&[vec![], vec![0x51]]);
-    assert_eq!(node.reason(&malleated), "txn-same-nonwitness-data-in-mempool");
+    assert_eq!(
+        node.reason(&malleated),
+        "txn-same-nonwitness-data-in-mempool"
+    );
     node.generate(1);
     assert_eq!(node.reason(&tx), "txn-already-known");
 }
@@ -175,7 +228,10 @@ fn a_replacement_must_pay_for_itself() {
             pay(coin, 900).compute_txid()
         )
     );
-    assert_eq!(node.reason(&pay(coin, 1_000 + relay - 1)), "insufficient fee");
+    assert_eq!(
+        node.reason(&pay(coin, 1_000 + relay - 1)),
+        "insufficient fee"
+    );
     let replacement = pay(coin, 1_000 + relay);
     let accepted = node.submit(&replacement).unwrap();
     assert_eq!(accepted.replaced.len(), 1);
@@ -188,7 +244,10 @@ fn a_replacement_takes_descendants_with_it_and_pays_for_them() {
     let node = Node::mined(101);
     let coin = node.coinbase(1);
     let parent = pay(coin, 1_000);
-    let child = spend(&[output(&parent, 0)], &[parent.output[0].value.to_sat() - 5_000]);
+    let child = spend(
+        &[output(&parent, 0)],
+        &[parent.output[0].value.to_sat() - 5_000],
+    );
     node.submit(&parent).unwrap();
     node.submit(&child).unwrap();
     assert_eq!(node.reason(&pay(coin, 5_999)), "insufficient fee");
@@ -237,14 +296,20 @@ fn clusters_have_a_limit() {
     let value = previous.output[0].value.to_sat() - 1_000;
     let over = spend(&[output(&previous, 0)], &[value]);
     assert_eq!(node.reason(&over), "too-large-cluster");
-    assert_eq!(node.mempool.check_cluster_limits(&over), Err(Reject::ClusterLimit));
+    assert_eq!(
+        node.mempool.check_cluster_limits(&over),
+        Err(Reject::ClusterLimit)
+    );
     let (totals, cluster) = node.mempool.ancestry(&previous.compute_txid());
     assert_eq!((totals.count, totals.fees, cluster), (64, 64_000, 64));
 }
 
 #[test]
 fn clusters_have_a_size_limit() {
-    let policy = Policy { cluster_vsize: 500, ..Policy::default() };
+    let policy = Policy {
+        cluster_vsize: 500,
+        ..Policy::default()
+    };
     let node = Node::with(policy, Limits::default());
     node.generate(101);
     let mut previous = pay(node.coinbase(1), 1_000);
@@ -273,18 +338,35 @@ fn version_three_has_one_parent_and_one_child() {
     let ordinary = spend(&[output(&parent, 0)], &[half - 1_000]);
     let reject = node.submit(&ordinary).unwrap_err();
     assert_eq!(reject.reason(), "TRUC-violation");
-    assert!(reject.debug().starts_with("non-version=3 tx "), "{}", reject.debug());
+    assert!(
+        reject.debug().starts_with("non-version=3 tx "),
+        "{}",
+        reject.debug()
+    );
     let child = version_3(ordinary);
     node.submit(&child).unwrap();
     let grandchild = version_3(spend(&[output(&child, 0)], &[half - 2_000]));
-    assert!(node.submit(&grandchild).unwrap_err().debug().ends_with("would have too many ancestors"));
+    assert!(
+        node.submit(&grandchild)
+            .unwrap_err()
+            .debug()
+            .ends_with("would have too many ancestors")
+    );
     // A second child may take the first one's place, at a price.
     let cheap = version_3(spend(&[output(&parent, 1)], &[half - 2_000]));
-    assert_eq!(node.reason(&cheap), "insufficient fee (including sibling eviction)");
+    assert_eq!(
+        node.reason(&cheap),
+        "insufficient fee (including sibling eviction)"
+    );
     let sibling = version_3(spend(&[output(&parent, 1)], &[half - 9_000]));
     assert_eq!(node.submit(&sibling).unwrap().replaced.len(), 1);
     let big = version_3(spend(&[output(&parent, 0)], &vec![1_000; 30]));
-    assert!(node.submit(&big).unwrap_err().debug().contains("is too big: "));
+    assert!(
+        node.submit(&big)
+            .unwrap_err()
+            .debug()
+            .contains("is too big: ")
+    );
 }
 
 #[test]
@@ -292,7 +374,10 @@ fn a_test_changes_nothing() {
     let node = Node::mined(101);
     let tx = pay(node.coinbase(1), 1_000);
     node.events();
-    let tested = node.mempool.test(&node.chain, std::sync::Arc::new(tx.clone())).unwrap();
+    let tested = node
+        .mempool
+        .test(&node.chain, std::sync::Arc::new(tx.clone()))
+        .unwrap();
     assert_eq!(tested.fee, 1_000);
     assert!(node.events().is_empty() && node.mempool.transactions().is_empty());
     node.submit(&tx).unwrap();
@@ -300,7 +385,10 @@ fn a_test_changes_nothing() {
 
 #[test]
 fn a_full_mempool_drops_the_worst_and_raises_its_price() {
-    let limits = Limits { max_bytes: 20_000, ..Limits::default() };
+    let limits = Limits {
+        max_bytes: 20_000,
+        ..Limits::default()
+    };
     let node = Node::with(Policy::default(), limits);
     node.generate(130);
     let mut fee = 200;
@@ -312,9 +400,13 @@ fn a_full_mempool_drops_the_worst_and_raises_its_price() {
     assert!(info.usage <= 20_000 && info.size < 25, "{info:?}");
     assert!(info.min_feerate.per_thousand() > 100);
     // What stays pays more than what went.
-    let fees: Vec<i64> =
-        node.mempool.read(|pool| pool.graph().entries().map(|entry| entry.fee).collect());
-    assert!(fees.iter().all(|fee| *fee > 1_450 - 50 * i64::try_from(info.size + 2).unwrap()));
+    let fees: Vec<i64> = node
+        .mempool
+        .read(|pool| pool.graph().entries().map(|entry| entry.fee).collect());
+    assert!(
+        fees.iter()
+            .all(|fee| *fee > 1_450 - 50 * i64::try_from(info.size + 2).unwrap())
+    );
     let reject = node.submit(&pay(node.coinbase(26), 15)).unwrap_err();
     assert_eq!(reject.reason(), "mempool min fee not met");
     // After a block the price falls again, by half in a few hours.

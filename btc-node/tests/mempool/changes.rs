@@ -12,7 +12,11 @@ fn a_block_takes_its_transactions_and_what_conflicts_with_them() {
     node.submit(&kept).unwrap();
     // A block with another spend of the second coin than the mempool's.
     let other = Node::mined(102);
-    assert_eq!(other.chain.tip().hash, node.chain.tip().hash, "both chains are the same");
+    assert_eq!(
+        other.chain.tip().hash,
+        node.chain.tip().hash,
+        "both chains are the same"
+    );
     let conflicting = pay(node.coinbase(2), 5_000);
     let child = spend(&[output(&conflicting, 0)], &[4_000_000_000]);
     node.submit(&conflicting).unwrap();
@@ -21,7 +25,12 @@ fn a_block_takes_its_transactions_and_what_conflicts_with_them() {
     other.generate(1);
     node.events();
     assert!(node.submit_block(other.block_at(103)));
-    let left: Vec<_> = node.mempool.transactions().iter().map(|tx| tx.compute_txid()).collect();
+    let left: Vec<_> = node
+        .mempool
+        .transactions()
+        .iter()
+        .map(|tx| tx.compute_txid())
+        .collect();
     assert_eq!(left, [kept.compute_txid()]);
     let removed: Vec<_> = node
         .events()
@@ -32,7 +41,11 @@ fn a_block_takes_its_transactions_and_what_conflicts_with_them() {
         })
         .collect();
     assert_eq!(removed.len(), 2);
-    assert!(removed.iter().all(|(_, reason)| *reason == RemovalReason::Conflict));
+    assert!(
+        removed
+            .iter()
+            .all(|(_, reason)| *reason == RemovalReason::Conflict)
+    );
 }
 
 #[test]
@@ -47,13 +60,23 @@ fn a_disconnected_block_gives_its_transactions_back() {
     node.submit(&grandchild).unwrap();
     node.chain.invalidate_block(&tip).unwrap();
     assert_eq!(node.chain.tip().height, 102);
-    let ids: Vec<_> = node.mempool.transactions().iter().map(|tx| tx.compute_txid()).collect();
+    let ids: Vec<_> = node
+        .mempool
+        .transactions()
+        .iter()
+        .map(|tx| tx.compute_txid())
+        .collect();
     assert_eq!(ids.len(), 3);
     // The family is whole again.
     let (totals, cluster) = node.mempool.ancestry(&grandchild.compute_txid());
     assert_eq!((totals.count, cluster), (3, 3));
     node.chain.reconsider_block(&tip).unwrap();
-    let ids: Vec<_> = node.mempool.transactions().iter().map(|tx| tx.compute_txid()).collect();
+    let ids: Vec<_> = node
+        .mempool
+        .transactions()
+        .iter()
+        .map(|tx| tx.compute_txid())
+        .collect();
     assert_eq!(ids, [grandchild.compute_txid()]);
 }
 
@@ -66,7 +89,9 @@ fn what_a_reorganization_makes_immature_leaves() {
     node.submit(&child).unwrap();
     node.events();
     // Without the last block, the coinbase lacks a confirmation.
-    node.chain.invalidate_block(&node.chain.hash_at(100).unwrap()).unwrap();
+    node.chain
+        .invalidate_block(&node.chain.hash_at(100).unwrap())
+        .unwrap();
     assert!(node.mempool.transactions().is_empty());
     let reasons: Vec<_> = node
         .events()
@@ -91,13 +116,22 @@ fn listeners_hear_of_every_transaction_in_order() {
         .events()
         .into_iter()
         .map(|event| match event {
-            Event::TxAdded { tx, sequence, fee } => (tx.compute_txid(), Some(fee.to_sat()), sequence),
+            Event::TxAdded { tx, sequence, fee } => {
+                (tx.compute_txid(), Some(fee.to_sat()), sequence)
+            }
             Event::TxRemoved { tx, sequence, .. } => (tx.compute_txid(), None, sequence),
             other => panic!("{other:?}"),
         })
         .collect();
     let (first, second) = (first.compute_txid(), second.compute_txid());
-    assert_eq!(heard, [(first, Some(1_000), 1), (first, None, 2), (second, Some(2_000), 3)]);
+    assert_eq!(
+        heard,
+        [
+            (first, Some(1_000), 1),
+            (first, None, 2),
+            (second, Some(2_000), 3)
+        ]
+    );
 }
 
 #[test]
@@ -120,7 +154,10 @@ fn the_file_brings_back_times_deltas_and_order() {
     again.clock.set_mock(Some(1_700_000_500));
     assert!(!again.mempool.info().loaded);
     let loaded = again.mempool.load(&again.chain, &path, || false).unwrap();
-    assert_eq!((loaded.accepted, loaded.failed, loaded.unbroadcast), (3, 0, 1));
+    assert_eq!(
+        (loaded.accepted, loaded.failed, loaded.unbroadcast),
+        (3, 0, 1)
+    );
     assert!(again.mempool.info().loaded);
     again.mempool.read(|pool| {
         let entry = pool.graph().get(&other.compute_txid()).unwrap();
@@ -133,26 +170,46 @@ fn the_file_brings_back_times_deltas_and_order() {
     assert!(third.mempool.load(&third.chain, &path, || false).is_err());
     assert!(third.mempool.info().loaded);
     std::fs::remove_file(&path).unwrap();
-    assert_eq!(third.mempool.load(&third.chain, &path, || false).unwrap().accepted, 0);
+    assert_eq!(
+        third
+            .mempool
+            .load(&third.chain, &path, || false)
+            .unwrap()
+            .accepted,
+        0
+    );
 }
 
 #[test]
 fn broadcasting_keeps_to_what_the_owner_allows() {
     let node = Node::mined(102);
     let tx = Arc::new(pay(node.coinbase(1), 10_000));
-    let refused = node.mempool.broadcast(&node.chain, &tx, Some(9_999), true).unwrap_err();
+    let refused = node
+        .mempool
+        .broadcast(&node.chain, &tx, Some(9_999), true)
+        .unwrap_err();
     assert_eq!(
         refused.to_string(),
         "Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)"
     );
     assert!(node.mempool.transactions().is_empty());
-    node.mempool.broadcast(&node.chain, &tx, Some(10_000), true).unwrap();
-    node.mempool.broadcast(&node.chain, &tx, None, true).unwrap();
+    node.mempool
+        .broadcast(&node.chain, &tx, Some(10_000), true)
+        .unwrap();
+    node.mempool
+        .broadcast(&node.chain, &tx, None, true)
+        .unwrap();
     assert_eq!(node.mempool.info().unbroadcast, 1);
     node.generate_to(&anyone(), 1);
     assert_eq!(node.mempool.info().unbroadcast, 0);
-    let refused = node.mempool.broadcast(&node.chain, &tx, None, true).unwrap_err();
-    assert_eq!(refused.to_string(), "Transaction outputs already in utxo set");
+    let refused = node
+        .mempool
+        .broadcast(&node.chain, &tx, None, true)
+        .unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "Transaction outputs already in utxo set"
+    );
 }
 
 #[test]

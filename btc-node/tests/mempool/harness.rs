@@ -1,7 +1,6 @@
 //! A node without network, RPC port and wallets.
 
 use bitcoin::absolute::LockTime;
-use bitcoin::consensus::encode::deserialize_hex;
 use bitcoin::transaction::Version;
 use bitcoin::{
     Amount, Block, BlockHash, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness,
@@ -37,6 +36,11 @@ impl Node {
     }
 
     pub(crate) fn with(policy: Policy, limits: Limits) -> Self {
+        Self::at(1_700_000_000, policy, limits)
+    }
+
+    /// With a clock that stands at `time`.
+    pub(crate) fn at(time: i64, policy: Policy, limits: Limits) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let dirs = Dirs {
             net: dir.path().join("regtest"),
@@ -44,7 +48,7 @@ impl Node {
         };
         std::fs::create_dir_all(&dirs.blocks).unwrap();
         let clock = Arc::new(SystemClock::new());
-        clock.set_mock(Some(1_700_000_000));
+        clock.set_mock(Some(time));
         let notifier = Arc::new(Notifier::new());
         let options = Options::new(dirs, ChainParams::new(Chain::Regtest));
         let as_clock = || Arc::clone(&clock) as Arc<dyn Clock>;
@@ -174,8 +178,4 @@ pub(crate) fn output(tx: &Transaction, vout: u32) -> OutPoint {
 /// Spends one output and pays `fee` sat.
 pub(crate) fn pay((outpoint, value): (OutPoint, Amount), fee: u64) -> Transaction {
     spend(&[outpoint], &[value.to_sat() - fee])
-}
-
-pub(crate) fn decode(hex: &str) -> Transaction {
-    deserialize_hex(hex).unwrap()
 }

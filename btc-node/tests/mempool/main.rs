@@ -1,5 +1,7 @@
 //! The mempool, mining and the RPC methods over them, on a regtest chain in a temporary directory.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod harness;
 
 mod accept;

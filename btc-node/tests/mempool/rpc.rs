@@ -1,1 +1,113 @@
-//! Later.
+//! The methods' answers beside those that Core gave to the same calls on the same chain.
+
+use crate::harness::Node;
+use btc_interfaces::rpc::RpcRequest;
+use btc_node::mempool::{Limits, Policy};
+use btc_node::mining::TemplateOptions;
+use btc_node::rpc::context::{NodeParts, register_all};
+use btc_node::rpc::registry::{Registration, Registry};
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+
+struct Rpc {
+    registry: Registry,
+    node: Node,
+    _methods: Vec<Registration>,
+}
+
+impl Rpc {
+    fn new() -> Self {
+        // The time of the calls that Core answered.
+        let node = Node::at(1_296_688_602, Policy::default(), Limits::default());
+        node.mempool.set_loaded();
+        let parts = NodeParts {
+            chain: Arc::clone(&node.chain),
+            mempool: Arc::clone(&node.mempool),
+            template: TemplateOptions::default(),
+            subversion: "/Test:0.1.0/".into(),
+            client_version: 100,
+            warnings: Arc::new(|| vec!["untested".into()]),
+            deprecated: Vec::new(),
+            mempool_path: node.path("mempool.dat"),
+            scan: Arc::default(),
+        };
+        let registry = Registry::new();
+        let methods = register_all(&registry, &Arc::new(parts));
+        registry.set_warmup_finished();
+        Self {
+            registry,
+            node,
+            _methods: methods,
+        }
+    }
+
+    fn call(&self, method: &str, params: Value) -> Value {
+        let request = RpcRequest {
+            method: method.into(),
+            params,
+            uri: "/".into(),
+            auth_user: "test".into(),
+        };
+        match self.registry.execute(request).into_result() {
+            Ok(result) => json!({ "result": result }),
+            Err(error) => json!({ "error": { "code": error.code, "message": error.message } }),
+        }
+    }
+}
+
+/// Figures that differ from node to node and say nothing of the chain.
+const OWN_FIGURES: &[&str] = &[
+    "warnings",
+    "verificationprogress",
+    "size_on_disk",
+    "usage",
+    "disk_size",
+];
+
+fn without_own_figures(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => Value::Object(
+            fields
+                .iter()
+                .map(|(key, value)| {
+                    let value = if OWN_FIGURES.contains(&key.as_str()) {
+                        Value::Null
+                    } else {
+                        without_own_figures(value)
+                    };
+                    (key.clone(), value)
+                })
+                .collect::<Map<_, _>>(),
+        ),
+        Value::Array(values) => values.iter().map(without_own_figures).collect(),
+        other => other.clone(),
+    }
+}
+
+#[test]
+fn answers_are_cores_to_the_digit_and_the_order_of_keys() {
+    let rpc = Rpc::new();
+    let calls: Vec<Value> = serde_json::from_str(include_str!("data/core-answers.json")).unwrap();
+    assert_eq!(calls.len(), 210);
+    let mut differences = Vec::new();
+    for (number, call) in calls.iter().enumerate() {
+        let method = call["method"].as_str().unwrap();
+        let params = call["params"].clone();
+        let mut expected = call.as_object().unwrap().clone();
+        expected.remove("method");
+        expected.remove("params");
+        let expected = without_own_figures(&Value::Object(expected)).to_string();
+        let given = without_own_figures(&rpc.call(method, params.clone())).to_string();
+        if given != expected {
+            differences.push(format!(
+                "{number}: {method} {params}\n  ours {given}\n  Core {expected}"
+            ));
+        }
+    }
+    assert!(
+        differences.is_empty(),
+        "{} differ:\n{}",
+        differences.len(),
+        differences.join("\n")
+    );
+}

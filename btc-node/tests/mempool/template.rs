@@ -18,13 +18,19 @@ fn better_feerates_come_first_and_children_lift_their_parents() {
     let node = Node::mined(110);
     let middle = pay(node.coinbase(1), 5_000);
     let poor_parent = pay(node.coinbase(2), 20);
-    let rich_child = spend(&[output(&poor_parent, 0)], &[poor_parent.output[0].value.to_sat() - 50_000]);
+    let rich_child = spend(
+        &[output(&poor_parent, 0)],
+        &[poor_parent.output[0].value.to_sat() - 50_000],
+    );
     let low = pay(node.coinbase(3), 1_000);
     for tx in [&low, &middle, &poor_parent, &rich_child] {
         node.submit(tx).unwrap();
     }
     let template = template(&node, &TemplateOptions::default());
-    let order: Vec<_> = template.block.txdata[1..].iter().map(|tx| tx.compute_txid()).collect();
+    let order: Vec<_> = template.block.txdata[1..]
+        .iter()
+        .map(|tx| tx.compute_txid())
+        .collect();
     let expected = [&poor_parent, &rich_child, &middle, &low].map(|tx| tx.compute_txid());
     assert_eq!(order, expected);
     assert_eq!(template.fees, [20, 50_000, 5_000, 1_000]);
@@ -59,12 +65,18 @@ fn the_limits_on_weight_hold_and_smaller_ones_fill_up() {
     let small = pay(node.coinbase(2), 1_000);
     node.submit(&big).unwrap();
     node.submit(&small).unwrap();
-    let room = |weight: u64| TemplateOptions { max_weight: 8_000 + weight, ..TemplateOptions::default() };
+    let room = |weight: u64| TemplateOptions {
+        max_weight: 8_000 + weight,
+        ..TemplateOptions::default()
+    };
     let both = big.weight().to_wu() + small.weight().to_wu();
     assert_eq!(template(&node, &room(both + 1)).fees.len(), 2);
     // Reaching the limit counts as exceeding it.
     assert_eq!(template(&node, &room(both)).fees, [400_000]);
-    assert_eq!(template(&node, &room(small.weight().to_wu() + 1)).fees, [1_000]);
+    assert_eq!(
+        template(&node, &room(small.weight().to_wu() + 1)).fees,
+        [1_000]
+    );
     assert!(template(&node, &room(1)).fees.is_empty());
 }
 
@@ -72,10 +84,15 @@ fn the_limits_on_weight_hold_and_smaller_ones_fill_up() {
 fn the_least_feerate_and_an_empty_block() {
     let node = Node::mined(110);
     node.submit(&pay(node.coinbase(1), 1_000)).unwrap();
-    let strict =
-        TemplateOptions { min_feerate: Feerate::from_sat_per_kvb(20_000), ..TemplateOptions::default() };
+    let strict = TemplateOptions {
+        min_feerate: Feerate::from_sat_per_kvb(20_000),
+        ..TemplateOptions::default()
+    };
     assert!(template(&node, &strict).fees.is_empty());
-    let empty = TemplateOptions { use_mempool: false, ..TemplateOptions::default() };
+    let empty = TemplateOptions {
+        use_mempool: false,
+        ..TemplateOptions::default()
+    };
     assert_eq!(template(&node, &empty).block.txdata.len(), 1);
 }
 
@@ -83,10 +100,22 @@ fn the_least_feerate_and_an_empty_block() {
 fn options_out_of_range_are_refused() {
     let node = Node::mined(1);
     let cases = [
-        TemplateOptions { max_weight: 4_000_001, ..TemplateOptions::default() },
-        TemplateOptions { reserved_weight: 1_999, ..TemplateOptions::default() },
-        TemplateOptions { max_weight: 5_000, ..TemplateOptions::default() },
-        TemplateOptions { reserved_sigops: 80_001, ..TemplateOptions::default() },
+        TemplateOptions {
+            max_weight: 4_000_001,
+            ..TemplateOptions::default()
+        },
+        TemplateOptions {
+            reserved_weight: 1_999,
+            ..TemplateOptions::default()
+        },
+        TemplateOptions {
+            max_weight: 5_000,
+            ..TemplateOptions::default()
+        },
+        TemplateOptions {
+            reserved_sigops: 80_001,
+            ..TemplateOptions::default()
+        },
     ];
     for options in cases {
         let error = create(&node.chain, &node.mempool, &options).unwrap_err();
@@ -97,11 +126,17 @@ fn options_out_of_range_are_refused() {
 #[test]
 fn waiting_ends_with_a_tip_or_with_enough_fees() {
     let node = Node::mined(110);
-    let options = TemplateOptions { script_pubkey: anyone(), ..TemplateOptions::default() };
+    let options = TemplateOptions {
+        script_pubkey: anyone(),
+        ..TemplateOptions::default()
+    };
     let current = template(&node, &options);
     let never = AtomicBool::new(false);
     let wait = |milliseconds, fee_threshold| {
-        let wait = Wait { timeout: Some(Duration::from_millis(milliseconds)), fee_threshold };
+        let wait = Wait {
+            timeout: Some(Duration::from_millis(milliseconds)),
+            fee_threshold,
+        };
         wait_next(&node.chain, &node.mempool, &current, &options, wait, &never).unwrap()
     };
     assert!(wait(1, None).is_none());
@@ -112,11 +147,21 @@ fn waiting_ends_with_a_tip_or_with_enough_fees() {
     node.generate(1);
     assert_eq!(wait(60_000, None).unwrap().height, 112);
     let stopped = AtomicBool::new(true);
-    let forever = Wait { timeout: None, fee_threshold: None };
+    let forever = Wait {
+        timeout: None,
+        fee_threshold: None,
+    };
     let current = template(&node, &options);
     assert!(
-        wait_next(&node.chain, &node.mempool, &current, &options, forever, &stopped)
-            .unwrap()
-            .is_none()
+        wait_next(
+            &node.chain,
+            &node.mempool,
+            &current,
+            &options,
+            forever,
+            &stopped
+        )
+        .unwrap()
+        .is_none()
     );
 }

@@ -51,7 +51,7 @@ pub(super) const METHODS: &[Entry] = &[
                 Arg::required("blockhash", Kind::StringHex, "The block's hash"),
                 Arg::default(
                     "verbosity|verbose",
-                    Kind::Number,
+                    Kind::Any("numeric"),
                     "1",
                     "0 for hex, 1 for an object, 2 for an object with transactions, 3 also with the outputs they spend",
                 ),

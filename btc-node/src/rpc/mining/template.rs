@@ -140,13 +140,13 @@ fn check_proposal(parts: &NodeParts, data: Option<&Value>) -> RpcResult {
 
 /// Waits until the tip is another than the id's or, after a minute and then every ten seconds, the mempool is.
 fn wait_for_news(parts: &NodeParts, context: &RequestContext<'_>, id: Option<&str>) {
-    let (tip, sequence) = match id.and_then(|id| id.split_at_checked(64)) {
-        Some((hash, sequence)) => (hash.parse::<BlockHash>().ok(), sequence.parse::<u64>().ok()),
+    let (tip, updates) = match id.and_then(|id| id.split_at_checked(64)) {
+        Some((hash, updates)) => (hash.parse::<BlockHash>().ok(), updates.parse::<u64>().ok()),
         None => (None, None),
     };
     // An id that is none of ours counts as what is true now.
     let tip = tip.unwrap_or_else(|| parts.chain.tip().hash);
-    let sequence = sequence.unwrap_or_else(|| parts.mempool.read(|pool| pool.sequence()));
+    let updates = updates.unwrap_or_else(|| parts.mempool.read(|pool| pool.updates()));
     let mut next_look = Instant::now() + Duration::from_secs(60);
     while parts.chain.tip().hash == tip && !context.interrupt.is_raised() {
         let start = Instant::now();
@@ -155,7 +155,7 @@ fn wait_for_news(parts: &NodeParts, context: &RequestContext<'_>, id: Option<&st
             return;
         }
         if Instant::now() >= next_look {
-            if parts.mempool.read(|pool| pool.sequence()) != sequence {
+            if parts.mempool.read(|pool| pool.updates()) != updates {
                 return;
             }
             next_look += Duration::from_secs(10);
@@ -219,7 +219,7 @@ fn show(parts: &NodeParts, template: &Template, client_rules: &BTreeSet<String>)
     // Before segregated witness costs were counted in units four times as large.
     let scale = if segwit { 1 } else { 4 };
     let bits = block.header.bits.to_consensus();
-    let sequence = parts.mempool.read(|pool| pool.sequence());
+    let updates = parts.mempool.read(|pool| pool.updates());
     let mut out = Map::new();
     out.insert("capabilities".into(), json!(["proposal"]));
     out.insert("version".into(), json!(version));
@@ -238,7 +238,7 @@ fn show(parts: &NodeParts, template: &Template, client_rules: &BTreeSet<String>)
     );
     out.insert(
         "longpollid".into(),
-        json!(format!("{}{sequence}", block.header.prev_blockhash)),
+        json!(format!("{}{updates}", block.header.prev_blockhash)),
     );
     out.insert("target".into(), json!(target_hex(bits)));
     out.insert("mintime".into(), json!(template.min_time));

@@ -29,7 +29,7 @@ pub(super) const METHODS: &[Entry] = &[
                 Arg::required("txid", Kind::StringHex, "The transaction's id"),
                 Arg::default(
                     "verbosity|verbose",
-                    Kind::Number,
+                    Kind::Any("numeric"),
                     "0",
                     "0 for hex, 1 for an object, 2 for an object with the fee and the outputs spent",
                 ),
