@@ -41,10 +41,10 @@ pub use builder::Builder;
 pub use clock::NodeClock;
 pub use context::Context;
 pub use error::StartError;
-pub use messages::{Listening, Message, Messages};
-pub use placement::{Placement, PlacementError};
 #[cfg(feature = "ipc")]
 pub use listen::AddressError;
+pub use messages::{Listening, Message, Messages};
+pub use placement::{Placement, PlacementError};
 #[cfg(feature = "ipc")]
 pub use serve::BindError;
 pub use shutdown::Shutdown;

@@ -6,7 +6,10 @@ use super::placement::Placement;
 use super::shutdown::Shutdown;
 use super::{Message, Node, init};
 use btc_interfaces::args::{Args, Program};
+use btc_interfaces::logging::Logger;
 use std::ffi::OsString;
+#[cfg(feature = "ipc")]
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 /// A node to be started. Options are those of the command line and `bitcoin.conf`, under the same names.
@@ -20,10 +23,10 @@ pub struct Builder {
     pub(super) messages: Messages,
     pub(super) shutdown: Shutdown,
     pub(super) serve_rpc: bool,
-    pub(super) write_log: bool,
+    pub(super) logger: Option<Logger>,
     pub(super) listening: Vec<super::messages::Listening>,
     #[cfg(feature = "ipc")]
-    pub(super) parent: Option<std::os::unix::net::UnixStream>,
+    pub(super) parent: Option<UnixStream>,
 }
 
 impl Default for Builder {
@@ -35,7 +38,7 @@ impl Default for Builder {
             messages: Messages::new(),
             shutdown: Shutdown::new(),
             serve_rpc: false,
-            write_log: false,
+            logger: None,
             listening: Vec::new(),
             #[cfg(feature = "ipc")]
             parent: None,
@@ -91,17 +94,17 @@ impl Builder {
         self
     }
 
-    /// Makes this process's log the node's `debug.log`. A program that embeds a node has a log of its own: what the
-    /// node has to say goes to `tracing`, whoever subscribes.
-    pub(crate) fn write_log(mut self) -> Self {
-        self.write_log = true;
+    /// Opens this log's file once the data directory is the node's, and lets RPC calls change what is in it. A program
+    /// that embeds a node has a log of its own: what the node has to say goes to `tracing`, whoever subscribes.
+    pub(crate) fn logger(mut self, logger: Logger) -> Self {
+        self.logger = Some(logger);
         self
     }
 
-    /// Offers the node's objects to the process at the other end of `stream`.
+    /// Offers the node's objects to the process at the other end of `stream`, if there is one.
     #[cfg(feature = "ipc")]
-    pub(crate) fn parent(mut self, stream: std::os::unix::net::UnixStream) -> Self {
-        self.parent = Some(stream);
+    pub(crate) fn parent(mut self, stream: Option<UnixStream>) -> Self {
+        self.parent = stream;
         self
     }
 

@@ -1,5 +1,6 @@
 //! Everything a running node consists of, in one place that rooms and adapters are reached from.
 
+use super::builder::Builder;
 use super::clock::NodeClock;
 use super::commands;
 use super::messages::Messages;
@@ -15,6 +16,7 @@ use crate::notify::Notifier;
 use crate::rpc::registry::Registry;
 use btc_consensus::params::ChainParams;
 use btc_interfaces::args::Args;
+use btc_interfaces::logging::Logger;
 use btc_interfaces::{Error, GlobalArgs, Result, SettingsAction};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -40,6 +42,8 @@ pub struct Context {
     pub warnings: Warnings,
     /// The wish to stop.
     pub shutdown: Shutdown,
+    /// The node's own log, unless the program keeps one.
+    pub(crate) logger: Option<Logger>,
     /// What happens, in order.
     pub notifier: Arc<Notifier>,
     /// The RPC methods.
@@ -61,9 +65,7 @@ impl Context {
         args: Args,
         options: Options,
         settings: RwSettings,
-        clock: Arc<NodeClock>,
-        messages: Messages,
-        shutdown: Shutdown,
+        builder: &Builder,
     ) -> Self {
         Self {
             params: Arc::new(options.params.clone()),
@@ -71,10 +73,11 @@ impl Context {
             args: RwLock::new(args),
             options,
             settings,
-            clock,
-            messages,
+            clock: Arc::new(NodeClock::new()),
+            messages: builder.messages.clone(),
             warnings: Warnings::new(),
-            shutdown,
+            shutdown: builder.shutdown.clone(),
+            logger: builder.logger.clone(),
             notifier: Arc::new(Notifier::new()),
             registry: Registry::new(),
             chain: RwLock::new(None),
@@ -163,6 +166,9 @@ impl Context {
     /// Sets the time for every part: seconds since 1970, or 0 for the system's clock.
     pub fn set_mock_time(&self, time: i64) {
         self.clock.set_mock_time(time);
+        if let Some(logger) = &self.logger {
+            logger.set_mock_time(time);
+        }
         if let Some(wallets) = self.wallets()
             && let Err(error) = wallets.set_mock_time(time)
         {

@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use crate::rpc::control::ControlHooks;
+use btc_interfaces::logging::Logger;
 use btc_interfaces::rpc::{RpcError, code};
 use std::sync::{Arc, Weak};
 
@@ -12,6 +13,10 @@ pub(super) struct Control(Weak<Context>);
 impl Control {
     pub(super) fn new(context: &Arc<Context>) -> Self {
         Self(Arc::downgrade(context))
+    }
+
+    fn logger(&self) -> Option<Logger> {
+        self.0.upgrade()?.logger.clone()
     }
 
     fn context(&self) -> Result<Arc<Context>, RpcError> {
@@ -33,7 +38,10 @@ impl ControlHooks for Control {
     }
 
     fn log_path(&self) -> String {
-        String::new()
+        let path = self
+            .logger()
+            .and_then(|logger| logger.path().map(ToOwned::to_owned));
+        path.map_or_else(String::new, |path| path.display().to_string())
     }
 
     fn is_mockable_chain(&self) -> bool {
@@ -60,11 +68,12 @@ impl ControlHooks for Control {
     }
 
     fn log_categories(&self) -> Vec<(String, bool)> {
-        Vec::new()
+        self.logger()
+            .map_or_else(Vec::new, |logger| logger.categories())
     }
 
     fn set_log_category(&self, category: &str, enabled: bool) -> bool {
-        let _ = (category, enabled);
-        false
+        self.logger()
+            .is_some_and(|logger| logger.set_category(category, enabled))
     }
 }

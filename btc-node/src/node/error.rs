@@ -2,6 +2,7 @@
 
 use super::settings::SettingsError;
 use super::wallets::WalletsError;
+use crate::chainstate::OpenError;
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -24,6 +25,9 @@ pub enum StartError {
     /// The data directory is in use, or not writable.
     #[error(transparent)]
     DataDir(#[from] crate::store::data_dir::DataDirError),
+    /// The log is not to be had as the options ask for it.
+    #[error(transparent)]
+    Log(#[from] btc_interfaces::logging::LogError),
     /// The pid file cannot be written.
     #[error("Unable to create the PID file '{}': {source}", .path.display())]
     PidFile {
@@ -33,11 +37,11 @@ pub enum StartError {
         source: std::io::Error,
     },
     /// The chain's databases cannot be opened or are not those of this chain.
-    #[error(transparent)]
-    Chainstate(#[from] crate::chainstate::OpenError),
+    #[error("{}", with_remedy(.0))]
+    Chainstate(#[from] OpenError),
     /// The RPC server cannot start.
     #[error("Unable to start HTTP server. See debug log for details.")]
-    Server(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Server,
     /// The process that started this one cannot be served.
     #[error("Invalid -ipcfd: {0}")]
     Parent(String),
@@ -62,6 +66,26 @@ pub enum StartError {
     /// A shutdown was asked for before the node was up.
     #[error("the start was interrupted by a shutdown")]
     Interrupted,
+}
+
+/// The error, and that a reindex may help where it may.
+fn with_remedy(error: &OpenError) -> String {
+    match error {
+        OpenError::BlockIndex(_)
+        | OpenError::BlockTree(_)
+        | OpenError::MissingBlockFile { .. }
+        | OpenError::BadProofOfWork(_)
+        | OpenError::Pruned
+        | OpenError::CoinsDatabase(_)
+        | OpenError::Replay { .. }
+        | OpenError::Initialize { .. }
+        | OpenError::MissingWitness { .. }
+        | OpenError::FromTheFuture
+        | OpenError::Corrupted { .. } => {
+            format!("{error}.\nPlease restart with -reindex or -reindex-chainstate to recover.")
+        }
+        _ => error.to_string(),
+    }
 }
 
 impl StartError {

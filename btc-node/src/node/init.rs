@@ -13,7 +13,6 @@
 //! is there in the order of any shutdown.
 
 use super::builder::Builder;
-use super::clock::NodeClock;
 use super::commands;
 use super::context::{Context, Loaded};
 use super::control::Control;
@@ -31,9 +30,11 @@ use super::{Node, echo, import};
 use crate::chainstate::ChainstateManager;
 use crate::mempool::Mempool;
 use crate::notify::Event;
-use crate::rpc::{self, control};
+use crate::rpc::control;
+use crate::rpc::server::BoundServer;
 use crate::store::data_dir::DataDir;
 use btc_interfaces::args::Args;
+use btc_interfaces::logging;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -68,20 +69,21 @@ pub(super) fn start(mut builder: Builder) -> Result<Node, StartError> {
         })?;
         parts.pid_file = Some(pid_file);
     }
-    if builder.write_log {}
+    if let Some(logger) = &builder.logger {
+        logger.open()?;
+        tracing::info!(
+            "{} version v{}",
+            crate::CLIENT_NAME,
+            env!("CARGO_PKG_VERSION")
+        );
+        logging::log_start(&args);
+    }
 
     say_what_is_odd(&mut args, &builder.messages);
 
-    let clock = Arc::new(NodeClock::new());
-    clock.set_mock_time(options.mock_time);
-    let context = Arc::new(Context::new(
-        args,
-        options,
-        settings,
-        clock,
-        builder.messages.clone(),
-        builder.shutdown.clone(),
-    ));
+    let mock_time = options.mock_time;
+    let context = Arc::new(Context::new(args, options, settings, &builder));
+    context.set_mock_time(mock_time);
     match run(&context, builder, &mut parts) {
         Ok(()) => Ok(Node {
             context,
@@ -293,11 +295,19 @@ fn serve(context: &Arc<Context>, by_default: bool, parts: &mut Parts) -> Result<
     if !context.options.server.unwrap_or(by_default) {
         return Ok(());
     }
-    let failed = |error: rpc::server::ServerError| StartError::Server(Box::new(error));
-    let (config, access) = context.options.rpc_server()?;
-    let server = rpc::server::BoundServer::bind(config)
-        .and_then(|bound| bound.start(context.registry.clone(), access))
-        .map_err(failed)?;
+    // The reasons are for the log; the user is told to look there.
+    let failed = |error: &dyn std::fmt::Display| {
+        tracing::error!("{error}");
+        StartError::Server
+    };
+    let bound = BoundServer::bind(context.options.rpc_server()).map_err(|error| failed(&error))?;
+    let access = context
+        .options
+        .rpc_access()
+        .map_err(|error| failed(&error))?;
+    let server = bound
+        .start(context.registry.clone(), access)
+        .map_err(|error| failed(&error))?;
     parts.server = Some(server);
     Ok(())
 }

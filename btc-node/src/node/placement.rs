@@ -32,11 +32,6 @@ impl Placement {
         let own = std::env::current_exe().map_err(PlacementError::OwnPath)?;
         Ok(Self::Spawn(own.with_file_name("bitcoin-wallet")))
     }
-
-    /// Whether another process's end can take the wallets away.
-    pub(crate) fn is_remote(&self) -> bool {
-        !matches!(self, Self::Local(_))
-    }
 }
 
 impl std::fmt::Debug for Placement {

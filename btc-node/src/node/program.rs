@@ -4,7 +4,10 @@
 
 use super::{Builder, Message, Node, Placement, PlacementError, Shutdown, StartError};
 use btc_interfaces::args::{Args, Program};
+use btc_interfaces::logging::{LogOptions, Logger};
 use std::ffi::OsString;
+#[cfg(feature = "ipc")]
+use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
 /// Runs a node to its end.
@@ -34,6 +37,9 @@ enum Failure {
     Start(#[from] StartError),
     #[error(transparent)]
     Placement(#[from] PlacementError),
+    #[cfg(feature = "ipc")]
+    #[error("Invalid -ipcfd number '{number}' ({reason})")]
+    InvalidFd { number: String, reason: String },
     #[error("cannot wait for signals: {0}")]
     Signals(#[source] std::io::Error),
 }
@@ -43,23 +49,56 @@ fn start(
     name: &str,
     placement: impl FnOnce() -> Result<Placement, PlacementError>,
 ) -> Result<Option<Node>, Failure> {
-    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let mut arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    #[cfg(feature = "ipc")]
+    let parent = parent(&mut arguments)?;
     let args = Args::read(Program::Node, arguments).map_err(StartError::from)?;
     if let Some(text) = args.info_text(name) {
         print!("{text}");
         return Ok(None);
     }
+    let logger = LogOptions::from_args(&args)
+        .map(|options| Logger::new(&options))
+        .map_err(StartError::from)?;
+    logger.install().map_err(StartError::from)?;
     let shutdown = Shutdown::new();
-    stop_on_signals(&shutdown).map_err(Failure::Signals)?;
-    let node = Builder::default()
+    watch_signals(&shutdown, &logger).map_err(Failure::Signals)?;
+    let builder = Builder::default();
+    #[cfg(feature = "ipc")]
+    let builder = builder.parent(parent);
+    let node = builder
         .args(args)
         .serve_rpc()
-        .write_log()
+        .logger(logger)
         .shutdown(shutdown)
         .wallet(placement()?)
         .on_message(print)
         .start()?;
     Ok(Some(node))
+}
+
+/// Takes `-ipcfd N` out of the arguments and gives the stream to the process that put it there.
+#[cfg(feature = "ipc")]
+fn parent(arguments: &mut Vec<OsString>) -> Result<Option<UnixStream>, Failure> {
+    let option = |argument: &OsString| argument == mp_core::process::FD_OPTION;
+    let Some(index) = arguments.iter().position(option) else {
+        return Ok(None);
+    };
+    arguments.remove(index);
+    let number = match index < arguments.len() {
+        true => arguments.remove(index),
+        false => OsString::new(),
+    };
+    let number = number.to_string_lossy().into_owned();
+    let invalid = |reason: String| Failure::InvalidFd {
+        number: number.clone(),
+        reason,
+    };
+    let fd = number
+        .parse()
+        .map_err(|error: std::num::ParseIntError| invalid(error.to_string()))?;
+    let stream = mp_core::process::from_fd(fd).map_err(|error| invalid(error.to_string()))?;
+    Ok(Some(stream))
 }
 
 fn print(message: &Message) {
@@ -70,27 +109,36 @@ fn print(message: &Message) {
     }
 }
 
-/// Turns the signals by which a user or the system ends a program into a request to stop.
-fn stop_on_signals(shutdown: &Shutdown) -> std::io::Result<()> {
+/// Turns the signals by which a user or the system ends a program into a request to stop, and the one by which log
+/// rotation asks for it into a new log file.
+fn watch_signals(shutdown: &Shutdown, logger: &Logger) -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()?;
-    let (mut terminate, mut interrupt) = {
+    let (mut terminate, mut interrupt, mut hangup) = {
         let _inside = runtime.enter();
         (
             signal(SignalKind::terminate())?,
             signal(SignalKind::interrupt())?,
+            signal(SignalKind::hangup())?,
         )
     };
-    let shutdown = shutdown.clone();
+    let (shutdown, logger) = (shutdown.clone(), logger.clone());
     std::thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
             runtime.block_on(async {
-                tokio::select! {
-                    _ = terminate.recv() => {}
-                    _ = interrupt.recv() => {}
+                loop {
+                    tokio::select! {
+                        _ = terminate.recv() => return,
+                        _ = interrupt.recv() => return,
+                        _ = hangup.recv() => {
+                            if let Err(error) = logger.reopen() {
+                                tracing::error!("{error}");
+                            }
+                        }
+                    }
                 }
             });
             shutdown.request();

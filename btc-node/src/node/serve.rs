@@ -57,12 +57,12 @@ impl Connections {
         !state.closing
     }
 
-    /// Serves the node's objects on `stream` until either side ends it.
+    /// Serves the node's objects on `stream` until either side ends it. Gives the connection, unless the node stops.
     fn serve(
         self: &Arc<Self>,
         context: &Arc<Context>,
         stream: UnixStream,
-    ) -> Result<(), mp_core::Error> {
+    ) -> Result<Option<Connection>, mp_core::Error> {
         let init: Arc<dyn Init> = Arc::new(NodeInit::new(context.clone()));
         let connection = Connection::serve(stream, init, Options::default())?;
         let id = {
@@ -70,7 +70,7 @@ impl Connections {
             if state.closing {
                 drop(state);
                 connection.close();
-                return Ok(());
+                return Ok(None);
             }
             let id = state.next_id;
             state.next_id += 1;
@@ -85,18 +85,22 @@ impl Connections {
                 drop(ended);
             }
         });
-        Ok(())
+        Ok(Some(connection))
     }
 }
 
 impl Incoming {
-    /// Offers the objects to the process at the other end of `stream`.
+    /// Offers the objects to the process at the other end of `stream`. When that one goes, so does the node: nobody else
+    /// would end it.
     pub(super) fn parent(
         context: &Arc<Context>,
         stream: UnixStream,
     ) -> Result<Self, mp_core::Error> {
         let connections = Arc::new(Connections::default());
-        connections.serve(context, stream)?;
+        if let Some(connection) = connections.serve(context, stream)? {
+            let shutdown = context.shutdown.clone();
+            connection.on_closed(move |_| shutdown.request());
+        }
         Ok(Self {
             connections,
             accept: None,

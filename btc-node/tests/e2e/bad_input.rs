@@ -68,24 +68,22 @@ fn a_data_directory_in_use_is_refused() {
 #[test]
 fn the_data_directory_of_another_network_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    // What regtest wrote, put where signet looks.
-    TestNode::start(dir.path(), &["-disablewallet"]).stop_cleanly();
-    std::fs::rename(dir.path().join("regtest"), dir.path().join("signet")).unwrap();
+    // What the main network wrote, put where the third test network looks.
+    TestNode::start_on(dir.path(), "main", &["-disablewallet"]).stop_cleanly();
+    let test_dir = dir.path().join("testnet3");
+    std::fs::create_dir(&test_dir).unwrap();
+    for name in ["blocks", "chainstate"] {
+        std::fs::rename(dir.path().join(name), test_dir.join(name)).unwrap();
+    }
     let child = Command::new(node_program())
         .arg(format!("-datadir={}", dir.path().display()))
-        .args([
-            "-signet",
-            "-disablewallet",
-            "-connect=0",
-            "-listen=0",
-            "-server=0",
-        ])
+        .args(["-testnet", "-disablewallet", "-connect=0", "-server=0"])
         .output()
         .unwrap();
     assert_eq!(child.status.code(), Some(1));
     let stderr = String::from_utf8(child.stderr).unwrap();
     assert!(
-        stderr.contains("Incorrect or no genesis block found. Wrong datadir for network?"),
+        stderr.contains("Incorrect or no genesis block found. Wrong datadir for network?\n"),
         "{stderr}"
     );
 }

@@ -78,7 +78,6 @@ pub(crate) struct TestNode {
 
 /// The command line of a node in `data_dir`.
 fn command(data_dir: &Path, chain: &str, port: u16, options: &[&str]) -> Command {
-    wallet_program();
     let mut command = Command::new(node_program());
     command
         .arg(format!("-datadir={}", data_dir.display()))
@@ -124,6 +123,9 @@ impl TestNode {
 
     /// Starts a node on a chain, `main` or `regtest`, and waits until it takes calls.
     pub(crate) fn start_on(data_dir: &Path, chain: &'static str, options: &[&str]) -> Self {
+        if !options.contains(&"-disablewallet") {
+            wallet_program();
+        }
         let port = free_port();
         let child = command(data_dir, chain, port, options)
             .spawn()

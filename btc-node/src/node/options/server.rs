@@ -2,7 +2,7 @@
 
 use super::{Options, option};
 use crate::node::StartError;
-use crate::rpc::auth::{CookieFile, CookiePerms, Credentials, Whitelist};
+use crate::rpc::auth::{CookieError, CookieFile, CookiePerms, Credentials, Whitelist};
 use crate::rpc::server::{Access, ServerConfig};
 use crate::rpc::subnet::Subnet;
 use btc_interfaces::args::Args;
@@ -21,25 +21,28 @@ pub(super) struct ServerChoices {
 }
 
 impl Options {
-    /// The server's configuration and its doors. The cookie file is written here.
-    pub(crate) fn rpc_server(&self) -> Result<(ServerConfig, Access), StartError> {
+    /// How the port is served.
+    pub(crate) fn rpc_server(&self) -> ServerConfig {
+        self.rpc.config.clone()
+    }
+
+    /// Who may come in. The cookie file is written here, so the port should be ours already.
+    pub(crate) fn rpc_access(&self) -> Result<Access, CookieError> {
         let chosen = &self.rpc;
         let mut credentials = chosen.credentials.clone();
         let mut cookie = None;
         if let Some((path, perms)) = &chosen.cookie {
-            let file = CookieFile::create(path, *perms)
-                .map_err(|error| StartError::Server(Box::new(error)))?;
+            let file = CookieFile::create(path, *perms)?;
             tracing::info!("Generated RPC authentication cookie {}", path.display());
             let (user, password) = file.credentials();
             credentials.add_password(user, password);
             cookie = Some(file);
         }
-        let access = Access {
+        Ok(Access {
             credentials,
             whitelist: chosen.whitelist.clone(),
             cookie,
-        };
-        Ok((chosen.config.clone(), access))
+        })
     }
 }
 
