@@ -339,9 +339,6 @@ impl Database {
                 Change::Erase(key) => transaction
                     .prepare_cached("DELETE FROM main WHERE key = ?")
                     .and_then(|mut statement| statement.execute(params![key])),
-                Change::ErasePrefix(prefix) => transaction
-                    .prepare_cached("DELETE FROM main WHERE instr(key, ?) = 1")
-                    .and_then(|mut statement| statement.execute(params![prefix])),
             }
             .attempt(WHAT)?;
         }
@@ -372,7 +369,6 @@ impl Database {
 enum Change {
     Put(Vec<u8>, zeroize::Zeroizing<Vec<u8>>),
     Erase(Vec<u8>),
-    ErasePrefix(Vec<u8>),
 }
 
 /// Changes that go to disk together.
@@ -399,9 +395,5 @@ impl Batch {
 
     pub(crate) fn erase(&mut self, key: Vec<u8>) {
         self.changes.push(Change::Erase(key));
-    }
-
-    pub(crate) fn erase_prefix(&mut self, prefix: Vec<u8>) {
-        self.changes.push(Change::ErasePrefix(prefix));
     }
 }

@@ -236,6 +236,7 @@ impl Wallet {
             .map_err(WalletError::from)
             .and_then(|refusal| refusal.map_or(Ok(()), |reason| Err(failed(reason))));
         let txid = created.tx.compute_txid();
+        tracing::debug!(target: "wallet", "[{}] made {txid} with a fee of {}", self.name(), created.fee);
         {
             let mut state = self.lock();
             state.reserve(&created.tx, false);

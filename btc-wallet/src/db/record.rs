@@ -485,11 +485,4 @@ impl Batch {
         );
         self.erase(with_id(DESCRIPTOR_KEY, id).bytes(&public_key).done());
     }
-
-    /// Forgets an address's name and purpose and what else is stored of it.
-    pub(crate) fn forget_address(&mut self, address: &str) {
-        self.erase(key(NAME).text(address).done());
-        self.erase(key(PURPOSE).text(address).done());
-        self.erase_prefix(key(DEST_DATA).text(address).done());
-    }
 }

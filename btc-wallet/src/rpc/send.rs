@@ -467,8 +467,7 @@ fn sign_raw_transaction(call: &Call<'_>) -> Result<Value> {
         let from_caller = given.get(outpoint);
         let output = from_caller
             .map(|(output, ..)| output.clone())
-            .or_else(|| on_chain.get(outpoint).cloned())
-            .or_else(|| state.own_prevout(outpoint).cloned());
+            .or_else(|| on_chain.get(outpoint).cloned());
         let Some(output) = output else {
             inputs.push(None);
             continue;

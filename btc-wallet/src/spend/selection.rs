@@ -331,14 +331,14 @@ mod tests {
 
     #[test]
     fn an_exact_set_needs_no_change() {
-        let spend = fee(FeeRate::from_sat_per_kvb(1000), WEIGHT) as u64;
+        let spend = fee(FeeRate::from_sat_per_kvb(20_000), WEIGHT) as u64;
         let pool = coins(&[
             100_000 + spend,
             200_000 + spend,
             400_000 + spend,
             800_000 + spend,
         ]);
-        let chosen = select(&pool, &target(600_000, 1000, false), &mut rng()).expect("enough");
+        let chosen = select(&pool, &target(600_000, 20_000, false), &mut rng()).expect("enough");
         assert_eq!(chosen.change, 0);
         let mut values: Vec<u64> = chosen
             .coins

@@ -82,13 +82,6 @@ impl State {
             .get(address)
             .filter(|entry| entry.label.is_some())
     }
-
-    /// The label of an address; empty if it has none.
-    pub(crate) fn label(&self, address: &str) -> String {
-        self.book_entry(address)
-            .and_then(|entry| entry.label.clone())
-            .unwrap_or_default()
-    }
 }
 
 impl Wallet {

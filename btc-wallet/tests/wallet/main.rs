@@ -1,0 +1,5 @@
+//! The wallet as a node and its users meet it: through its loader and its RPC methods.
+#![allow(clippy::unwrap_used, reason = "a failed assumption must fail the test")]
+
+mod payment;
+mod support;
