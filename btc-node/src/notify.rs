@@ -401,7 +401,8 @@ fn guarded(function: impl FnOnce()) {
 }
 
 /// Keeps a listener registered. Once dropped, the listener is not called any more: the drop waits for a call that is
-/// under way, unless that call is the one that drops it.
+/// under way, unless that call is the one that drops it. So it must not be dropped while a lock is held that the
+/// listener may take.
 #[derive(Debug)]
 pub struct Registration {
     shared: Weak<Shared>,

@@ -74,7 +74,8 @@ impl Shared {
             accepted?
         };
         let hash = block.block_hash();
-        let rejected = self.activate(Some(&block))?;
+        // A copy of a block that is there already was not checked in its context: the one on disk counts.
+        let rejected = self.activate(new.then_some(&block))?;
         if let Some((_, error)) = rejected.into_iter().find(|(rejected, _)| *rejected == hash) {
             return Err(error.into());
         }

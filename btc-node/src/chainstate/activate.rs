@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bitcoin::{Block, BlockHash};
-use btc_consensus::{BlockError, check_block};
+use btc_consensus::{BlockError, BlockFault, check_block};
 
 use super::accept::CHECK_ALL;
 use super::coins_cache::Overlay;
@@ -121,6 +121,13 @@ impl Shared {
                         break;
                     }
                 }
+                Err(ConnectError::Invalid(error)) if error.fault() == BlockFault::Mutated => {
+                    // Only whole blocks are stored, so the disk gave back other bytes than it was given.
+                    let reason = "Corrupt block found indicating potential hardware failure.";
+                    let hash = state.tree.entry(id).hash;
+                    let error = StoreError::corrupt(format!("block {hash}"), reason);
+                    return Err(self.fail_step(state, disconnected, error));
+                }
                 Err(ConnectError::Invalid(error)) => {
                     let hash = state.tree.entry(id).hash;
                     tracing::error!(
@@ -134,12 +141,7 @@ impl Shared {
                     break;
                 }
                 Err(ConnectError::Store(error)) => {
-                    if disconnected {
-                        self.with_mempool(state, |mempool, view| {
-                            mempool.reorg_finished(view, false)
-                        });
-                    }
-                    return Err(self.fail(state, error));
+                    return Err(self.fail_step(state, disconnected, error));
                 }
             }
         }
@@ -148,6 +150,14 @@ impl Shared {
         }
         self.warn_about_invalid_chain(state);
         Ok(())
+    }
+
+    /// Ends a step that the disk failed: the mempool is left fit for the tip that there is.
+    fn fail_step(&self, state: &mut State, disconnected: bool, error: StoreError) -> SubmitError {
+        if disconnected {
+            self.with_mempool(state, |mempool, view| mempool.reorg_finished(view, false));
+        }
+        self.fail(state, error)
     }
 
     /// The best candidate all of whose blocks are there and not known to be invalid.

@@ -5,10 +5,13 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bitcoin::Block;
+use bitcoin::consensus::serialize;
+use btc_node::chainstate::{Options, SubmitError};
+use btc_node::notify::Event;
 use btc_node::store::kv::{Batch, KvStore, Sync};
 use btc_node::store::leveldb::LevelDb;
 
@@ -276,6 +279,119 @@ fn a_node_killed_at_any_instant_keeps_what_it_reported() {
         submit(&copy, &Arc::new(block)).expect("is valid");
     }
     assert_eq!(muhash(&copy), muhash(&node));
+}
+
+/// The first place of `needle` in a file, which must have it.
+fn find(file: &[u8], needle: &[u8]) -> usize {
+    file.windows(needle.len())
+        .position(|window| window == needle)
+        .expect("is there")
+}
+
+#[test]
+fn a_block_that_the_disk_changed_stops_the_node_and_not_the_chain() {
+    let home = Home::regtest();
+    let plain = |options: &mut Options| {
+        options.blocks_xor = false;
+        options.check_level = 0;
+    };
+    let node = home.open_with(plain);
+    let trunk = mine(&node, 5);
+    let other = branch(&trunk[1].header, 2, 4, 1);
+    for block in &other[..3] {
+        submit(&node, block).expect("is valid");
+    }
+    let tip = node.tip().hash;
+    // One bit of a transaction of a block that is not connected yet.
+    let path = home.blocks().join("blk00000.dat");
+    let mut file = fs::read(&path).expect("reads");
+    let coinbase = serialize(&other[1].txdata[0]);
+    let at = find(&file, &coinbase) + coinbase.len() - 1;
+    file[at] ^= 1;
+    fs::write(&path, &file).expect("writes");
+    let fatal = Arc::new(Mutex::new(Vec::new()));
+    let messages = Arc::clone(&fatal);
+    let guard = node.notifier().register(Arc::new(move |event: &Event| {
+        if let Event::Fatal { message } = event {
+            messages.lock().expect("unpoisoned").push(message.clone());
+        }
+    }));
+    let error = submit(&node, &other[3]).expect_err("the disk is at fault");
+    assert!(matches!(error, SubmitError::Store(_)), "{error}");
+    node.notifier().sync_with_queue();
+    drop(guard);
+    let messages = fatal.lock().expect("unpoisoned").clone();
+    assert_eq!(messages.len(), 1);
+    assert!(
+        messages[0].ends_with("Corrupt block found indicating potential hardware failure."),
+        "{}",
+        messages[0]
+    );
+    // Nothing more is taken, and nothing is written.
+    let refused = submit(&node, &next_block(&node, Vec::new())).expect_err("has failed");
+    assert!(matches!(refused, SubmitError::Failed(_)), "{refused}");
+    assert!(matches!(node.close(), Err(SubmitError::Failed(_))));
+    drop(node);
+    // With the right bytes back, the blocks are taken anew.
+    file[at] ^= 1;
+    fs::write(&path, &file).expect("writes");
+    let node = home.open_with(plain);
+    for block in trunk.iter().chain(&other) {
+        submit(&node, block).expect("is valid");
+    }
+    assert_ne!(node.tip().hash, tip);
+    assert_eq!(node.tip().hash, other[3].block_hash());
+}
+
+#[test]
+fn a_damaged_undo_record_is_found_by_level_two() {
+    let home = Home::regtest();
+    {
+        let node = home.open_with(|options| options.blocks_xor = false);
+        mine(&node, 5);
+        node.close().expect("flushes");
+    }
+    let path = home.blocks().join("rev00000.dat");
+    let mut file = fs::read(&path).expect("reads");
+    // Magic, length, one byte for an empty record: then the checksum.
+    file[12] ^= 1;
+    fs::write(&path, file).expect("writes");
+    let level = |level| {
+        home.try_open_with(|options| {
+            options.blocks_xor = false;
+            options.check_level = level;
+        })
+    };
+    assert!(level(1).is_ok());
+    let error = level(2).err().expect("is found");
+    assert_eq!(error.to_string(), "Corrupted block database detected");
+}
+
+#[test]
+fn a_damaged_database_is_named() {
+    let home = Home::regtest();
+    {
+        let node = home.open();
+        mine(&node, 5);
+        node.close().expect("flushes");
+    }
+    let current = home.dir.path().join("chainstate/CURRENT");
+    let whole = fs::read(&current).expect("reads");
+    fs::write(&current, "nonsense").expect("writes");
+    let error = home.try_open_with(|_| {}).err().expect("is refused");
+    assert_eq!(error.to_string(), "Error opening coins database");
+    fs::write(&current, whole).expect("writes");
+    let current = home.blocks().join("index/CURRENT");
+    let whole = fs::read(&current).expect("reads");
+    fs::write(&current, "nonsense").expect("writes");
+    let error = home.try_open_with(|_| {}).err().expect("is refused");
+    assert_eq!(error.to_string(), "Error loading block database");
+    fs::write(&current, whole).expect("writes");
+    assert_eq!(home.open().tip().height, 5);
+    // Coins without the blocks that they come from.
+    fs::remove_dir_all(home.blocks()).expect("removes");
+    let error = home.try_open_with(|_| {}).err().expect("is refused");
+    assert_eq!(error.to_string(), "Error initializing block database");
 }
 
 /// All entries of a database as they are stored.
