@@ -14,6 +14,48 @@
 //!
 //! Every error is one rule. Its `reject_reason` is what Bitcoin Core calls it, and its `fault`
 //! says what a node may conclude about the block.
+//!
+//! The first block after the genesis block, all the way:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use bitcoin::{Block, consensus::encode::deserialize_hex};
+//! use btc_consensus::{
+//!     BlockContext, Chain, ChainParams, CheckBlockOptions, ConnectContext, HeaderContext,
+//!     HeaderInfo, check_block, connect, contextual_check_block, contextual_check_header, header,
+//! };
+//!
+//! let block: Block = deserialize_hex(
+//!     "010000006fe28c0ab6f1b372c1a6a246ae63f74f931e8365e15a089c68d6190000000000982051fd\
+//!     1e4ba744bbbe680e1fee14677ba1a3c3540bf7b1cdb606e857233e0e61bc6649ffff001d01e36299\
+//!     0101000000010000000000000000000000000000000000000000000000000000000000000000ffff\
+//!     ffff0704ffff001d0104ffffffff0100f2052a0100000043410496b538e853519c726a2c91e61ec1\
+//!     1600ae1390813a627c66fb8be7947be63c52da7589379515d4e0a604f8141781e62294721166bf62\
+//!     1e73a82cbf2342c858eeac00000000",
+//! )?;
+//! let params = ChainParams::new(Chain::Main);
+//! let chain = vec![HeaderInfo::from(&params.genesis.header)];
+//!
+//! header::check_proof_of_work(&block.header, &params)?;
+//! let now = block.header.time;
+//! let context = HeaderContext { params: &params, prev: &chain, now };
+//! contextual_check_header(&block.header, &context)?;
+//!
+//! check_block(&block, &CheckBlockOptions::default(), &params)?;
+//! let prev_median_time = params.genesis.header.time;
+//! contextual_check_block(&block, &BlockContext { params: &params, height: 1, prev_median_time })?;
+//!
+//! let context = ConnectContext { params: &params, prev: &chain, check_scripts: true };
+//! let nothing_to_spend = |_: &_| None;
+//! let (delta, scripts) = connect(&Arc::new(block), nothing_to_spend, &context)?;
+//! for job in scripts {
+//!     job.run().map_err(|error| job.failure(error))?;
+//! }
+//! assert_eq!(delta.created.len(), 1);
+//! assert_eq!(delta.created[0].1.output.value.to_btc(), 50.0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod ancestors;
 pub mod block;
