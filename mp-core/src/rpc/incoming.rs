@@ -89,10 +89,12 @@ impl Conn {
 
     /// Opens an entry for a call of the peer.
     fn new_answer(&self, answer: u32) -> Result<(), Error> {
-        match lock(&self.tables).answers.insert(answer, Answer::default()) {
-            None => Ok(()),
-            Some(_) => Err(protocol_error("call with a number that is in use")),
+        // What was there answers its callers when it is dropped, for which the tables must be free.
+        let replaced = lock(&self.tables).answers.insert(answer, Answer::default());
+        if replaced.is_some() {
+            return Err(protocol_error("call with a number that is in use"));
         }
+        Ok(())
     }
 
     fn on_call(self: &Arc<Self>, message: Message) -> Result<(), Error> {
