@@ -38,6 +38,16 @@ macro_rules! line {
     };
 }
 
+/// What a client sends and receives; libmultiprocess does not name the thread here.
+macro_rules! data {
+    ($($text:tt)+) => {
+        if enabled!(target: "ipc", Level::TRACE) {
+            let text = format!($($text)+);
+            tracing::event!(target: "ipc", Level::TRACE, "{text}");
+        }
+    };
+}
+
 fn here() -> String {
     crate::thread::name(exe_name())
 }
@@ -107,7 +117,7 @@ pub(crate) fn client_send(plan: &MethodPlan, params: impl FnOnce() -> String) {
         plan.interface,
         plan.method.params.name
     );
-    line!(TRACE, "send data: {}", params());
+    data!("send data: {}", params());
 }
 
 pub(crate) fn client_recv(plan: &MethodPlan, reply: &Reply) {
@@ -117,7 +127,7 @@ pub(crate) fn client_recv(plan: &MethodPlan, reply: &Reply) {
         plan.interface,
         plan.method.results.name
     );
-    line!(TRACE, "recv data: {}", text::results(plan, reply));
+    data!("recv data: {}", text::results(plan, reply));
 }
 
 pub(crate) fn client_failed(plan: &MethodPlan, error: &Error) {
@@ -141,14 +151,14 @@ pub(crate) fn connected() {
     line!(INFO, "IPC server: socket connected.");
 }
 
-pub(crate) fn disconnected(client: bool, why: Option<&Error>) {
+pub(crate) fn disconnected(client: bool, expected: bool, why: Option<&Error>) {
     if let Some(error) = why {
         line!(WARN, "IPC connection ended: {error}");
     }
-    if client {
-        line!(WARN, "IPC client: unexpected network disconnect.");
-    } else {
+    if !client {
         line!(INFO, "IPC server: socket disconnected.");
+    } else if !expected {
+        line!(WARN, "IPC client: unexpected network disconnect.");
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) use outgoing::{bootstrap, call, destroy};
 pub(crate) use protocol::results_of;
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -61,6 +61,8 @@ pub(crate) struct Conn {
     ended: Mutex<Ended>,
     end: Condvar,
     reaper: Mutex<Option<Sender<Cap>>>,
+    /// This side ended it.
+    closing: AtomicBool,
 }
 
 /// How a connection ended, and who wants to know.
@@ -156,6 +158,7 @@ impl Conn {
             ended: Mutex::default(),
             end: Condvar::new(),
             reaper: Mutex::default(),
+            closing: AtomicBool::new(false),
         });
         let anchor = Arc::new(Anchor { conn: conn.clone() });
         *lock(&conn.anchor) = Arc::downgrade(&anchor);
@@ -297,6 +300,7 @@ impl Conn {
 
     /// Ends the connection; its reading thread does the rest.
     pub(crate) fn close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
         self.transport.shutdown();
     }
 
@@ -373,7 +377,11 @@ impl Conn {
             tables.take()
         };
         self.answered.notify_all();
-        log::disconnected(self.client, why.as_ref());
+        log::disconnected(
+            self.client,
+            self.closing.load(Ordering::Relaxed),
+            why.as_ref(),
+        );
         for question in remains.questions {
             question
                 .reply_to

@@ -51,7 +51,7 @@ fn a_call_is_logged_on_both_sides() {
             .clone()
     };
     assert!(find("IPC client send Foo.check$Params").starts_with("DEBUG {client-"));
-    assert!(find("send data: (context = (thread = <external capability>, callbackThread = <external capability>), text = \"log me").starts_with("TRACE {client-"));
+    assert!(find("send data: (context = (thread = <external capability>, callbackThread = <external capability>), text = \"log me").starts_with("TRACE send data"));
     let recv = find("Foo.check$Params");
     assert!(recv.starts_with("DEBUG {"), "{recv}");
     let recv = find("IPC server recv request  #");
