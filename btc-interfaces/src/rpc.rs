@@ -4,6 +4,7 @@
 //! [`Chain::handle_rpc`](crate::Chain::handle_rpc); the node forwards the calls.
 
 pub mod encode;
+pub mod convert;
 pub mod table;
 pub mod value;
 

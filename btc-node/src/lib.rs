@@ -11,6 +11,7 @@
 //! | [`mempool`] | transactions that wait for a block, and the rules by which they do |
 //! | [`mining`] | block templates |
 //! | [`rpc`] | the HTTP port and the methods behind it |
+//! | [`cli`] | the programs `bitcoin-cli` and `bitcoin` |
 //! | [`iface`] | the traits of `btc-interfaces` over a node |
 //! | [`node`] | configuration, start-up, shutdown, the wallets' place |
 //!
@@ -35,6 +36,7 @@
 
 pub mod chain;
 pub mod chainstate;
+pub mod cli;
 pub mod iface;
 pub mod mempool;
 pub mod mining;

@@ -6,6 +6,7 @@
 //! | [`jsonrpc`] | JSON-RPC 1.0, 1.1 and 2.0, batches, notifications | read from a socket |
 //! | [`auth`] | credentials, the cookie file, method whitelists | |
 //! | [`server`] | the HTTP port, its limits, its threads | know a method |
+//! | [`options`] | reads what the options say of all this | |
 //! | [`control`] | the methods about the server itself | |
 //!
 //! Every other category ([`blockchain`], [`mempool`], [`mining`], [`network`], [`rawtransaction`], [`util`]) has a file of
@@ -23,6 +24,7 @@ pub mod context;
 pub mod blockchain;
 pub mod block_json;
 pub mod jsonrpc;
+pub mod options;
 pub mod registry;
 pub mod server;
 pub mod subnet;

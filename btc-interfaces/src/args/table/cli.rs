@@ -31,8 +31,7 @@ pub(super) const CLI: &[OptionSpec] = &[
     option(
         "ipcconnect=<address>",
         "Call over a node's IPC socket: auto, unix or unix:<path> (default: auto).",
-    )
-    .refused(),
+    ),
     option("named", "Arguments are name=value (default: 0)."),
     option(
         "rpcclienttimeout=<n>",
@@ -72,7 +71,7 @@ pub(super) const CLI: &[OptionSpec] = &[
         "stdinwalletpassphrase",
         "Read the wallet's passphrase from standard input, as its first line (after -stdinrpcpass).",
     ),
-    command("addrinfo", "Count the addresses that the node knows."),
+    command("addrinfo", "Count the addresses that the node knows.").refused(),
     command(
         "generate",
         "Mine blocks to a new address of the wallet; arguments: how many (default: 1), most tries (default: 1000000).",
@@ -81,7 +80,8 @@ pub(super) const CLI: &[OptionSpec] = &[
     command(
         "netinfo",
         "Show the node's peers; argument: detail, 0 to 4 (default: 0).",
-    ),
+    )
+    .refused(),
     OptionSpec::new(Category::Hidden, "h", ""),
     OptionSpec::new(Category::Hidden, "?", ""),
 ];

@@ -35,6 +35,15 @@ impl CookiePerms {
         }
     }
 
+    /// As `ls` shows them.
+    pub const fn symbols(self) -> &'static str {
+        match self {
+            Self::Owner => "rw-------",
+            Self::Group => "rw-r-----",
+            Self::All => "rw-r--r--",
+        }
+    }
+
     const fn mode(self) -> u32 {
         match self {
             Self::Owner => 0o600,

@@ -1,0 +1,263 @@
+//! What the options say of the RPC server.
+
+use super::auth::{CookieError, CookieFile, CookiePerms, Credentials, InvalidRpcAuth, Whitelist};
+use super::server::{Access, ServerConfig};
+use super::subnet::Subnet;
+use btc_interfaces::args::Args;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
+use std::time::Duration;
+use thiserror::Error;
+
+/// An option of the RPC server that cannot be followed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum OptionError {
+    /// `-rpcallowip` is no range of addresses.
+    #[error(
+        "Invalid -rpcallowip subnet specification: {0}. Valid values are a single IP (e.g. 1.2.3.4), a network/netmask (e.g. 1.2.3.4/255.255.255.0), a network/CIDR (e.g. 1.2.3.4/24), all ipv4 (0.0.0.0/0), or all ipv6 (::/0). RFC4193 is allowed only if -cjdnsreachable=0."
+    )]
+    AllowIp(String),
+    /// `-rpcbind` or `-rpcport` has no port.
+    #[error("Invalid port specified in {option}: '{value}'")]
+    Port {
+        /// The option, with its `-`.
+        option: &'static str,
+        /// What it was set to.
+        value: String,
+    },
+    /// `-rpcauth` is none.
+    #[error(transparent)]
+    RpcAuth(#[from] InvalidRpcAuth),
+    /// `-rpccookieperms` names nobody.
+    #[error("Invalid -rpccookieperms={0}; must be one of 'owner', 'group', or 'all'.")]
+    CookiePerms(String),
+    /// The cookie file cannot be written.
+    #[error("Unable to write {0}")]
+    Cookie(#[from] CookieError),
+}
+
+/// Where and how to serve. Names in `-rpcbind` are looked up here; one that leads nowhere is passed over with a warning.
+///
+/// # Errors
+/// For a range of addresses or a port that is none.
+pub fn server_config(args: &Args) -> Result<ServerConfig, OptionError> {
+    let default = ServerConfig::default();
+    let allow = args.values("rpcallowip").into_iter();
+    let allow = allow
+        .map(|text| text.parse().map_err(|_| OptionError::AllowIp(text)))
+        .collect::<Result<Vec<Subnet>, _>>()?;
+    let number = |name: &str, default: usize| match args.int(name) {
+        Some(number) => usize::try_from(number.max(1)).unwrap_or(default),
+        None => default,
+    };
+    let timeout = args.int("rpcservertimeout").map(|seconds| {
+        // A timeout of years is as good as a longer one, and never overflows a clock.
+        Duration::from_secs(u64::try_from(seconds).unwrap_or(0).clamp(1, 1_000_000_000))
+    });
+    Ok(ServerConfig {
+        bind: addresses(args, !allow.is_empty())?,
+        allow,
+        // Threads and queue cost memory each; nobody needs more.
+        threads: number("rpcthreads", default.threads).min(1024),
+        work_queue: number("rpcworkqueue", default.work_queue).min(65_536),
+        timeout: timeout.unwrap_or(default.timeout),
+        log_ips: args.flag("logips") == Some(true),
+    })
+}
+
+/// Loopback, unless both `-rpcbind` and `-rpcallowip` say that others may connect.
+fn addresses(args: &Args, allows_others: bool) -> Result<Vec<SocketAddr>, OptionError> {
+    let port = match args.int("rpcport") {
+        None => args.rpc_port(),
+        Some(port) => u16::try_from(port)
+            .ok()
+            .filter(|port| *port > 0)
+            .ok_or_else(|| OptionError::Port {
+                option: "-rpcport",
+                value: args.value("rpcport").unwrap_or_default(),
+            })?,
+    };
+    let binds = args.values("rpcbind");
+    if binds.is_empty() || !allows_others {
+        if allows_others {
+            tracing::warn!(
+                "Option -rpcallowip was specified without -rpcbind; this doesn't usually make sense"
+            );
+        }
+        if !binds.is_empty() {
+            tracing::warn!(
+                "Option -rpcbind was ignored because -rpcallowip was not specified, refusing to allow everyone to connect"
+            );
+        }
+        return Ok(vec![
+            SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), port),
+            SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port),
+        ]);
+    }
+    let mut addresses = Vec::new();
+    for bind in binds {
+        let (host, port) = split_host_port(&bind, port).ok_or_else(|| OptionError::Port {
+            option: "-rpcbind",
+            value: bind.clone(),
+        })?;
+        let found = (host, port).to_socket_addrs();
+        match found.ok().and_then(|mut found| found.next()) {
+            Some(address) => addresses.push(address),
+            None => tracing::warn!(
+                "Could not bind RPC on address {host} port {port}: Address lookup failed."
+            ),
+        }
+    }
+    Ok(addresses)
+}
+
+/// `host`, `host:port`, `[host]`, `[host]:port` or a bare IPv6 address. `None` for a port that is none.
+pub fn split_host_port(text: &str, default: u16) -> Option<(&str, u16)> {
+    let parse = |port: &str| {
+        let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+        port.parse().ok().filter(|port| digits && *port > 0)
+    };
+    if let Some(rest) = text.strip_prefix('[')
+        && let Some((host, rest)) = rest.split_once(']')
+    {
+        return match rest.strip_prefix(':') {
+            Some(port) => Some((host, parse(port)?)),
+            None if rest.is_empty() => Some((host, default)),
+            None => None,
+        };
+    }
+    match text.rsplit_once(':') {
+        // More than one colon is an IPv6 address without a port.
+        Some((host, _)) if host.contains(':') => Some((text, default)),
+        Some((host, port)) => Some((host, parse(port)?)),
+        None => Some((text, default)),
+    }
+}
+
+/// Who may call: `-rpcuser` and `-rpcpassword`, or else a new cookie file; `-rpcauth`; and what, by `-rpcwhitelist`.
+///
+/// # Errors
+/// For an option that says nothing, and for a cookie file that cannot be written.
+pub fn access(args: &Args) -> Result<Access, OptionError> {
+    let mut credentials = Credentials::none();
+    let password = args.value("rpcpassword").unwrap_or_default();
+    let mut cookie = None;
+    if password.is_empty() {
+        let perms = match args.value("rpccookieperms") {
+            None => CookiePerms::default(),
+            Some(text) => {
+                CookiePerms::from_option(&text).ok_or(OptionError::CookiePerms(text))?
+            }
+        };
+        match args.net_file("rpccookiefile", ".cookie") {
+            None => tracing::info!("RPC authentication cookie file generation is disabled."),
+            Some(path) => {
+                let file = CookieFile::create(&path, perms).inspect_err(|error| {
+                    tracing::warn!("Unable to open {error} for writing");
+                })?;
+                tracing::info!("Generated RPC authentication cookie {}", path.display());
+                tracing::info!("Permissions used for cookie: {}", perms.symbols());
+                tracing::info!("Using random cookie authentication.");
+                let (user, password) = file.credentials();
+                credentials.add_password(user, password);
+                cookie = Some(file);
+            }
+        }
+    } else {
+        tracing::info!("Using rpcuser/rpcpassword authentication.");
+        tracing::warn!(
+            "The use of rpcuser/rpcpassword is less secure, because credentials are configured in plain text. It is recommended that locally-run instances switch to cookie-based auth, or otherwise to use hashed rpcauth credentials. See share/rpcauth in the source directory for more information."
+        );
+        let user = args.value("rpcuser").unwrap_or_default();
+        credentials.add_password(&user, &password);
+    }
+    let hashed = args.values("rpcauth");
+    if !hashed.is_empty() {
+        tracing::info!("Using rpcauth authentication.");
+    }
+    for line in hashed {
+        credentials
+            .add_rpcauth(&line)
+            .inspect_err(|error| tracing::warn!("{error}"))?;
+    }
+    let lists = args.values("rpcwhitelist");
+    let whitelist = Whitelist::new(
+        lists.iter().map(String::as_str),
+        args.flag("rpcwhitelistdefault"),
+    );
+    Ok(Access {
+        credentials,
+        whitelist,
+        cookie,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use btc_interfaces::args::Program;
+
+    fn args(arguments: &[&str]) -> Args {
+        let mut args = Args::new(Program::Node);
+        args.parse(arguments).expect("valid");
+        args
+    }
+
+    #[test]
+    fn loopback_unless_both_options_say_otherwise() {
+        let bind = |arguments: &[&str]| {
+            let config = server_config(&args(arguments)).expect("valid");
+            config.bind.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let loopback = ["[::1]:18443", "127.0.0.1:18443"];
+        assert_eq!(bind(&["-regtest"]), loopback);
+        assert_eq!(bind(&["-regtest", "-rpcbind=0.0.0.0"]), loopback);
+        assert_eq!(bind(&["-regtest", "-rpcallowip=::/0"]), loopback);
+        assert_eq!(bind(&["-rpcport=5"]), ["[::1]:5", "127.0.0.1:5"]);
+        assert_eq!(
+            bind(&["-rpcallowip=1.2.3.4", "-rpcbind=0.0.0.0:7", "-rpcbind=[::]:8", "-rpcbind=::1"]),
+            ["0.0.0.0:7", "[::]:8", "[::1]:8332"]
+        );
+    }
+
+    #[test]
+    fn hosts_and_ports() {
+        assert_eq!(split_host_port("a", 1), Some(("a", 1)));
+        assert_eq!(split_host_port("a:2", 1), Some(("a", 2)));
+        assert_eq!(split_host_port("[::1]:2", 1), Some(("::1", 2)));
+        assert_eq!(split_host_port("[::1]", 1), Some(("::1", 1)));
+        assert_eq!(split_host_port("::1", 1), Some(("::1", 1)));
+        for bad in ["a:", "a:x", "a:0", "a:65536", "a:+1", "[::1]:", "[::1]x"] {
+            assert_eq!(split_host_port(bad, 1), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn bad_options_have_their_texts() {
+        let error = |argument: &str| match server_config(&args(&[argument, "-rpcallowip=::1"])) {
+            Err(error) => error.to_string(),
+            Ok(_) => access(&args(&[argument])).expect_err("refused").to_string(),
+        };
+        assert!(error("-rpcallowip=x").starts_with("Invalid -rpcallowip subnet specification: x. "));
+        assert_eq!(error("-rpcbind=a:x"), "Invalid port specified in -rpcbind: 'a:x'");
+        assert_eq!(error("-rpcport=0"), "Invalid port specified in -rpcport: '0'");
+        assert_eq!(
+            error("-rpccookieperms=you"),
+            "Invalid -rpccookieperms=you; must be one of 'owner', 'group', or 'all'."
+        );
+    }
+
+    #[test]
+    fn a_password_takes_the_cookies_place() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let datadir = format!("-datadir={}", dir.path().display());
+        let with_password = access(&args(&[&datadir, "-rpcuser=a", "-rpcpassword=b"])).expect("valid");
+        assert!(with_password.cookie.is_none() && !dir.path().join(".cookie").exists());
+        assert!(with_password.credentials.authenticate(b"Basic YTpi").is_some());
+        let with_cookie = access(&args(&[&datadir, "-rpccookiefile=c"])).expect("valid");
+        assert_eq!(with_cookie.cookie.expect("a cookie").path(), dir.path().join("c"));
+        let none = access(&args(&[&datadir, "-norpccookiefile"])).expect("valid");
+        assert!(none.cookie.is_none());
+        assert!(access(&args(&[&datadir, "-norpccookiefile", "-rpcauth=x"])).is_err());
+    }
+}
