@@ -11,7 +11,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`options`], [`clock`], [`error`] | what a caller passes in and gets back |
-//! | [`manager`] | the public face |
+//! | [`manager`], [`summary`] | the public face, and what it answers with |
 //! | [`view`] | the tip with its coins, as the mempool and the miner see it |
 //! | [`coins_cache`] | coins in memory over the database, within a budget |
 //! | [`muhash`], [`stats`] | digests and figures of all unspent coins |
@@ -27,6 +27,7 @@ pub mod manager;
 pub mod muhash;
 pub mod options;
 pub mod stats;
+pub mod summary;
 pub mod view;
 
 mod accept;
@@ -42,7 +43,8 @@ mod verify;
 
 pub use clock::{Clock, SystemClock};
 pub use error::{BlockRejection, OpenError, SubmitError};
-pub use manager::{Accepted, BlockSummary, ChainTip, ChainTipStatus, ChainstateManager};
+pub use manager::ChainstateManager;
 pub use options::{Dirs, Options, SubmitOptions};
 pub use stats::{UtxoHash, UtxoHashKind, UtxoStats};
+pub use summary::{Accepted, BlockSummary, ChainTip, ChainTipStatus, ImportReport, VerifyError};
 pub use view::{MempoolHook, TipView};

@@ -5,7 +5,7 @@
 //! | [`data_dir`] | the data directory: layout, locks, atomic file replacement |
 //! | [`kv`], [`leveldb`], [`obfuscation`] | the key-value seam, LevelDB behind it, and the value obfuscation on top |
 //! | [`codec`], [`compress`], [`undo`] | the encodings of Core's records |
-//! | [`flat_file`], [`block_files`] | `blk?????.dat` and `rev?????.dat` with `xor.dat` |
+//! | [`flat_file`], [`block_files`], [`block_reader`] | `blk?????.dat` and `rev?????.dat` with `xor.dat` |
 //! | [`index_db`] | the block index database, `blocks/index` |
 //! | [`coins_db`] | the UTXO database, `chainstate` |
 //! | [`import`] | block files made elsewhere, read through whatever garbage they hold |
@@ -14,6 +14,7 @@
 //! What is absent: the store knows no consensus rule. It says what the bytes are, not whether they are right.
 
 pub mod block_files;
+pub mod block_reader;
 pub mod codec;
 pub mod coins_db;
 pub mod compress;

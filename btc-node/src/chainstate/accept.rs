@@ -15,9 +15,9 @@ use btc_consensus::{
 use super::coins_cache::Overlay;
 use super::connect::{ConnectError, connect_block, connect_context};
 use super::error::{BlockRejection, SubmitError};
-use super::manager::Accepted;
 use super::options::SubmitOptions;
 use super::state::{Shared, State};
+use super::summary::Accepted;
 use super::view::TreeView;
 use crate::chain::BlockId;
 use crate::chain::record::FilePos;

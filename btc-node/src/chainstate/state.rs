@@ -10,14 +10,15 @@ use super::checks::CheckQueue;
 use super::clock::Clock;
 use super::coins_cache::CoinsCache;
 use super::error::SubmitError;
-use super::manager::BlockSummary;
 use super::options::Options;
+use super::summary::BlockSummary;
 use super::view::{MempoolHook, TipView};
 use crate::chain::candidates::Rank;
 use crate::chain::{ActiveChain, BlockId, BlockTree, Candidates, Validity};
 use crate::notify::{Event, Notifier};
 use crate::store::StoreError;
-use crate::store::block_files::{BlockFiles, BlockReader};
+use crate::store::block_files::BlockFiles;
+use crate::store::block_reader::BlockReader;
 use crate::store::index_db::IndexDb;
 
 /// Everything that changes when a block comes in.

@@ -7,8 +7,8 @@ use btc_consensus::check_block;
 use super::accept::CHECK_ALL;
 use super::coins_cache::Overlay;
 use super::connect::{Undone, connect_block, connect_context, disconnect_block};
-use super::manager::VerifyError;
 use super::state::{Shared, State};
+use super::summary::VerifyError;
 use super::view::TreeView;
 use crate::chain::BlockId;
 

@@ -8,10 +8,10 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use bitcoin::consensus::deserialize;
-use bitcoin::{Block, BlockHash};
+use bitcoin::BlockHash;
 
-use super::codec::{DecodeError, MAX_SIZE, Reader, write_varint};
+use super::block_reader::BlockReader;
+use super::codec::{DecodeError, Reader, write_varint};
 use super::error::StoreError;
 use super::flat_file::{FlatFiles, sync_dir};
 use super::obfuscation::{KEY_SIZE, Obfuscation};
@@ -31,7 +31,7 @@ const FAST_PRUNE_CHUNK: u64 = 16 << 10;
 /// Magic and length before each record.
 pub const RECORD_HEADER: u32 = 8;
 /// Checksum after each undo record.
-const UNDO_CHECKSUM: u32 = 32;
+pub(super) const UNDO_CHECKSUM: u32 = 32;
 
 /// What is in one pair of files, as the block index database keeps it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -107,108 +107,6 @@ pub struct BlockFilesOptions {
     pub xor: bool,
     /// Small files, for tests of pruning (`-fastprune`).
     pub fast_prune: bool,
-}
-
-/// Reads blocks and undo records. Cheap to clone; needs no lock, since records never change once written.
-#[derive(Clone, Debug)]
-pub struct BlockReader {
-    magic: [u8; 4],
-    obfuscation: Obfuscation,
-    blocks: FlatFiles,
-    undo: FlatFiles,
-}
-
-impl BlockReader {
-    /// The block whose bytes start at `pos`.
-    ///
-    /// # Errors
-    /// The file is missing or short, the framing is not there, the block does not decode, or it is not `hash`.
-    pub fn read_block(&self, pos: FilePos, hash: &BlockHash) -> Result<Block, StoreError> {
-        let bytes = self.read_raw_block(pos)?;
-        let block: Block = deserialize(&bytes)
-            .map_err(|error| StoreError::corrupt(format!("block at {}", self.place(pos)), error))?;
-        let found = block.block_hash();
-        if found != *hash {
-            return Err(StoreError::corrupt(
-                format!("block at {}", self.place(pos)),
-                format!("hash {found} does not match the index, which says {hash}"),
-            ));
-        }
-        Ok(block)
-    }
-
-    /// The bytes of the block at `pos`, as on the wire.
-    pub fn read_raw_block(&self, pos: FilePos) -> Result<Vec<u8>, StoreError> {
-        let (_, bytes) = self.read_record(&self.blocks, pos, 0)?;
-        Ok(bytes)
-    }
-
-    /// The undo record at `pos` of the block that follows `previous`.
-    pub fn read_undo(&self, pos: FilePos, previous: &BlockHash) -> Result<BlockUndo, StoreError> {
-        let (len, bytes) = self.read_record(&self.undo, pos, UNDO_CHECKSUM)?;
-        let (record, sum) = bytes.split_at(len);
-        if checksum(previous, record) != sum {
-            return Err(StoreError::corrupt(
-                format!("undo record at {}", self.place(pos)),
-                "checksum mismatch",
-            ));
-        }
-        BlockUndo::decode(record).map_err(|error| {
-            StoreError::corrupt(format!("undo record at {}", self.place(pos)), error)
-        })
-    }
-
-    /// The file with this number, with the key that reveals it.
-    pub fn open_block_file(&self, file: u32) -> Result<(fs::File, Obfuscation), StoreError> {
-        Ok((self.blocks.open(file)?, self.obfuscation))
-    }
-
-    /// Whether the block file with this number exists.
-    pub fn has_block_file(&self, file: u32) -> bool {
-        self.blocks.path(file).exists()
-    }
-
-    fn place(&self, pos: FilePos) -> String {
-        format!("file {} offset {}", pos.file, pos.offset)
-    }
-
-    /// Checks the framing before `pos`, then reads the record and `extra` bytes after it.
-    fn read_record(
-        &self,
-        files: &FlatFiles,
-        pos: FilePos,
-        extra: u32,
-    ) -> Result<(usize, Vec<u8>), StoreError> {
-        let corrupt =
-            |reason: String| StoreError::corrupt(format!("record at {}", self.place(pos)), reason);
-        let Some(start) = pos.offset.checked_sub(RECORD_HEADER) else {
-            return Err(corrupt("no room for its framing".into()));
-        };
-        let mut file = files.open(pos.file)?;
-        let header = files.read_from(
-            &mut file,
-            FilePos {
-                offset: start,
-                ..pos
-            },
-            RECORD_HEADER as usize,
-        )?;
-        let mut reader = Reader::new(&header);
-        let magic: [u8; 4] = reader
-            .array()
-            .map_err(StoreError::decode("record framing"))?;
-        let len = reader
-            .u32_le()
-            .map_err(StoreError::decode("record framing"))?;
-        if magic != self.magic {
-            return Err(corrupt("block magic mismatch".into()));
-        }
-        if u64::from(len) > MAX_SIZE {
-            return Err(corrupt(format!("length {len} is beyond the maximum")));
-        }
-        let bytes = files.read_from(&mut file, pos, len as usize + extra as usize)?;
-        Ok((len as usize, bytes))
-    }
 }
 
 /// Writes blocks and undo records, and keeps the books about the files.
