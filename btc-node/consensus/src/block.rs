@@ -4,6 +4,7 @@ mod error;
 pub mod signet;
 mod witness;
 
+use bitcoin::hashes::Hash;
 use bitcoin::{Block, VarInt};
 
 use crate::header::check_proof_of_work;
@@ -14,7 +15,6 @@ use crate::script::instruction::push_data;
 use crate::script::number;
 use crate::script::opcode::{OP_0, OP_1};
 use crate::tx::{check_transaction, is_coinbase, is_final, legacy_sigops};
-use bitcoin::hashes::Hash;
 
 pub use error::{BlockError, ScriptFailure};
 pub use witness::{WITNESS_RESERVED_VALUE, commitment_script, witness_commitment_index};
