@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The marker type under which the values below travel.
 pub struct Codec;
@@ -65,6 +65,7 @@ impl Room for Hall {
 ///
 /// Whatever they were, the connection ends soon after, and what it started ends with it.
 pub fn rpc_connection(data: &[u8]) {
+    let before = threads();
     let (mut peer, served) = UnixStream::pair().expect("sockets can be made");
     let options = Options {
         limits: Limits {
@@ -98,4 +99,15 @@ pub fn rpc_connection(data: &[u8]) {
         "the connection is not closed"
     );
     drop(connection);
+    // A thread that ends tells nobody, so that there is nothing to wait for but its end.
+    let start = Instant::now();
+    while threads() > before {
+        assert!(start.elapsed() < Duration::from_secs(10), "a thread stays");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// How many threads this process has; 0 where that cannot be told.
+fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
 }
