@@ -256,11 +256,15 @@ pub fn descriptor_range(value: &Value) -> Result<std::ops::RangeInclusive<u32>, 
             "Range specified as [begin,end] must not have begin after end",
         ));
     }
-    let low = u32::try_from(low).map_err(|_| invalid("Range should be greater or equal than 0"))?;
+    if low < 0 {
+        return Err(invalid("Range should be greater or equal than 0"));
+    }
+    let too_high = || invalid("End of range is too high");
     let high = u32::try_from(high)
         .ok()
         .filter(|high| *high <= i32::MAX as u32)
-        .ok_or_else(|| invalid("End of range is too high"))?;
+        .ok_or_else(too_high)?;
+    let low = u32::try_from(low).map_err(|_| too_high())?;
     if u64::from(high) >= u64::from(low) + 1_000_000 {
         return Err(invalid("Range is too large"));
     }

@@ -86,7 +86,8 @@ fn send_raw_transaction(parts: &NodeParts, context: &RequestContext<'_>) -> RpcR
     if burns_more_than(&tx, max_burn) {
         return Err(broadcast_error(&BroadcastError::MaxBurnExceeded));
     }
-    let max_fee = max_fee(context, &tx)?;
+    let vsize = i64::try_from(tx.vsize()).unwrap_or(i64::MAX);
+    let max_fee = max_fee(max_feerate(context)?, vsize);
     let tx = Arc::new(tx);
     parts
         .mempool
@@ -97,12 +98,17 @@ fn send_raw_transaction(parts: &NodeParts, context: &RequestContext<'_>) -> RpcR
     Ok(json!(tx.compute_txid().to_string()))
 }
 
-/// The highest fee that the caller allows, in sat; `None` for any.
-fn max_fee(context: &RequestContext<'_>, tx: &Transaction) -> Result<Option<i64>, RpcError> {
+/// The highest feerate that the caller allows.
+fn max_feerate(context: &RequestContext<'_>) -> Result<Feerate, RpcError> {
     let rate = value::fee_rate(context.arguments.value(1))?;
-    let rate = Feerate::from_sat_per_kvb(i64::try_from(rate).unwrap_or(i64::MAX));
-    let vsize = i64::try_from(tx.vsize()).unwrap_or(i64::MAX);
-    Ok(Some(rate.fee_for(vsize)).filter(|fee| *fee > 0))
+    Ok(Feerate::from_sat_per_kvb(
+        i64::try_from(rate).unwrap_or(i64::MAX),
+    ))
+}
+
+/// The highest fee that a feerate allows for a size in vB, in sat; `None` for any.
+fn max_fee(rate: Feerate, vsize: i64) -> Option<i64> {
+    Some(rate.fee_for(vsize)).filter(|fee| *fee > 0)
 }
 
 /// Whether an output that can never be spent holds more than `limit`.
@@ -139,7 +145,7 @@ fn test_mempool_accept(parts: &NodeParts, context: &RequestContext<'_>) -> RpcRe
             format!("Array must contain between 1 and {MAX_PACKAGE} transactions."),
         ));
     }
-    value::fee_rate(context.arguments.value(1))?;
+    let max_feerate = max_feerate(context)?;
     let mut transactions = Vec::with_capacity(raw.len());
     for text in raw {
         let text = value::string(text)?;
@@ -156,13 +162,14 @@ fn test_mempool_accept(parts: &NodeParts, context: &RequestContext<'_>) -> RpcRe
             "testmempoolaccept with more than one transaction is not supported yet",
         )
     })?;
-    let max_fee = max_fee(context, &tx)?;
     let tx = Arc::new(tx);
     let mut out = Map::new();
     out.insert("txid".into(), json!(tx.compute_txid().to_string()));
     out.insert("wtxid".into(), json!(tx.compute_wtxid().to_string()));
     match parts.mempool.test(&parts.chain, Arc::clone(&tx)) {
-        Ok(accepted) if max_fee.is_some_and(|max_fee| accepted.fee > max_fee) => {
+        Ok(accepted)
+            if max_fee(max_feerate, accepted.vsize).is_some_and(|max| accepted.fee > max) =>
+        {
             out.insert("allowed".into(), json!(false));
             out.insert("reject-reason".into(), json!("max-fee-exceeded"));
         }
