@@ -77,8 +77,8 @@ pub(crate) struct TestNode {
 }
 
 /// The command line of a node in `data_dir`.
-fn command(data_dir: &Path, chain: &str, port: u16, options: &[&str]) -> Command {
-    let mut command = Command::new(node_program());
+fn command(program: &Path, data_dir: &Path, chain: &str, port: u16, options: &[&str]) -> Command {
+    let mut command = Command::new(program);
     command
         .arg(format!("-datadir={}", data_dir.display()))
         .arg(if chain == "main" {
@@ -98,7 +98,7 @@ fn command(data_dir: &Path, chain: &str, port: u16, options: &[&str]) -> Command
 
 /// Starts a node that is expected to refuse, and waits for its end.
 pub(crate) fn run_to_end(data_dir: &Path, options: &[&str]) -> Ended {
-    let child = command(data_dir, "regtest", free_port(), options)
+    let child = command(&node_program(), data_dir, "regtest", free_port(), options)
         .spawn()
         .expect("the node starts");
     end_of(child)
@@ -126,8 +126,18 @@ impl TestNode {
         if !options.contains(&"-disablewallet") {
             wallet_program();
         }
+        Self::start_program(&node_program(), data_dir, chain, options)
+    }
+
+    /// Starts another program that is a node.
+    pub(crate) fn start_program(
+        program: &Path,
+        data_dir: &Path,
+        chain: &'static str,
+        options: &[&str],
+    ) -> Self {
         let port = free_port();
-        let child = command(data_dir, chain, port, options)
+        let child = command(program, data_dir, chain, port, options)
             .spawn()
             .expect("the node starts");
         let mut node = Self {

@@ -1,7 +1,8 @@
 //! The main job: a payment between two wallets, across processes.
 
-use crate::harness::{TestNode, files_of, wallet_program};
+use crate::harness::{TestNode, files_of, node_program, wallet_program};
 use serde_json::{Value, json};
+use std::path::Path;
 
 /// Makes a wallet and gives an address of it.
 pub(crate) fn wallet_with_address(node: &TestNode, name: &str) -> String {
@@ -55,8 +56,19 @@ pub(crate) fn state(node: &TestNode) -> Value {
 
 #[test]
 fn a_payment_confirms_and_outlives_a_restart() {
+    wallet_program();
+    pay_and_restart(&node_program());
+}
+
+#[cfg(feature = "wallet")]
+#[test]
+fn a_payment_in_one_process_is_the_same() {
+    pay_and_restart(env!("CARGO_BIN_EXE_bitcoind").as_ref());
+}
+
+fn pay_and_restart(program: &Path) {
     let dir = tempfile::tempdir().unwrap();
-    let node = TestNode::start(dir.path(), &[]);
+    let node = TestNode::start_program(program, dir.path(), "regtest", &[]);
     let miner = wallet_with_address(&node, "miner");
     let payee = wallet_with_address(&node, "payee");
     mine(&node, 101, &miner);
@@ -67,6 +79,8 @@ fn a_payment_confirms_and_outlives_a_restart() {
 
     let txid = node.call_wallet("miner", "sendtoaddress", json!([payee, 10]));
     assert_eq!(node.call("getrawmempool", json!([])), json!([txid]));
+    // Wallets hear of the mempool's transactions when the queue of events comes to them.
+    node.call("syncwithvalidationinterfacequeue", json!([]));
     assert_eq!(
         balance(&node, "payee")["untrusted_pending"].to_string(),
         "10.00000000"
@@ -79,15 +93,13 @@ fn a_payment_confirms_and_outlives_a_restart() {
     assert_eq!(node.call("getrawmempool", json!([])), json!([]));
 
     // One more that stays unconfirmed, so that the mempool has something to keep.
-    node.call_wallet(
-        "payee",
-        "sendtoaddress",
-        json!([address(&node, "miner"), 1]),
-    );
+    let back = address(&node, "miner");
+    node.call_wallet("payee", "sendtoaddress", json!([back, 1]));
+    node.call("syncwithvalidationinterfacequeue", json!([]));
     let before = state(&node);
     node.stop_cleanly();
 
-    let node = TestNode::start(dir.path(), &[]);
+    let node = TestNode::start_program(program, dir.path(), "regtest", &[]);
     assert_eq!(state(&node), before);
     node.stop_cleanly();
 }
