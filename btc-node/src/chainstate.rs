@@ -3,6 +3,25 @@
 //! [`ChainstateManager`] is shared by `Arc`; every method takes `&self`. Blocks go in through
 //! [`submit_block`](ChainstateManager::submit_block), and come out as events of [`notify`](crate::notify).
 //!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use btc_consensus::{Chain, ChainParams};
+//! use btc_node::chainstate::{ChainstateManager, Options, SystemClock};
+//! use btc_node::notify::Notifier;
+//! use btc_node::store::data_dir::DataDir;
+//!
+//! # let temporary = tempfile::tempdir()?;
+//! # let path = temporary.path();
+//! let dir = DataDir::open(path, bitcoin::Network::Regtest, None, "Example")?;
+//! let options = Options::new((&dir).into(), ChainParams::new(Chain::Regtest));
+//! let (clock, notifier) = (Arc::new(SystemClock::new()), Arc::new(Notifier::new()));
+//! let node = ChainstateManager::open(options, clock, notifier)?;
+//! assert_eq!(node.tip().height, 0);
+//! node.close()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! **Lock order.** The chainstate lock, then the mempool's. The mempool is told of blocks while
 //! the chainstate lock is held, so nobody sees a new tip with an old mempool; and whoever holds the mempool's lock must
 //! not call into the chainstate. Code that needs both starts with [`ChainstateManager::with_tip`]. Listeners of

@@ -91,6 +91,9 @@ pub enum OpenError {
         /// What is wrong.
         reason: String,
     },
+    /// [`Options::interrupt`](super::Options::interrupt) was set; what was done so far is kept.
+    #[error("opening the chainstate was interrupted")]
+    Interrupted,
     /// A thread cannot be started.
     #[error("cannot start a script thread: {0}")]
     Thread(#[source] std::io::Error),

@@ -433,7 +433,7 @@ impl ChainstateManager {
 
     /// Makes long tasks and waits end soon. The chainstate stays usable.
     pub fn interrupt(&self) {
-        self.shared.interrupt.store(true, Ordering::Relaxed);
+        self.shared.options.interrupt.store(true, Ordering::Relaxed);
         let mut tip = self
             .shared
             .tip

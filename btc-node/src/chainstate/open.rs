@@ -84,7 +84,7 @@ impl Shared {
         let budget = Budget::of(options.dbcache);
         let loaded = load_index(&options, &budget)?;
         let reader = loaded.files.reader().clone();
-        let coins = open_coins(&options, &budget, &loaded.tree, &reader)?;
+        let coins = open_coins(&options, &budget, &loaded.tree, &reader, &notifier)?;
         let mut state = State {
             tree: loaded.tree,
             chain: ActiveChain::new(),
@@ -125,7 +125,6 @@ impl Shared {
             tip_changed: Condvar::new(),
             initial_download: AtomicBool::new(true),
             importing: AtomicBool::new(false),
-            interrupt: AtomicBool::new(false),
         };
         shared.notifier.send(Event::Progress {
             title: "Verifying blocks…".to_owned(),
@@ -136,14 +135,20 @@ impl Shared {
                 .verify_chain(check.0, check.1)
                 .map_err(|error| match error {
                     VerifyError::Corrupted(reason) => OpenError::Corrupted { reason },
-                    VerifyError::Interrupted => OpenError::Corrupted {
-                        reason: "interrupted".into(),
-                    },
+                    VerifyError::Interrupted => OpenError::Interrupted,
                 })?;
         }
         shared.start(defer).map_err(|error| OpenError::Initialize {
             reason: error.to_string(),
         })?;
+        if shared.interrupted() {
+            // What was connected so far is kept.
+            let flushed = shared.flush_all();
+            flushed.map_err(|error| OpenError::Initialize {
+                reason: error.to_string(),
+            })?;
+            return Err(OpenError::Interrupted);
+        }
         Ok(shared)
     }
 
@@ -279,6 +284,7 @@ fn open_coins(
     budget: &Budget,
     tree: &BlockTree,
     reader: &BlockReader,
+    notifier: &Notifier,
 ) -> Result<CoinsCache, OpenError> {
     let dir = options.dirs.net.join("chainstate");
     if options.reindex || options.reindex_chainstate {
@@ -290,7 +296,7 @@ fn open_coins(
     }
     let mut coins = CoinsCache::new(Arc::new(db))?;
     if let Some(heads) = coins.db().head_blocks()? {
-        replay(&mut coins, heads, tree, reader)?;
+        replay(&mut coins, heads, tree, reader, notifier)?;
     }
     Ok(coins)
 }
@@ -306,12 +312,17 @@ fn replay(
     heads: HeadBlocks,
     tree: &BlockTree,
     reader: &BlockReader,
+    notifier: &Notifier,
 ) -> Result<(), OpenError> {
     let failed = |reason: String| OpenError::Replay { reason };
     let store = |error: StoreError| OpenError::Replay {
         reason: error.to_string(),
     };
     tracing::info!(target: "validation", "Replaying blocks");
+    notifier.send(Event::Progress {
+        title: "Replaying blocks…".to_owned(),
+        percent: 0,
+    });
     let new = tree
         .find(&heads.new)
         .ok_or_else(|| failed("reorganization to unknown block requested".into()))?;

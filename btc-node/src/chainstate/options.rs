@@ -1,6 +1,8 @@
 //! How a chainstate is opened, and how a block is submitted.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bitcoin::BlockHash;
@@ -58,6 +60,8 @@ pub struct Options {
     pub minimum_chain_work: Work,
     /// Age of the tip above which the node thinks that it is behind (`-maxtipage`).
     pub max_tip_age: Duration,
+    /// Set by anyone to make long tasks end soon, opening included.
+    pub interrupt: Arc<AtomicBool>,
 }
 
 impl Options {
@@ -77,6 +81,7 @@ impl Options {
             assume_valid: params.assume_valid,
             minimum_chain_work: params.minimum_chain_work,
             max_tip_age: Duration::from_secs(24 * 60 * 60),
+            interrupt: Arc::default(),
             params,
         }
     }

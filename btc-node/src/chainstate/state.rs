@@ -122,7 +122,6 @@ pub(super) struct Shared {
     pub(super) tip_changed: Condvar,
     pub(super) initial_download: AtomicBool,
     pub(super) importing: AtomicBool,
-    pub(super) interrupt: AtomicBool,
 }
 
 impl Shared {
@@ -159,7 +158,7 @@ impl Shared {
     }
 
     pub(super) fn interrupted(&self) -> bool {
-        self.interrupt.load(Ordering::Relaxed)
+        self.options.interrupt.load(Ordering::Relaxed)
     }
 
     /// The tip with its coins.

@@ -11,6 +11,7 @@ use super::state::{Shared, State};
 use super::summary::VerifyError;
 use super::view::TreeView;
 use crate::chain::BlockId;
+use crate::notify::Event;
 
 impl Shared {
     /// Level 0 reads the blocks, 1 checks them, 2 reads their undo records, 3 disconnects them in memory, and 4 connects
@@ -34,10 +35,22 @@ impl Shared {
         let mut within_memory = true;
         // Blocks that were disconnected in memory, the highest first.
         let mut undone: Vec<BlockId> = Vec::new();
-        for height in (height - depth + 1..=height).rev() {
+        // Connecting again takes about as long as the way down.
+        let whole = u64::from(depth) * if level >= 4 { 2 } else { 1 };
+        let mut told = 0;
+        let mut progress = |done: u64| {
+            let percent = (done * 100 / whole.max(1)).min(99) as u8;
+            if percent / 10 > told / 10 {
+                told = percent;
+                self.tell_verifying(percent);
+            }
+        };
+        let top = height;
+        for height in (top - depth + 1..=top).rev() {
             if self.interrupted() {
                 return Err(VerifyError::Interrupted);
             }
+            progress(u64::from(top - height));
             let Some(id) = chain.at(height) else { break };
             let entry = tree.entry(id);
             let hash = entry.hash;
@@ -91,7 +104,11 @@ impl Shared {
             }
         }
         if level >= 4 && within_memory {
-            for id in undone.into_iter().rev() {
+            for (count, id) in (0_u64..).zip(undone.into_iter().rev()) {
+                if self.interrupted() {
+                    return Err(VerifyError::Interrupted);
+                }
+                progress(u64::from(depth) + count);
                 let entry = tree.entry(id);
                 let (Some(pos), Some(prev)) = (entry.data(), entry.prev) else {
                     break;
@@ -112,7 +129,15 @@ impl Shared {
                     .map_err(|error| bad(&error))?;
             }
         }
+        self.tell_verifying(100);
         tracing::info!(target: "validation", "Verification: checked last {depth} blocks at level {level}");
         Ok(())
+    }
+
+    fn tell_verifying(&self, percent: u8) {
+        self.notifier.send(Event::Progress {
+            title: "Verifying blocks…".to_owned(),
+            percent,
+        });
     }
 }

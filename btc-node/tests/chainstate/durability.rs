@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bitcoin::Block;
 use bitcoin::consensus::serialize;
-use btc_node::chainstate::{Options, SubmitError};
+use btc_node::chainstate::{OpenError, Options, SubmitError};
 use btc_node::notify::Event;
 use btc_node::store::kv::{Batch, KvStore, Sync};
 use btc_node::store::leveldb::LevelDb;
@@ -341,6 +341,22 @@ fn a_block_that_the_disk_changed_stops_the_node_and_not_the_chain() {
     }
     assert_ne!(node.tip().hash, tip);
     assert_eq!(node.tip().hash, other[3].block_hash());
+}
+
+#[test]
+fn opening_can_be_interrupted() {
+    let home = Home::regtest();
+    {
+        let node = home.open();
+        mine(&node, 5);
+        node.close().expect("flushes");
+    }
+    let error = home
+        .try_open_with(|options| options.interrupt = Arc::new(true.into()))
+        .err()
+        .expect("is interrupted");
+    assert!(matches!(error, OpenError::Interrupted), "{error}");
+    assert_eq!(home.open().tip().height, 5);
 }
 
 #[test]
