@@ -443,19 +443,19 @@ fn nothing_is_silently_without_effect() {
         told(&["-txindex", "-v2transport=0", "-connect=0", "-nolisten"]),
         ["txindex"]
     );
-    assert_eq!(told(&["-checkblocks=0"]), ["checkblocks"]);
+    assert_eq!(told(&["-dbbatchsize=0"]), ["dbbatchsize"]);
     assert!(told(&["-server", "-debug=net"]).is_empty());
     let supported = |argument: &str| parsed(&[argument]).check_supported();
     assert_eq!(
         supported("-prune=550"),
         Err(ArgsError::NotSupported("prune"))
     );
-    for fine in ["-prune=0", "-noprune", "-proxy=", "-noonion", "-reindex=0"] {
+    for fine in ["-prune=0", "-noprune", "-proxy=", "-noonion", "-daemon=0"] {
         assert_eq!(supported(fine), Ok(()), "{fine}");
     }
     assert_eq!(
-        supported("-reindex").expect_err("refused").to_string(),
-        "-reindex is not supported by this node yet."
+        supported("-daemon").expect_err("refused").to_string(),
+        "-daemon is not supported by this node yet."
     );
 }
 

@@ -43,6 +43,11 @@ impl Credentials {
         Self::default()
     }
 
+    /// Whether nobody may call.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Lets `user` in with `password`.
     pub fn add_password(&mut self, user: &str, password: &str) {
         let mut salt = [0_u8; 16];

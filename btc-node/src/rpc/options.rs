@@ -5,6 +5,7 @@ use super::server::{Access, ServerConfig};
 use super::subnet::Subnet;
 use btc_interfaces::args::Args;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
+use std::path::PathBuf;
 use std::time::Duration;
 use thiserror::Error;
 
@@ -31,9 +32,6 @@ pub enum OptionError {
     /// `-rpccookieperms` names nobody.
     #[error("Invalid -rpccookieperms={0}; must be one of 'owner', 'group', or 'all'.")]
     CookiePerms(String),
-    /// The cookie file cannot be written.
-    #[error("Unable to write {0}")]
-    Cookie(#[from] CookieError),
 }
 
 /// Where and how to serve. Names in `-rpcbind` are looked up here; one that leads nowhere is passed over with a warning.
@@ -67,15 +65,12 @@ pub fn server_config(args: &Args) -> Result<ServerConfig, OptionError> {
 
 /// Loopback, unless both `-rpcbind` and `-rpcallowip` say that others may connect.
 fn addresses(args: &Args, allows_others: bool) -> Result<Vec<SocketAddr>, OptionError> {
-    let port = match args.int("rpcport") {
+    let port = match args.value("rpcport") {
         None => args.rpc_port(),
-        Some(port) => u16::try_from(port)
-            .ok()
-            .filter(|port| *port > 0)
-            .ok_or_else(|| OptionError::Port {
-                option: "-rpcport",
-                value: args.value("rpcport").unwrap_or_default(),
-            })?,
+        Some(value) => port(&value).ok_or(OptionError::Port {
+            option: "-rpcport",
+            value,
+        })?,
     };
     let binds = args.values("rpcbind");
     if binds.is_empty() || !allows_others {
@@ -111,17 +106,19 @@ fn addresses(args: &Args, allows_others: bool) -> Result<Vec<SocketAddr>, Option
     Ok(addresses)
 }
 
+/// A port in digits, above 0.
+fn port(text: &str) -> Option<u16> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|port| digits && *port > 0)
+}
+
 /// `host`, `host:port`, `[host]`, `[host]:port` or a bare IPv6 address. `None` for a port that is none.
 pub fn split_host_port(text: &str, default: u16) -> Option<(&str, u16)> {
-    let parse = |port: &str| {
-        let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
-        port.parse().ok().filter(|port| digits && *port > 0)
-    };
     if let Some(rest) = text.strip_prefix('[')
         && let Some((host, rest)) = rest.split_once(']')
     {
         return match rest.strip_prefix(':') {
-            Some(port) => Some((host, parse(port)?)),
+            Some(port) => Some((host, self::port(port)?)),
             None if rest.is_empty() => Some((host, default)),
             None => None,
         };
@@ -129,67 +126,95 @@ pub fn split_host_port(text: &str, default: u16) -> Option<(&str, u16)> {
     match text.rsplit_once(':') {
         // More than one colon is an IPv6 address without a port.
         Some((host, _)) if host.contains(':') => Some((text, default)),
-        Some((host, port)) => Some((host, parse(port)?)),
+        Some((host, port)) => Some((host, self::port(port)?)),
         None => Some((text, default)),
     }
 }
 
-/// Who may call: `-rpcuser` and `-rpcpassword`, or else a new cookie file; `-rpcauth`; and what, by `-rpcwhitelist`.
-///
-/// # Errors
-/// For an option that says nothing, and for a cookie file that cannot be written.
-pub fn access(args: &Args) -> Result<Access, OptionError> {
-    let mut credentials = Credentials::none();
-    let password = args.value("rpcpassword").unwrap_or_default();
-    let mut cookie = None;
-    if password.is_empty() {
+/// Who may call, and what. Passwords are kept as salted hashes.
+#[derive(Debug, Clone)]
+pub struct AccessOptions {
+    credentials: Credentials,
+    whitelist: Whitelist,
+    /// Where the cookie goes and who may read it; `None` if there is a password or no cookie is wanted.
+    cookie: Option<(PathBuf, CookiePerms)>,
+}
+
+impl AccessOptions {
+    /// From `-rpcuser` and `-rpcpassword` or else the options of the cookie file, `-rpcauth`, and `-rpcwhitelist`.
+    ///
+    /// # Errors
+    /// For an option that says nothing.
+    pub fn read(args: &Args) -> Result<Self, OptionError> {
+        let mut credentials = Credentials::none();
+        let password = args.value("rpcpassword").unwrap_or_default();
         let perms = match args.value("rpccookieperms") {
             None => CookiePerms::default(),
-            Some(text) => {
-                CookiePerms::from_option(&text).ok_or(OptionError::CookiePerms(text))?
-            }
+            Some(text) => CookiePerms::from_option(&text).ok_or(OptionError::CookiePerms(text))?,
         };
-        match args.net_file("rpccookiefile", ".cookie") {
-            None => tracing::info!("RPC authentication cookie file generation is disabled."),
-            Some(path) => {
-                let file = CookieFile::create(&path, perms).inspect_err(|error| {
-                    tracing::warn!("Unable to open {error} for writing");
-                })?;
+        let mut cookie = None;
+        if password.is_empty() {
+            let path = args.net_file("rpccookiefile", ".cookie");
+            cookie = path.map(|path| (path, perms));
+        } else {
+            tracing::info!("Using rpcuser/rpcpassword authentication.");
+            tracing::warn!(
+                "The use of rpcuser/rpcpassword is less secure, because credentials are configured in plain text. It is recommended that locally-run instances switch to cookie-based auth, or otherwise to use hashed rpcauth credentials. See share/rpcauth in the source directory for more information."
+            );
+            let user = args.value("rpcuser").unwrap_or_default();
+            credentials.add_password(&user, &password);
+        }
+        let hashed = args.values("rpcauth");
+        if !hashed.is_empty() {
+            tracing::info!("Using rpcauth authentication.");
+        }
+        for line in hashed {
+            credentials
+                .add_rpcauth(&line)
+                .inspect_err(|error| tracing::warn!("{error}"))?;
+        }
+        let lists = args.values("rpcwhitelist");
+        let whitelist = Whitelist::new(
+            lists.iter().map(String::as_str),
+            args.flag("rpcwhitelistdefault"),
+        );
+        Ok(Self {
+            credentials,
+            whitelist,
+            cookie,
+        })
+    }
+
+    /// Writes the cookie file, if there is to be one. The port should be ours already, since the file names it to callers.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn open(&self) -> Result<Access, CookieError> {
+        let mut credentials = self.credentials.clone();
+        let cookie = match &self.cookie {
+            None => {
+                if credentials.is_empty() {
+                    tracing::info!("RPC authentication cookie file generation is disabled.");
+                }
+                None
+            }
+            Some((path, perms)) => {
+                let file = CookieFile::create(path, *perms)
+                    .inspect_err(|error| tracing::warn!("Unable to write {error}"))?;
                 tracing::info!("Generated RPC authentication cookie {}", path.display());
                 tracing::info!("Permissions used for cookie: {}", perms.symbols());
                 tracing::info!("Using random cookie authentication.");
                 let (user, password) = file.credentials();
                 credentials.add_password(user, password);
-                cookie = Some(file);
+                Some(file)
             }
-        }
-    } else {
-        tracing::info!("Using rpcuser/rpcpassword authentication.");
-        tracing::warn!(
-            "The use of rpcuser/rpcpassword is less secure, because credentials are configured in plain text. It is recommended that locally-run instances switch to cookie-based auth, or otherwise to use hashed rpcauth credentials. See share/rpcauth in the source directory for more information."
-        );
-        let user = args.value("rpcuser").unwrap_or_default();
-        credentials.add_password(&user, &password);
+        };
+        Ok(Access {
+            credentials,
+            whitelist: self.whitelist.clone(),
+            cookie,
+        })
     }
-    let hashed = args.values("rpcauth");
-    if !hashed.is_empty() {
-        tracing::info!("Using rpcauth authentication.");
-    }
-    for line in hashed {
-        credentials
-            .add_rpcauth(&line)
-            .inspect_err(|error| tracing::warn!("{error}"))?;
-    }
-    let lists = args.values("rpcwhitelist");
-    let whitelist = Whitelist::new(
-        lists.iter().map(String::as_str),
-        args.flag("rpcwhitelistdefault"),
-    );
-    Ok(Access {
-        credentials,
-        whitelist,
-        cookie,
-    })
 }
 
 #[cfg(test)]
@@ -207,7 +232,11 @@ mod tests {
     fn loopback_unless_both_options_say_otherwise() {
         let bind = |arguments: &[&str]| {
             let config = server_config(&args(arguments)).expect("valid");
-            config.bind.iter().map(ToString::to_string).collect::<Vec<_>>()
+            config
+                .bind
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
         };
         let loopback = ["[::1]:18443", "127.0.0.1:18443"];
         assert_eq!(bind(&["-regtest"]), loopback);
@@ -215,7 +244,12 @@ mod tests {
         assert_eq!(bind(&["-regtest", "-rpcallowip=::/0"]), loopback);
         assert_eq!(bind(&["-rpcport=5"]), ["[::1]:5", "127.0.0.1:5"]);
         assert_eq!(
-            bind(&["-rpcallowip=1.2.3.4", "-rpcbind=0.0.0.0:7", "-rpcbind=[::]:8", "-rpcbind=::1"]),
+            bind(&[
+                "-rpcallowip=1.2.3.4",
+                "-rpcbind=0.0.0.0:7",
+                "-rpcbind=[::]:8",
+                "-rpcbind=::1"
+            ]),
             ["0.0.0.0:7", "[::]:8", "[::1]:8332"]
         );
     }
@@ -236,11 +270,21 @@ mod tests {
     fn bad_options_have_their_texts() {
         let error = |argument: &str| match server_config(&args(&[argument, "-rpcallowip=::1"])) {
             Err(error) => error.to_string(),
-            Ok(_) => access(&args(&[argument])).expect_err("refused").to_string(),
+            Ok(_) => AccessOptions::read(&args(&[argument]))
+                .expect_err("refused")
+                .to_string(),
         };
-        assert!(error("-rpcallowip=x").starts_with("Invalid -rpcallowip subnet specification: x. "));
-        assert_eq!(error("-rpcbind=a:x"), "Invalid port specified in -rpcbind: 'a:x'");
-        assert_eq!(error("-rpcport=0"), "Invalid port specified in -rpcport: '0'");
+        assert!(
+            error("-rpcallowip=x").starts_with("Invalid -rpcallowip subnet specification: x. ")
+        );
+        assert_eq!(
+            error("-rpcbind=a:x"),
+            "Invalid port specified in -rpcbind: 'a:x'"
+        );
+        assert_eq!(
+            error("-rpcport=0"),
+            "Invalid port specified in -rpcport: '0'"
+        );
         assert_eq!(
             error("-rpccookieperms=you"),
             "Invalid -rpccookieperms=you; must be one of 'owner', 'group', or 'all'."
@@ -251,13 +295,30 @@ mod tests {
     fn a_password_takes_the_cookies_place() {
         let dir = tempfile::tempdir().expect("a directory");
         let datadir = format!("-datadir={}", dir.path().display());
-        let with_password = access(&args(&[&datadir, "-rpcuser=a", "-rpcpassword=b"])).expect("valid");
+        let open = |arguments: &[&str]| {
+            let arguments: Vec<&str> = [datadir.as_str()]
+                .iter()
+                .chain(arguments)
+                .copied()
+                .collect();
+            let options = AccessOptions::read(&args(&arguments)).expect("valid");
+            options.open().expect("written")
+        };
+        let with_password = open(&["-rpcuser=a", "-rpcpassword=b"]);
         assert!(with_password.cookie.is_none() && !dir.path().join(".cookie").exists());
-        assert!(with_password.credentials.authenticate(b"Basic YTpi").is_some());
-        let with_cookie = access(&args(&[&datadir, "-rpccookiefile=c"])).expect("valid");
-        assert_eq!(with_cookie.cookie.expect("a cookie").path(), dir.path().join("c"));
-        let none = access(&args(&[&datadir, "-norpccookiefile"])).expect("valid");
+        assert!(
+            with_password
+                .credentials
+                .authenticate(b"Basic YTpi")
+                .is_some()
+        );
+        let with_cookie = open(&["-rpccookiefile=c"]);
+        assert_eq!(
+            with_cookie.cookie.expect("a cookie").path(),
+            dir.path().join("c")
+        );
+        let none = open(&["-norpccookiefile"]);
         assert!(none.cookie.is_none());
-        assert!(access(&args(&[&datadir, "-norpccookiefile", "-rpcauth=x"])).is_err());
+        assert!(AccessOptions::read(&args(&["-norpccookiefile", "-rpcauth=x"])).is_err());
     }
 }

@@ -96,13 +96,11 @@ pub(super) const DEBUG: &[OptionSpec] = &[
     debug(
         "checkblocks=<n>",
         "Blocks to check at start; 0 for all (default: 6).",
-    )
-    .pending_always(),
+    ),
     debug(
         "checklevel=<n>",
         "How thoroughly they are checked, 0 to 4 (default: 3).",
-    )
-    .pending_always(),
+    ),
     debug(
         "checkmempool=<n>",
         "Check the mempool every so many transactions (default: 0, on regtest 1).",
@@ -112,27 +110,23 @@ pub(super) const DEBUG: &[OptionSpec] = &[
         "deprecatedrpc=<method>",
         "Allow an RPC method that is going out of use.",
     ),
-    debug("fastprune", "Use small block files.").pending(),
+    debug("fastprune", "Use small block files."),
     debug(
         "limitancestorcount=<n>",
         "Unconfirmed ancestors that the wallet lets a coin have (default: 25).",
-    )
-    .pending_always(),
+    ),
     debug(
         "limitclustercount=<n>",
         "Connected transactions in the mempool (default: 64).",
-    )
-    .pending_always(),
+    ),
     debug(
         "limitclustersize=<n>",
         "Size of connected transactions in the mempool in kvB (default: 101).",
-    )
-    .pending_always(),
+    ),
     debug(
         "limitdescendantcount=<n>",
         "Unconfirmed descendants that the wallet lets a coin have (default: 25).",
-    )
-    .pending_always(),
+    ),
     debug(
         "maxsigcachesize=<n>",
         "Memory for checked signatures in MiB (default: 32).",
@@ -141,8 +135,7 @@ pub(super) const DEBUG: &[OptionSpec] = &[
     debug(
         "maxtipage=<n>",
         "Age of the tip in seconds above which the node thinks that it is behind (default: 86400).",
-    )
-    .pending_always(),
+    ),
     debug(
         "mocktime=<n>",
         "Take this for the time, in seconds since 1970 (default: 0, the clock).",
@@ -164,8 +157,7 @@ pub(super) const DEBUG: &[OptionSpec] = &[
     debug(
         "testactivationheight=<name@height>",
         "From which height a rule holds: segwit, bip34, dersig, cltv or csv (regtest only).",
-    )
-    .refused(),
+    ),
 ];
 
 pub(super) const HIDDEN: &[OptionSpec] = &[

@@ -15,41 +15,34 @@ pub(super) const RELAY: &[OptionSpec] = &[
         "acceptnonstdtxn",
         "Accept transactions that are valid but not standard, on test chains (default: 0).",
     )
-    .debug()
-    .pending(),
+    .debug(),
     relay(
         "bytespersigop",
         "Bytes that a signature operation counts for (default: 20).",
-    )
-    .pending_always(),
-    relay("datacarrier", "Accept outputs that hold data (default: 1).").pending_always(),
+    ),
+    relay("datacarrier", "Accept outputs that hold data (default: 1)."),
     relay(
         "datacarriersize",
         "Bytes of such outputs in a transaction (default: 100000).",
-    )
-    .pending_always(),
+    ),
     relay(
         "dustrelayfee=<amt>",
         "The feerate in BTC/kvB at which an output is not worth spending (default: 0.00003).",
     )
-    .debug()
-    .pending_always(),
+    .debug(),
     relay(
         "incrementalrelayfee=<amt>",
         "The feerate in BTC/kvB that a replacement pays more (default: 0.000001).",
     )
-    .debug()
-    .pending_always(),
+    .debug(),
     relay(
         "minrelaytxfee=<amt>",
         "The lowest feerate in BTC/kvB that is relayed (default: 0.000001).",
-    )
-    .pending_always(),
+    ),
     relay(
         "permitbaremultisig",
         "Accept outputs that are multisignature scripts themselves (default: 1).",
-    )
-    .pending_always(),
+    ),
     relay(
         "privatebroadcast",
         "Send this node's transactions over Tor or I2P connections of their own (default: 0).",
@@ -78,22 +71,18 @@ pub(super) const MINING: &[OptionSpec] = &[
         "blockmaxweight=<n>",
         "The greatest weight of a block that is made (default: 4000000).",
     )
-    .debug()
-    .pending_always(),
+    .debug(),
     mining(
         "blockmintxfee=<amt>",
         "The lowest feerate in BTC/kvB that goes into a block that is made (default: 0.00000001).",
-    )
-    .pending_always(),
+    ),
     mining(
         "blockreservedweight=<n>",
         "Weight kept for header and coinbase (default: 8000).",
-    )
-    .pending_always(),
+    ),
     mining(
         "blockversion=<n>",
         "The version of blocks that are made, on regtest.",
     )
-    .debug()
-    .pending_always(),
+    .debug(),
 ];
