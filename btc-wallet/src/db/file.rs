@@ -54,13 +54,19 @@ fn is_berkeley(path: &Path) -> bool {
 /// The directory of the wallet `name`, which need not exist, below `wallets`. Names may be absolute paths.
 pub(crate) fn wallet_path(wallets: &Path, name: &str) -> Result<PathBuf, DbError> {
     let path = Path::new(name);
-    // A normal name loses nothing by being taken apart and put together.
+    // A normal name loses nothing by being taken apart and put together, but for a slash at its end.
     let normal: PathBuf = path.components().collect();
+    let trimmed = Path::new(
+        name.strip_suffix('/')
+            .filter(|rest| !rest.is_empty())
+            .unwrap_or(name),
+    );
+    let leaves_here = path.components().next() == Some(Component::CurDir) && name != ".";
     let has_inner_parent = path
         .components()
         .skip_while(|part| *part == Component::ParentDir)
         .any(|part| part == Component::ParentDir);
-    if normal.as_os_str() != path.as_os_str() && !matches!(name, "." | "./") || has_inner_parent {
+    if normal.as_os_str() != trimmed.as_os_str() || leaves_here || has_inner_parent {
         return Err(DbError::NotNormalized);
     }
     match path.components().next() {
