@@ -58,6 +58,7 @@ mod import;
 mod mark;
 mod open;
 mod state;
+mod text;
 mod verify;
 
 pub use clock::{Clock, SystemClock};

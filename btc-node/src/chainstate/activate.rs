@@ -9,12 +9,13 @@ use btc_consensus::{BlockError, BlockFault, check_block};
 use super::accept::CHECK_ALL;
 use super::coins_cache::Overlay;
 use super::connect::{
-    ConnectError, Undone, connect_block, connect_context, disconnect_block, is_genesis, log2_work,
+    ConnectError, Undone, connect_block, connect_context, disconnect_block, is_genesis,
     must_check_scripts,
 };
 use super::error::SubmitError;
 use super::flush::FlushMode;
 use super::state::{Shared, State};
+use super::text::{iso8601, log2_work};
 use super::view::TreeView;
 use crate::chain::candidates::Rank;
 use crate::chain::{BlockId, Validity};
@@ -429,39 +430,5 @@ fn flush_error(error: SubmitError) -> ConnectError {
     match error {
         SubmitError::Store(error) => ConnectError::Store(error),
         other => ConnectError::Store(StoreError::corrupt("chainstate", other)),
-    }
-}
-
-/// A time in seconds since 1970 as log lines show it: `2009-01-03T18:15:05Z`.
-pub(super) fn iso8601(time: u32) -> String {
-    let (days, seconds) = (i64::from(time / 86_400), time % 86_400);
-    // Days since 1 March of year 0: with leap days at the ends of years, months follow a linear formula.
-    let days = days + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
-    let year = era * 400 + year_of_era + i64::from(month <= 2);
-    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::iso8601;
-
-    #[test]
-    fn times_as_log_lines_show_them() {
-        assert_eq!(iso8601(0), "1970-01-01T00:00:00Z");
-        assert_eq!(iso8601(1_231_006_505), "2009-01-03T18:15:05Z");
-        assert_eq!(iso8601(951_782_400), "2000-02-29T00:00:00Z");
-        assert_eq!(iso8601(u32::MAX), "2106-02-07T06:28:15Z");
     }
 }

@@ -6,7 +6,7 @@ use bitcoin::{Block, BlockHash, OutPoint};
 use btc_consensus::connect::is_coinbase_overwritten;
 use btc_consensus::pow::equivalent_time;
 use btc_consensus::script::program::is_unspendable;
-use btc_consensus::{BlockError, Coin, ConnectContext, ScriptError, ScriptJob, Work};
+use btc_consensus::{BlockError, Coin, ConnectContext, ScriptError, ScriptJob};
 
 use super::checks::{CheckQueue, Failure, Job};
 use super::coins_cache::Overlay;
@@ -55,16 +55,6 @@ pub(super) fn must_check_scripts(tree: &BlockTree, options: &Options, id: BlockI
         Some(buried)
     };
     !skip().unwrap_or(false)
-}
-
-/// The work of a chain, as the binary logarithm that log lines show.
-pub(super) fn log2_work(work: Work) -> f64 {
-    let hex = work.to_string();
-    hex.chars()
-        .fold(0.0_f64, |sum, digit| {
-            sum * 16.0 + f64::from(digit.to_digit(16).unwrap_or(0))
-        })
-        .log2()
 }
 
 /// Checks a block against the coins and applies it to them; gives what it takes to undo it. If it fails, the overlay is

@@ -1,7 +1,6 @@
 //! Blocks from files: made elsewhere, or the node's own when the index is built anew.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +16,6 @@ use super::summary::ImportReport;
 use crate::chain::record::FilePos;
 use crate::store::StoreError;
 use crate::store::import::BlockScanner;
-use crate::store::obfuscation::Obfuscation;
 
 /// Blocks whose parent was not met yet, by parent; each with its place and length.
 type Waiting = HashMap<BlockHash, Vec<(FilePos, u32, BlockHash)>>;
@@ -59,13 +57,11 @@ impl ImportReport {
 
 impl Shared {
     pub(super) fn import_block_file(&self, path: &Path) -> Result<ImportReport, SubmitError> {
-        let file = File::open(path).map_err(StoreError::io("open", path))?;
+        let mut scanner = BlockScanner::open(path, self.options.params.magic)?;
         tracing::info!(target: "validation", "Importing blocks file {}...", path.display());
         let mut report = ImportReport::default();
         {
             let _importing = Importing::new(&self.importing);
-            let mut scanner =
-                BlockScanner::new(file, self.options.params.magic, Obfuscation::default());
             for found in scanner.by_ref() {
                 if self.interrupted() {
                     break;
@@ -126,8 +122,7 @@ impl Shared {
         waiting: &mut Waiting,
         report: &mut ImportReport,
     ) -> Result<(), SubmitError> {
-        let (file, obfuscation) = self.reader.open_block_file(number)?;
-        let mut scanner = BlockScanner::new(file, self.options.params.magic, obfuscation);
+        let mut scanner = self.reader.scan(number)?;
         for found in scanner.by_ref() {
             if self.interrupted() {
                 break;

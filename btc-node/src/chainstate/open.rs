@@ -26,7 +26,7 @@ use crate::notify::{Event, Notifier};
 use crate::store::StoreError;
 use crate::store::block_files::{BlockFiles, BlockFilesOptions};
 use crate::store::block_reader::BlockReader;
-use crate::store::coins_db::{CoinsDb, HeadBlocks};
+use crate::store::coins_db::{CoinsDb, HeadBlocks, coins_dir, has_snapshot};
 use crate::store::index_db::IndexDb;
 use crate::store::leveldb::LevelDb;
 use crate::store::obfuscation::ObfuscatedKv;
@@ -78,7 +78,7 @@ impl Shared {
         if options.prune {
             return Err(OpenError::Unsupported { option: "-prune" });
         }
-        if options.dirs.net.join("chainstate_snapshot").exists() {
+        if has_snapshot(&options.dirs.net) {
             return Err(OpenError::Snapshot);
         }
         let budget = Budget::of(options.dbcache);
@@ -286,7 +286,7 @@ fn open_coins(
     reader: &BlockReader,
     notifier: &Notifier,
 ) -> Result<CoinsCache, OpenError> {
-    let dir = options.dirs.net.join("chainstate");
+    let dir = coins_dir(&options.dirs.net);
     if options.reindex || options.reindex_chainstate {
         LevelDb::destroy(&dir).map_err(OpenError::CoinsDatabase)?;
     }

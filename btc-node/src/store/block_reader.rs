@@ -9,6 +9,7 @@ use super::block_files::{RECORD_HEADER, UNDO_CHECKSUM};
 use super::codec::{MAX_SIZE, Reader};
 use super::error::StoreError;
 use super::flat_file::FlatFiles;
+use super::import::BlockScanner;
 use super::obfuscation::Obfuscation;
 use super::undo::{BlockUndo, checksum};
 use crate::chain::record::FilePos;
@@ -62,9 +63,13 @@ impl BlockReader {
         })
     }
 
-    /// The file with this number, with the key that reveals it.
-    pub fn open_block_file(&self, file: u32) -> Result<(fs::File, Obfuscation), StoreError> {
-        Ok((self.blocks.open(file)?, self.obfuscation))
+    /// All blocks of one file, in the order in which they lie there.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub fn scan(&self, file: u32) -> Result<BlockScanner<fs::File>, StoreError> {
+        let opened = self.blocks.open(file)?;
+        Ok(BlockScanner::new(opened, self.magic, self.obfuscation))
     }
 
     /// Whether the block file with this number exists.

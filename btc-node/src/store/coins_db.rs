@@ -3,6 +3,8 @@
 //! A flush may take several batches. The first replaces the best block by the pair (new tip, old tip), the last puts
 //! the new best block in its place: so an interrupted flush is seen on the next start and can be replayed.
 
+use std::path::{Path, PathBuf};
+
 use bitcoin::hashes::Hash;
 use bitcoin::{BlockHash, OutPoint, Txid};
 use btc_consensus::Coin;
@@ -19,6 +21,16 @@ const HEAD_BLOCKS: u8 = b'H';
 const OLD_COINS: u8 = b'c';
 /// Bytes after which a batch is written and the next begun.
 const BATCH_BYTES: usize = 16 << 20;
+
+/// Where the coins lie in a network's directory.
+pub fn coins_dir(net: &Path) -> PathBuf {
+    net.join("chainstate")
+}
+
+/// Whether a UTXO snapshot was loaded beside the coins of a network's directory.
+pub fn has_snapshot(net: &Path) -> bool {
+    net.join("chainstate_snapshot").exists()
+}
 
 /// The tips of an interrupted flush.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,11 +3,14 @@
 //! Block files have had garbage between blocks, torn tails, and pre-allocated zeros at their ends. So the reader looks
 //! for the network's magic, takes what follows if it is a block, and goes on one byte later if it is not.
 
+use std::fs::File;
 use std::io::{self, BufReader, Read};
+use std::path::Path;
 
 use bitcoin::Block;
 use bitcoin::consensus::deserialize;
 
+use super::error::StoreError;
 use super::obfuscation::Obfuscation;
 
 /// Shortest and longest block in bytes, as for Core.
@@ -52,6 +55,17 @@ pub struct BlockScanner<R> {
     read: u64,
     report: ScanReport,
     failed: bool,
+}
+
+impl BlockScanner<File> {
+    /// Reads a file that is not obfuscated, such as `-loadblock` names.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub fn open(path: &Path, magic: [u8; 4]) -> Result<Self, StoreError> {
+        let file = File::open(path).map_err(StoreError::io("open", path))?;
+        Ok(Self::new(file, magic, Obfuscation::default()))
+    }
 }
 
 impl<R: Read> BlockScanner<R> {
