@@ -65,11 +65,14 @@ pub(crate) struct Conn {
     closing: AtomicBool,
 }
 
+/// What is told how a connection ended.
+type OnClosed = Box<dyn FnOnce(Option<&Error>) + Send>;
+
 /// How a connection ended, and who wants to know.
 #[derive(Default)]
 struct Ended {
     why: Option<Option<Error>>,
-    then: Vec<Box<dyn FnOnce(Option<&Error>) + Send>>,
+    then: Vec<OnClosed>,
 }
 
 /// Keeps a client's connection open as long as somebody may call over it.
@@ -356,7 +359,7 @@ impl Conn {
     }
 
     /// Runs `then` when the connection has ended: at once, if it has.
-    pub(crate) fn on_closed(&self, then: Box<dyn FnOnce(Option<&Error>) + Send>) {
+    pub(crate) fn on_closed(&self, then: OnClosed) {
         let mut ended = lock(&self.ended);
         match ended.why.clone() {
             None => ended.then.push(then),

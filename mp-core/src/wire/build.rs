@@ -123,7 +123,7 @@ impl Builder {
         }
         let segment = segment as u32;
         let pad = self.extend(segment, words + 1);
-        let far = 2 | (pad / WORD) as u64 * 8 | u64::from(segment) << 32;
+        let far = 2 | ((pad / WORD) as u64 * 8) | (u64::from(segment) << 32);
         self.put_word(from, far);
         (segment, pad + WORD, PointerAt { segment, at: pad })
     }
