@@ -4,6 +4,7 @@ mod blocks;
 mod deployments;
 mod info;
 pub mod scan;
+mod stats;
 mod tips;
 mod utxo;
 mod wait;
@@ -22,6 +23,7 @@ pub fn methods() -> &'static [Entry] {
         methods.extend(deployments::METHODS);
         methods.extend(info::METHODS);
         methods.extend(scan::METHODS);
+        methods.extend(stats::METHODS);
         methods.extend(tips::METHODS);
         methods.extend(utxo::METHODS);
         methods.extend(wait::METHODS);
