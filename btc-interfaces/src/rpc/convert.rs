@@ -19,6 +19,9 @@ enum Format {
     Either,
 }
 
+/// Position, name and format of an argument.
+type Argument = (usize, &'static str, Format);
+
 /// Why words are no parameters.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -31,7 +34,7 @@ pub enum ConvertError {
     TwoArgs,
 }
 
-fn formats(method: &str) -> &'static [(usize, &'static str, Format)] {
+fn formats(method: &str) -> &'static [Argument] {
     let found = table::METHODS.binary_search_by_key(&method, |(name, _)| name);
     found.map_or(&[], |index| table::METHODS[index].1)
 }
@@ -52,7 +55,9 @@ fn by_name(method: &str, name: &str) -> Option<Format> {
 
 fn convert(format: Option<Format>, text: &str) -> Result<Value, ConvertError> {
     match format {
-        Some(Format::Json) => serde_json::from_str(text).map_err(|_| ConvertError::NotJson(text.to_owned())),
+        Some(Format::Json) => {
+            serde_json::from_str(text).map_err(|_| ConvertError::NotJson(text.to_owned()))
+        }
         Some(Format::Either) => {
             Ok(serde_json::from_str(text).unwrap_or_else(|_| Value::from(text)))
         }
@@ -151,7 +156,10 @@ mod tests {
             positional("getblockhash", &["x"]),
             Err(ConvertError::NotJson("x".to_owned()))
         );
-        assert_eq!(ConvertError::NotJson("x".to_owned()).to_string(), "Error parsing JSON: x");
+        assert_eq!(
+            ConvertError::NotJson("x".to_owned()).to_string(),
+            "Error parsing JSON: x"
+        );
         let call = |method, arguments: &[&str]| named(method, arguments).expect("valid");
         assert_eq!(call("getblockhash", &["height=7"]), json!({"height": 7}));
         assert_eq!(

@@ -1,9 +1,10 @@
 //! Which arguments of which methods the command line passes as JSON.
 
-use super::Format::{self, Either, Json, Text};
+use super::Argument;
+use super::Format::{Either, Json, Text};
 
 /// A method's arguments that are not plain strings: position, name, format. Sorted by method.
-pub(super) const METHODS: &[(&str, &[(usize, &str, Format)])] = &[
+pub(super) const METHODS: &[(&str, &[Argument])] = &[
     ("addconnection", &[(2, "v2transport", Json)]),
     ("addnode", &[(2, "v2transport", Json)]),
     ("addpeeraddress", &[(1, "port", Json), (2, "tried", Json)]),

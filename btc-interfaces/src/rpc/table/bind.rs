@@ -104,12 +104,12 @@ fn take(arg: &Arg, named: &mut Map<String, Value>) -> Option<(&'static str, Valu
         .find_map(|name| Some((name, named.shift_remove(name)?)))
 }
 
+/// Fields of an options object and the name of the first.
+type Options = (&'static str, Map<String, Value>);
+
 /// Takes those fields of an options object that were given as named arguments of the call itself. Gives the first one's
 /// name and all of them.
-fn take_options(
-    arg: &Arg,
-    named: &mut Map<String, Value>,
-) -> Result<Option<(&'static str, Map<String, Value>)>, RpcError> {
+fn take_options(arg: &Arg, named: &mut Map<String, Value>) -> Result<Option<Options>, RpcError> {
     if arg.kind != Kind::ObjectNamedParams {
         return Ok(None);
     }
