@@ -224,7 +224,8 @@ impl<S: Subscriber> Layer<S> for LogLayer {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        metadata.is_event() && self.0.0.filter.shows(metadata.target(), *metadata.level())
+        // Not only of events: `tracing::enabled!` asks with metadata that are neither event nor span.
+        !metadata.is_span() && self.0.0.filter.shows(metadata.target(), *metadata.level())
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {

@@ -17,6 +17,9 @@ use crate::chain::record::FilePos;
 use crate::store::StoreError;
 use crate::store::import::BlockScanner;
 
+/// Bytes before each block in a block file: magic and length.
+const RECORD_HEADER: u32 = 8;
+
 /// Blocks whose parent was not met yet, by parent; each with its place and length.
 type Waiting = HashMap<BlockHash, Vec<(FilePos, u32, BlockHash)>>;
 
@@ -58,7 +61,6 @@ impl ImportReport {
 impl Shared {
     pub(super) fn import_block_file(&self, path: &Path) -> Result<ImportReport, SubmitError> {
         let mut scanner = BlockScanner::open(path, self.options.params.magic)?;
-        tracing::info!(target: "validation", "Importing blocks file {}...", path.display());
         let mut report = ImportReport::default();
         {
             let _importing = Importing::new(&self.importing);
@@ -71,12 +73,6 @@ impl Shared {
             }
             report.scan = scanner.report();
         }
-        tracing::info!(
-            target: "validation",
-            "Loaded {} blocks from external file {}",
-            report.loaded,
-            path.display()
-        );
         self.finish_import()?;
         Ok(report)
     }
@@ -103,6 +99,49 @@ impl Shared {
             self.finish_reindex()?;
         }
         tracing::info!(target: "validation", "Reindexing finished");
+        self.finish_import()?;
+        Ok(report)
+    }
+
+    pub(super) fn recover_blocks(&self) -> Result<ImportReport, SubmitError> {
+        let mut report = ImportReport::default();
+        let (last, end) = {
+            let state = self.lock();
+            if !state.files_indexed {
+                // A reindex is under way, and will find them.
+                return Ok(report);
+            }
+            let last = state.files.last_file();
+            (last, state.files.info(last).map_or(0, |info| info.size))
+        };
+        let block_at = |file, end: u32| {
+            let pos = FilePos {
+                file,
+                offset: end.saturating_add(RECORD_HEADER),
+            };
+            self.reader.read_raw_block(pos).is_ok()
+        };
+        let mut number = last;
+        if !block_at(last, end) {
+            // The file may have been full.
+            number += 1;
+            if !self.reader.has_block_file(number) || !block_at(number, 0) {
+                return Ok(report);
+            }
+        }
+        {
+            let _importing = Importing::new(&self.importing);
+            let mut waiting = Waiting::new();
+            while self.reader.has_block_file(number) && !self.interrupted() {
+                self.reindex_file(number, &mut waiting, &mut report)?;
+                number += 1;
+            }
+        }
+        tracing::info!(
+            target: "validation",
+            "Found {} blocks that an earlier run had stored but not indexed",
+            report.loaded
+        );
         self.finish_import()?;
         Ok(report)
     }

@@ -431,6 +431,16 @@ impl ChainstateManager {
         self.shared.reindex_block_files()
     }
 
+    /// Enters the blocks that reached their file, but not the index, before an earlier run was killed, and connects what
+    /// they make. So a block whose acceptance was reported stays, as long as the machine itself did. Costs nothing after
+    /// an orderly end.
+    ///
+    /// # Errors
+    /// The node's disk fails.
+    pub fn recover_blocks(&self) -> Result<ImportReport, SubmitError> {
+        self.shared.recover_blocks()
+    }
+
     /// Makes long tasks and waits end soon. The chainstate stays usable.
     pub fn interrupt(&self) {
         self.shared.options.interrupt.store(true, Ordering::Relaxed);

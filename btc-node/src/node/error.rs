@@ -39,6 +39,9 @@ pub enum StartError {
     /// The chain's databases cannot be opened or are not those of this chain.
     #[error("{}", with_remedy(.0))]
     Chainstate(#[from] OpenError),
+    /// Blocks that an earlier run had stored cannot be entered.
+    #[error("Error initializing block database: {0}")]
+    Recover(#[source] crate::chainstate::SubmitError),
     /// The RPC server cannot start.
     #[error("Unable to start HTTP server. See debug log for details.")]
     Server,

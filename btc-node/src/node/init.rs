@@ -335,6 +335,9 @@ fn load_chain(context: &Arc<Context>, parts: &mut Parts) -> Result<(), StartErro
     if chainstate.set_mempool(mempool.clone()).is_err() {
         unreachable!("a chainstate that was just opened has no mempool");
     }
+    if let Err(error) = chainstate.recover_blocks() {
+        return Err(StartError::Recover(error));
+    }
     tracing::info!("Block index and chainstate loaded");
     parts
         .methods

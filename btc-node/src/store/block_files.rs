@@ -180,6 +180,11 @@ impl BlockFiles {
         (self.infos.len() - 1) as u32
     }
 
+    /// The books of one file.
+    pub fn info(&self, file: u32) -> Option<&FileInfo> {
+        self.infos.get(file as usize)
+    }
+
     /// Takes the books that changed since the last call.
     pub fn take_dirty(&mut self) -> Vec<(u32, FileInfo)> {
         std::mem::take(&mut self.dirty)
