@@ -75,6 +75,11 @@ impl Promise {
         lock(&self.state).cap.clone()
     }
 
+    /// How much waits for it.
+    pub(crate) fn waiting(&self) -> usize {
+        lock(&self.state).then.len()
+    }
+
     /// Waits for what the promise becomes.
     pub(crate) fn wait(&self) -> Cap {
         let mut state = lock(&self.state);

@@ -390,8 +390,9 @@ impl Conn {
                 .reply_to
                 .deliver(Err(Error::Disconnected { during: true }));
         }
-        // Promises that nobody will keep now break as they are dropped.
-        drop(remains.answers);
+        for answer in remains.answers.into_values() {
+            answer.state.abandon(&Error::Disconnected { during: true });
+        }
         for cap in remains.exports {
             self.discard(cap);
         }

@@ -579,7 +579,11 @@ impl Server for ThreadMapServer {
             .ok_or(Error::Disconnected { during: false })?;
         if ordinal == 0 {
             let name = call.param::<(), String>(&param(&tables::MAKE_THREAD))?;
-            let from: String = name.chars().take(MAX_NAME).collect();
+            let from: String = name
+                .chars()
+                .filter(|letter| !letter.is_control())
+                .take(MAX_NAME)
+                .collect();
             let thread = ThreadServer::spawn(&conn, format!("from {from}"))?;
             return call.give(&tables::MAKE_THREAD, Cap::Local(Arc::new(thread)));
         }
@@ -617,7 +621,7 @@ impl Server for ThreadMapServer {
     }
 }
 
-/// Characters of a peer's thread name that are kept.
+/// Characters of a peer's thread name that are kept; it stands in log lines.
 const MAX_NAME: usize = 256;
 
 fn param(plan: &MethodPlan) -> FieldPlan {

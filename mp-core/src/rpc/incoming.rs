@@ -160,16 +160,24 @@ impl Conn {
             AnswerState::Done { reply: None, .. } => {
                 Cap::Broken(Error::failed("call on results without capabilities"))
             }
-            state => Cap::Promise(state.promise(path)),
+            state => match state.promise(path) {
+                Some(promise) => Cap::Promise(promise),
+                None => Cap::Broken(Error::overloaded(
+                    "too many references to one call's results",
+                )),
+            },
         }
     }
 
     /// Brings a call to what it is made on.
-    fn deliver(self: &Arc<Self>, incoming: Incoming, cap: Cap) {
+    fn deliver(self: &Arc<Self>, mut incoming: Incoming, cap: Cap) {
         match cap.settled() {
             Cap::Local(server) => self.dispatch(incoming, server),
             Cap::Remote(import) => self.pass_on(incoming, &import),
             Cap::Promise(promise) => {
+                if let Err(error) = incoming.count() {
+                    return incoming.fail(&error);
+                }
                 let conn = self.clone();
                 promise.then(move |cap| conn.deliver(incoming, cap));
             }
@@ -210,12 +218,15 @@ impl Conn {
 
     fn dispatch_to(
         self: &Arc<Self>,
-        incoming: Incoming,
+        mut incoming: Incoming,
         server: Arc<dyn Server>,
         context: Context,
     ) {
         match context.thread.settled() {
             Cap::Promise(promise) => {
+                if let Err(error) = incoming.count() {
+                    return incoming.fail(&error);
+                }
                 let conn = self.clone();
                 promise.then(move |thread| {
                     conn.dispatch_to(
@@ -422,6 +433,11 @@ impl Conn {
             Some(Target::Answer(question, path)) => self.promised(question, path),
             None => return Err(protocol_error("disembargo of an unknown kind")),
         };
+        if let Cap::Promise(promise) = &cap
+            && promise.waiting() > self.limits.queued_calls
+        {
+            return Err(protocol_error("too many disembargoes of one promise"));
+        }
         self.disembargo(id, cap);
         Ok(())
     }
@@ -466,7 +482,7 @@ impl Conn {
 
     /// The capabilities in the table of a payload.
     fn import_caps(self: &Arc<Self>, payload: StructReader<'_>) -> Result<Vec<Cap>, Error> {
-        let table = protocol::read_cap_table(payload)?;
+        let table = protocol::read_cap_table(payload, self.limits.imports)?;
         if table.is_empty() {
             Ok(Vec::new())
         } else {
@@ -517,17 +533,8 @@ impl Conn {
             ended
         };
         self.flush();
-        if let Some(Answer {
-            state: AnswerState::Awaited { promises, takers },
-            ..
-        }) = ended
-        {
-            for (_, promise) in promises {
-                promise.resolve(Cap::Broken(error.clone()));
-            }
-            for taker in takers {
-                taker.deliver(Err(error.clone()));
-            }
+        if let Some(answer) = ended {
+            answer.state.abandon(&error);
         }
     }
 
@@ -539,21 +546,11 @@ impl Conn {
         at: &protocol::ReturnAt,
         kept: bool,
     ) {
-        let Encoder {
-            mut builder, caps, ..
-        } = encoder;
+        let Encoder { builder, caps, .. } = encoder;
         let mut garbage = Vec::new();
         let returned = {
             let mut tables = lock(&self.tables);
-            self.enter_results(
-                &mut tables,
-                answer,
-                &mut builder,
-                &caps,
-                at,
-                kept,
-                &mut garbage,
-            )
+            self.enter_results(&mut tables, answer, builder, &caps, at, kept, &mut garbage)
         };
         for cap in garbage {
             self.discard(cap);
@@ -577,7 +574,7 @@ impl Conn {
         self: &Arc<Self>,
         tables: &mut Tables,
         answer: u32,
-        builder: &mut Builder,
+        mut builder: Builder,
         caps: &[Cap],
         at: &protocol::ReturnAt,
         kept: bool,
@@ -601,28 +598,26 @@ impl Conn {
         let plain = caps.is_empty() && !kept && !awaited;
         let mut exported = Vec::new();
         if plain {
-            at.set_no_finish(builder);
+            at.set_no_finish(&mut builder);
         }
         // Results that the peer takes from here stay here, so it gets no references.
         if !kept {
             match tables.describe(self, caps, &mut exported) {
-                Ok(described) => protocol::put_cap_table(builder, at.payload, &described),
+                Ok(described) => protocol::put_cap_table(&mut builder, at.payload, &described),
                 Err(error) => {
                     tables.release_all(&exported, garbage);
                     return Err(error);
                 }
             }
         }
-        let framed = std::mem::take(builder)
-            .finish(limits.message_bytes)
-            .and_then(|frame| {
-                let keep = if plain {
-                    None
-                } else {
-                    Some(Message::parse(frame.clone(), limits)?)
-                };
-                Ok((frame, keep))
-            });
+        let framed = builder.finish(limits.message_bytes).and_then(|frame| {
+            let keep = if plain {
+                None
+            } else {
+                Some(Message::parse(frame.clone(), limits)?)
+            };
+            Ok((frame, keep))
+        });
         let (frame, keep) = match framed {
             Ok(framed) => framed,
             Err(error) => {
@@ -710,23 +705,37 @@ impl Incoming {
 
     /// Has the call run on a thread.
     fn post(mut self, target: &thread::Target, server: Arc<dyn Server>, callback: Cap) {
-        let conn = self.conn.clone();
-        let size = self.message.bytes().len();
-        let waiting = conn.queued_bytes.fetch_add(size, Ordering::Relaxed) + size;
-        self.queued = size;
-        let limit = conn.limits.queued_bytes;
-        if waiting > limit {
-            return self.fail(&Error::Limit {
-                what: "bytes of waiting calls",
-                limit: limit as u64,
-            });
+        if let Err(error) = self.count() {
+            return self.fail(&error);
         }
+        let queue = self.conn.limits.queued_calls;
         log::server_post(self.request, target.name());
         let job = move |ready: Result<(), Error>| match ready {
             Ok(()) => self.run(&server, Some(callback)),
             Err(error) => self.fail(&error),
         };
-        target.post(Box::new(job), conn.limits.queued_calls);
+        target.post(Box::new(job), queue);
+    }
+
+    /// Counts the call against the limit of what may wait.
+    fn count(&mut self) -> Result<(), Error> {
+        if self.queued > 0 {
+            return Ok(());
+        }
+        self.queued = self.message.bytes().len();
+        let waiting = self
+            .conn
+            .queued_bytes
+            .fetch_add(self.queued, Ordering::Relaxed)
+            + self.queued;
+        let limit = self.conn.limits.queued_bytes;
+        if waiting > limit {
+            return Err(Error::Limit {
+                what: "bytes of waiting calls",
+                limit: limit as u64,
+            });
+        }
+        Ok(())
     }
 
     fn uncount(&mut self) {

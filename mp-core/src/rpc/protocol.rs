@@ -269,9 +269,15 @@ pub(super) fn read_descriptor(descriptor: StructReader<'_>) -> Result<Descriptor
     })
 }
 
-/// The table of a payload.
-pub(super) fn read_cap_table(payload: StructReader<'_>) -> Result<Vec<Descriptor>, WireError> {
+/// The table of a payload, of no more than `limit` entries.
+pub(super) fn read_cap_table(
+    payload: StructReader<'_>,
+    limit: usize,
+) -> Result<Vec<Descriptor>, WireError> {
     let list = payload.pointer(1).list()?;
+    if list.len() as usize > limit {
+        return Err(WireError::TooLarge);
+    }
     // An honest table has structs; no other list can name a capability.
     if !list.is_empty() && list.element() != ElementSize::Composite {
         return Err(WireError::BadList);

@@ -282,9 +282,12 @@ impl Tables {
     }
 }
 
+/// Places in the results of one running call that may be referred to. A struct has few capabilities.
+const MAX_PROMISES: usize = 64;
+
 impl AnswerState {
-    /// A promise of the capability at `path` in results that are not there yet.
-    pub(super) fn promise(&mut self, path: Path) -> Arc<Promise> {
+    /// A promise of the capability at `path` in results that are not there yet; `None` if there are too many.
+    pub(super) fn promise(&mut self, path: Path) -> Option<Arc<Promise>> {
         if !matches!(self, Self::Awaited { .. }) {
             *self = Self::Awaited {
                 promises: Vec::new(),
@@ -292,14 +295,29 @@ impl AnswerState {
             };
         }
         let Self::Awaited { promises, .. } = self else {
-            return Arc::default();
+            return None;
         };
         if let Some((_, promise)) = promises.iter().find(|(known, _)| *known == path) {
-            return promise.clone();
+            return Some(promise.clone());
+        }
+        if promises.len() >= MAX_PROMISES {
+            return None;
         }
         let promise = Arc::new(Promise::default());
         promises.push((path, promise.clone()));
-        promise
+        Some(promise)
+    }
+
+    /// Tells who waits that there will be no results.
+    pub(super) fn abandon(self, error: &Error) {
+        if let Self::Awaited { promises, takers } = self {
+            for (_, promise) in promises {
+                promise.resolve(Cap::Broken(error.clone()));
+            }
+            for taker in takers {
+                taker.deliver(Err(error.clone()));
+            }
+        }
     }
 
     /// Asks for results that are not there yet.
