@@ -269,6 +269,17 @@ impl ChainClient for Loader {
             return Ok(false);
         }
         chain.init_message("Verifying wallet(s)…".to_owned())?;
+        // A wallet at the top of the directory is there from old times, when it was the only one.
+        if chain.setting(WALLET_SETTING.to_owned())?.is_null()
+            && Wallet::verify("", &self.context).is_ok()
+        {
+            let unnamed = Value::Array(vec![Value::from("")]);
+            chain.overwrite_rw_setting(
+                WALLET_SETTING.to_owned(),
+                unnamed,
+                SettingsAction::SkipWrite,
+            )?;
+        }
         let Some(names) = self.configured()? else {
             return Ok(false);
         };

@@ -382,10 +382,15 @@ fn coverage(text: Option<&str>) -> Result<Coverage> {
     Ok(Coverage { ecdsa, taproot })
 }
 
+/// An output that the caller tells of.
+struct GivenOutput {
+    output: TxOut,
+    redeem_script: Option<ScriptBuf>,
+    witness_script: Option<ScriptBuf>,
+}
+
 /// Outputs that the caller tells of, with the scripts they commit to.
-fn given_outputs(
-    call: &Call<'_>,
-) -> Result<HashMap<OutPoint, (TxOut, Option<ScriptBuf>, Option<ScriptBuf>)>> {
+fn given_outputs(call: &Call<'_>) -> Result<HashMap<OutPoint, GivenOutput>> {
     let mut outputs = HashMap::new();
     let Some(given) = call.args.opt(1) else {
         return Ok(outputs);
@@ -425,12 +430,15 @@ fn given_outputs(
             .map(value::amount)
             .transpose()?
             .unwrap_or(Amount::MAX_MONEY);
-        let known = TxOut {
-            value: amount,
-            script_pubkey: script("scriptPubKey")?.unwrap_or_default(),
+        let given = GivenOutput {
+            output: TxOut {
+                value: amount,
+                script_pubkey: script("scriptPubKey")?.unwrap_or_default(),
+            },
+            redeem_script: script("redeemScript")?,
+            witness_script: script("witnessScript")?,
         };
-        let scripts = (script("redeemScript")?, script("witnessScript")?);
-        outputs.insert(OutPoint { txid, vout }, (known, scripts.0, scripts.1));
+        outputs.insert(OutPoint { txid, vout }, given);
     }
     Ok(outputs)
 }
@@ -466,7 +474,7 @@ fn sign_raw_transaction(call: &Call<'_>) -> Result<Value> {
     for outpoint in &outpoints {
         let from_caller = given.get(outpoint);
         let output = from_caller
-            .map(|(output, ..)| output.clone())
+            .map(|given| given.output.clone())
             .or_else(|| on_chain.get(outpoint).cloned());
         let Some(output) = output else {
             inputs.push(None);
@@ -479,10 +487,10 @@ fn sign_raw_transaction(call: &Call<'_>) -> Result<Value> {
             let solved = ExpandedScript {
                 redeem_script: solved
                     .redeem_script
-                    .or_else(|| from_caller.and_then(|(_, redeem, _)| redeem.clone())),
+                    .or_else(|| from_caller.and_then(|given| given.redeem_script.clone())),
                 witness_script: solved
                     .witness_script
-                    .or_else(|| from_caller.and_then(|(_, _, witness)| witness.clone())),
+                    .or_else(|| from_caller.and_then(|given| given.witness_script.clone())),
                 ..solved
             };
             (solved, expansion.keys)

@@ -71,11 +71,8 @@ impl State {
         if !manager.is_encrypted() {
             manager.store_keys(unlocked.as_ref(), &mut batch);
         }
-        let range_size = if manager.descriptor().is_range() {
-            size.max(keypool)
-        } else {
-            1
-        };
+        let ranged = manager.descriptor().is_range();
+        let range_size = if ranged { size.max(keypool) } else { 1 };
         let topped = manager.top_up(range_size, &stored_secrets, &mut batch);
         let scripts = topped.map_err(|error| {
             WalletError::refused(
@@ -85,9 +82,7 @@ impl State {
         })?;
         self.add_scripts(id, scripts.clone());
         self.note_birth_time(timestamp);
-        if !internal && !label.is_empty()
-            || !internal && !self.managers[&id].descriptor().is_range()
-        {
+        if !internal && !ranged {
             for script in &scripts {
                 let address = self.address_of(script);
                 if !address.is_empty() {
