@@ -15,10 +15,8 @@ use super::state::Shared;
 use super::summary::ImportReport;
 use crate::chain::record::FilePos;
 use crate::store::StoreError;
+use crate::store::block_files::RECORD_HEADER;
 use crate::store::import::BlockScanner;
-
-/// Bytes before each block in a block file: magic and length.
-const RECORD_HEADER: u32 = 8;
 
 /// Blocks whose parent was not met yet, by parent; each with its place and length.
 type Waiting = HashMap<BlockHash, Vec<(FilePos, u32, BlockHash)>>;
@@ -88,7 +86,7 @@ impl Shared {
             let mut number = 0;
             while self.reader.has_block_file(number) {
                 tracing::info!(target: "validation", "Reindexing block file blk{number:05}.dat...");
-                self.reindex_file(number, &mut waiting, &mut report)?;
+                self.reindex_file(number, 0, &mut waiting, &mut report)?;
                 if self.interrupted() {
                     tracing::info!(target: "validation", "Interrupt requested. Exit reindexing.");
                     return Ok(report);
@@ -103,6 +101,7 @@ impl Shared {
         Ok(report)
     }
 
+    /// See [`ChainstateManager::recover_blocks`](super::ChainstateManager::recover_blocks).
     pub(super) fn recover_blocks(&self) -> Result<ImportReport, SubmitError> {
         let mut report = ImportReport::default();
         let (last, end) = {
@@ -121,11 +120,11 @@ impl Shared {
             };
             self.reader.read_raw_block(pos).is_ok()
         };
-        let mut number = last;
+        let (mut number, mut offset) = (last, end);
         if !block_at(last, end) {
             // The file may have been full.
-            number += 1;
-            if !self.reader.has_block_file(number) || !block_at(number, 0) {
+            (number, offset) = (last.saturating_add(1), 0);
+            if !self.reader.has_block_file(number) || !block_at(number, offset) {
                 return Ok(report);
             }
         }
@@ -133,8 +132,8 @@ impl Shared {
             let _importing = Importing::new(&self.importing);
             let mut waiting = Waiting::new();
             while self.reader.has_block_file(number) && !self.interrupted() {
-                self.reindex_file(number, &mut waiting, &mut report)?;
-                number += 1;
+                self.reindex_file(number, offset, &mut waiting, &mut report)?;
+                (number, offset) = (number.saturating_add(1), 0);
             }
         }
         tracing::info!(
@@ -154,14 +153,15 @@ impl Shared {
         Ok(())
     }
 
-    /// Reads one of the node's own block files into the index.
+    /// Reads one of the node's own block files, from `offset` on, into the index.
     fn reindex_file(
         &self,
         number: u32,
+        offset: u32,
         waiting: &mut Waiting,
         report: &mut ImportReport,
     ) -> Result<(), SubmitError> {
-        let mut scanner = self.reader.scan(number)?;
+        let mut scanner = self.reader.scan(number, offset)?;
         for found in scanner.by_ref() {
             if self.interrupted() {
                 break;

@@ -124,6 +124,9 @@ pub enum VerifyError {
     /// Blocks, undo records and coins do not fit together.
     #[error("{0}")]
     Corrupted(String),
+    /// Nothing wrong was found, but levels 3 and 4 would need more memory than `-dbcache` gives.
+    #[error("Insufficient dbcache for block verification")]
+    TooLittleMemory,
     /// The check was stopped.
     #[error("interrupted")]
     Interrupted,

@@ -7,6 +7,7 @@ use btc_consensus::check_block;
 use super::accept::CHECK_ALL;
 use super::coins_cache::Overlay;
 use super::connect::{Undone, connect_block, connect_context, disconnect_block};
+use super::flush::FlushMode;
 use super::state::{Shared, State};
 use super::summary::VerifyError;
 use super::view::TreeView;
@@ -14,10 +15,21 @@ use crate::chain::BlockId;
 use crate::notify::Event;
 
 impl Shared {
-    /// Level 0 reads the blocks, 1 checks them, 2 reads their undo records, 3 disconnects them in memory, and 4 connects
-    /// them again. Levels 3 and 4 stop early if they would need more memory than the coins may take.
     pub(super) fn verify_chain(&self, level: u32, blocks: u32) -> Result<(), VerifyError> {
         let mut state = self.lock();
+        let result = self.verify_blocks(&mut state, level, blocks);
+        // The check read coins into memory that nobody may need again.
+        if state.failed.is_none()
+            && let Err(error) = self.flush_state(&mut state, FlushMode::IfNeeded)
+        {
+            return Err(VerifyError::Corrupted(error.to_string()));
+        }
+        result
+    }
+
+    /// Level 0 reads the blocks, 1 checks them, 2 reads their undo records, 3 disconnects them in memory, and 4 connects
+    /// them again. Levels 3 and 4 stop early if they would need more memory than the coins may take.
+    fn verify_blocks(&self, state: &mut State, level: u32, blocks: u32) -> Result<(), VerifyError> {
         let Some(height) = state.chain.height() else {
             return Ok(());
         };
@@ -30,7 +42,7 @@ impl Shared {
         tracing::info!(target: "validation", "Verifying last {depth} blocks at level {level}");
         let State {
             tree, chain, coins, ..
-        } = &mut *state;
+        } = state;
         let mut overlay = Overlay::new(coins);
         let mut within_memory = true;
         // Blocks that were disconnected in memory, the highest first.
@@ -131,7 +143,11 @@ impl Shared {
         }
         self.tell_verifying(100);
         tracing::info!(target: "validation", "Verification: checked last {depth} blocks at level {level}");
-        Ok(())
+        if within_memory {
+            Ok(())
+        } else {
+            Err(VerifyError::TooLittleMemory)
+        }
     }
 
     fn tell_verifying(&self, percent: u8) {

@@ -63,13 +63,19 @@ impl BlockReader {
         })
     }
 
-    /// All blocks of one file, in the order in which they lie there.
+    /// The blocks of one file from `offset` on, in the order in which they lie there.
     ///
     /// # Errors
     /// The file cannot be opened.
-    pub fn scan(&self, file: u32) -> Result<BlockScanner<fs::File>, StoreError> {
-        let opened = self.blocks.open(file)?;
-        Ok(BlockScanner::new(opened, self.magic, self.obfuscation))
+    pub fn scan(&self, file: u32, offset: u32) -> Result<BlockScanner<fs::File>, StoreError> {
+        let opened = self.blocks.open_at(FilePos { file, offset })?;
+        let (magic, obfuscation) = (self.magic, self.obfuscation);
+        Ok(BlockScanner::starting_at(
+            opened,
+            offset.into(),
+            magic,
+            obfuscation,
+        ))
     }
 
     /// Whether the block file with this number exists.

@@ -42,6 +42,15 @@ impl FlatFiles {
         File::open(&path).map_err(StoreError::io("open", &path))
     }
 
+    /// Opens a file for reading from `pos` on.
+    pub fn open_at(&self, pos: FilePos) -> Result<File, StoreError> {
+        let mut file = self.open(pos.file)?;
+        let path = self.path(pos.file);
+        file.seek(SeekFrom::Start(pos.offset.into()))
+            .map_err(StoreError::io("seek in", &path))?;
+        Ok(file)
+    }
+
     fn open_for_writing(&self, file: u32) -> Result<File, StoreError> {
         let path = self.path(file);
         OpenOptions::new()

@@ -52,6 +52,7 @@ pub struct BlockScanner<R> {
     window: Vec<u8>,
     start: usize,
     offset: u64,
+    /// Offset of the next byte that is read.
     read: u64,
     report: ScanReport,
     failed: bool,
@@ -71,14 +72,19 @@ impl BlockScanner<File> {
 impl<R: Read> BlockScanner<R> {
     /// Reads `input` from its beginning, obfuscated with the given key.
     pub fn new(input: R, magic: [u8; 4], obfuscation: Obfuscation) -> Self {
+        Self::starting_at(input, 0, magic, obfuscation)
+    }
+
+    /// Reads a file of which `input` stands at `offset`.
+    pub fn starting_at(input: R, offset: u64, magic: [u8; 4], obfuscation: Obfuscation) -> Self {
         Self {
             input: BufReader::with_capacity(1 << 16, input),
             obfuscation,
             magic,
             window: Vec::new(),
             start: 0,
-            offset: 0,
-            read: 0,
+            offset,
+            read: offset,
             report: ScanReport::default(),
             failed: false,
         }
