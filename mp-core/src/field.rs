@@ -1,20 +1,4 @@
 //! How Rust types are kept in the fields of messages.
-//!
-//! [`Field<C>`] is implemented by every type that can be a parameter, a result, a member of a
-//! [`Message`](crate::Message) struct or an element of a list. `C` is a marker type of the crate that declares the
-//! interfaces, its *codec*: since it is that crate's own, it may implement `Field<ItsCodec>` for types of other
-//! crates (a transaction, a hash) without a newtype. The usual types are implemented for every codec.
-//!
-//! | Rust | schema |
-//! |---|---|
-//! | `bool`, integers, `f32`, `f64` | the number; integers are range-checked when the widths differ |
-//! | `String` | `Text` or `Data` |
-//! | `Vec<u8>` | `Data` |
-//! | `Vec<T>` | `List` |
-//! | `HashMap`, `BTreeMap`, `Vec<(A, B)>` | `List` of a struct of two fields |
-//! | `Option<T>` | `T` with a companion `hasFoo :Bool`, or a pointer that may be null; in a list, an empty element |
-//! | `Arc<dyn Trait>` | a capability |
-//! | `()` | nothing |
 
 mod collection;
 mod object;
@@ -29,7 +13,23 @@ use crate::plan::MethodPlan;
 use crate::schema::Kind;
 use crate::wire::{StructAt, StructReader};
 
-/// A type that can be kept in a field. See the [module](self).
+/// A type that can be kept in a field: a parameter, a result, a member of a [`Message`](macro@crate::Message) struct
+/// or an element of a list.
+///
+/// `C` is a marker type of the crate that declares the interfaces, its *codec*: since it is that crate's own, it may
+/// implement `Field<ItsCodec>` for types of other crates (a transaction, a hash) without a newtype. The usual types
+/// are implemented for every codec.
+///
+/// | Rust | schema |
+/// |---|---|
+/// | `bool`, integers, `f32`, `f64` | the number; integers are range-checked when the widths differ |
+/// | `String` | `Text` or `Data` |
+/// | `Vec<u8>` | `Data` |
+/// | `Vec<T>` | `List` |
+/// | `HashMap`, `BTreeMap`, `Vec<(A, B)>` | `List` of a struct of two fields |
+/// | `Option<T>` | `T` with a companion `hasFoo :Bool`, or a pointer that may be null; in a list, an empty element |
+/// | `Arc<dyn Trait>` | a capability |
+/// | `()` | nothing |
 pub trait Field<C>: Sized {
     /// The kind of field that fits the type best: what a trait without a schema file gets, and what a schema's field
     /// is checked against at compile time.

@@ -62,6 +62,22 @@
 //! - a method that takes and gives an `mp.ThreadMap` is called when a connection begins;
 //! - a method `destroy` is called when the last proxy is dropped, so that the object ends before its proxy has.
 //!
+//! A Rust method that the schema lacks, or one whose parameters differ from the schema's, does not compile (unless it
+//! has a body: then it is local to each side):
+//!
+//! ```compile_fail
+//! use mp_core::schema::Interface;
+//!
+//! struct Codec;
+//! const EMPTY: Interface = Interface { id: 0x9b2f_3c61_80d4_e577, name: "Empty", wrap: "", extends: &[], methods: &[] };
+//!
+//! #[mp_core::interface(codec = Codec, schema = EMPTY)]
+//! trait Empty: Send + Sync {
+//!     // the schema of `Empty` declares no method `wait_tip` (by its `$Proxy.name`, or `waitTip`): …
+//!     fn wait_tip(&self) -> Result<(), mp_core::Error>;
+//! }
+//! ```
+//!
 //! Several results are a struct with `#[derive(Message)]` and `#[mp(codec = …, results)]`, whose members have the
 //! results' names. A result declared with `$Proxy.exception` makes the method's type `Result<Result<R, X>, E>`.
 

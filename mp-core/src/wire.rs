@@ -3,7 +3,7 @@
 //! [`Message`] reads what a peer sent: every pointer is checked against the bounds of its segment, and the total
 //! that one message may make a reader visit is limited, so hostile bytes cost an error and nothing more.
 //! [`Builder`] writes messages. Capabilities are plain indices into a table that travels beside the message; what
-//! they mean is the business of [`rpc`](crate::rpc), which keeps everything here `Send`.
+//! they mean is the business of the RPC engine, which keeps everything here `Send`.
 //!
 //! The format is the one published at <https://capnproto.org/encoding.html>: unpacked, with the standard stream
 //! framing.

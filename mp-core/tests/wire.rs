@@ -1,6 +1,6 @@
 //! The codec against the `capnp` crate, and against itself.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 use capnp::message::ReaderOptions;
 use mp_core::wire::{

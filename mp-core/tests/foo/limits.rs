@@ -65,18 +65,13 @@ fn a_peer_with_too_many_objects_is_cut_off() {
         },
         Limits::default(),
     );
-    let keep: Vec<Arc<dyn Callback>> = (0..8)
-        .map(|_| Arc::new(Calls(Ok)) as Arc<dyn Callback>)
-        .collect();
-    let error = keep.iter().find_map(|callback| {
-        pair.foo
-            .save(callback.clone())
-            .and_then(|()| {
-                // Kept by the server's proxy as long as it is the saved one; hold on to each.
-                std::mem::forget(pair.server.saved.lock().unwrap().clone());
-                Ok(())
-            })
-            .err()
+    let mut kept = Vec::new();
+    let error = (0..8).find_map(|_| {
+        let callback: Arc<dyn Callback> = Arc::new(Calls(Ok));
+        let saved = pair.foo.save(callback).err();
+        // The server's proxies are held on to, the replaced ones as well.
+        kept.push(pair.server.saved.lock().unwrap().clone());
+        saved
     });
     assert!(error.unwrap().is_disconnected());
     assert_eq!(

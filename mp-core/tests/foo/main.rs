@@ -1,7 +1,8 @@
 //! The runtime by its public interface: calls, values, objects, threads, errors and ends of connections, over a socket
 //! pair within this process.
 
-#![allow(missing_docs)]
+// The interface under test is called `Foo`.
+#![allow(missing_docs, clippy::unwrap_used, clippy::disallowed_names)]
 
 mod calls;
 mod ends;
@@ -12,6 +13,7 @@ mod logs;
 mod objects;
 mod raw;
 mod server;
+#[allow(dead_code)]
 #[rustfmt::skip]
 mod tables;
 mod threads;
