@@ -251,7 +251,12 @@ impl Wallet {
                 note(&mut tx.record);
                 created.batch.tx(&txid, &tx.record);
             }
-            state.db.commit(created.batch)?;
+            if let Err(error) = state.db.commit(created.batch) {
+                // Nothing was sent: its coins are free again.
+                state.forget_tx(&txid);
+                state.give_back_change(created.change_script.as_deref());
+                return Err(error.into());
+            }
         }
         if options.broadcast {
             let outcome = self.context.chain.broadcast_transaction(

@@ -185,8 +185,13 @@ impl Wallet {
 
     /// Records on disk that the wallet is up to its last block, so that the next start need not look again.
     pub(crate) fn write_best_block(&self) -> Result<()> {
-        let Some((_, hash)) = self.lock().last_block else {
-            return Ok(());
+        let hash = match &*self.lock() {
+            State {
+                behind: false,
+                last_block: Some((_, hash)),
+                ..
+            } => *hash,
+            _ => return Ok(()),
         };
         let want = btc_interfaces::WantBlock {
             locator: true,

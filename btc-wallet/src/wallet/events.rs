@@ -191,6 +191,7 @@ impl ChainNotifications for Listener {
             let mut state = wallet.lock();
             // Only what the wallet has seen may be recorded as seen.
             if state.gate.closed
+                || state.behind
                 || state.last_block.map(|(_, hash)| hash) != locator.first().copied()
             {
                 return Ok(());

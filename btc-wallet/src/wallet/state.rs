@@ -74,6 +74,8 @@ pub(crate) struct State {
     pub(crate) unlocked_until: i64,
     /// The last block whose events were taken.
     pub(crate) last_block: Option<(i32, BlockHash)>,
+    /// Whether a block or transaction could not be written: what is recorded as seen must not move on then.
+    pub(crate) behind: bool,
     /// Header times of the blocks that hold the wallet's transactions, seconds since 1970.
     pub(crate) block_times: HashMap<BlockHash, i64>,
     /// Seconds since 1970; `None` while there are no keys.
@@ -113,6 +115,7 @@ impl State {
             unlocked: None,
             unlocked_until: 0,
             last_block: None,
+            behind: false,
             block_times: HashMap::new(),
             birth_time: None,
             gate: Gate::default(),
@@ -316,6 +319,19 @@ impl State {
                 mempool_conflicts: BTreeSet::new(),
             },
         );
+    }
+
+    /// Takes out a transaction that could not be written.
+    pub(crate) fn forget_tx(&mut self, txid: &Txid) {
+        let Some(tx) = self.txs.remove(txid) else {
+            return;
+        };
+        for input in &tx.record.tx.input {
+            if let Some(spenders) = self.spends.get_mut(&input.previous_output) {
+                spenders.remove(txid);
+            }
+        }
+        self.outputs.retain(|outpoint, _| outpoint.txid != *txid);
     }
 
     pub(crate) fn is_mine(&self, script: &Script) -> bool {

@@ -35,17 +35,23 @@ impl State {
     /// Takes a block that became part of the active chain, and writes what changed. Gives whether the best block should
     /// be recorded.
     pub(crate) fn connect_block(&mut self, block: &Block, at: InBlock, now: i64) -> Result<bool> {
-        let before = self.last_block;
         if !at.rescanning {
             self.last_block = Some((at.height, at.hash));
             // What is older than the wallet cannot concern it.
-            let too_old = self
+            if self
                 .birth_time
-                .is_none_or(|birth| at.max_time < birth - 2 * TIMESTAMP_WINDOW);
-            if too_old && self.birth_time.is_some() {
+                .is_some_and(|birth| at.max_time < birth - 2 * TIMESTAMP_WINDOW)
+            {
                 return Ok(false);
             }
         }
+        let taken = self.take_transactions(block, at, now);
+        // Not on disk is not seen: the next start must look again.
+        self.behind |= taken.is_err();
+        Ok(taken? || at.height % RECORD_INTERVAL == 0)
+    }
+
+    fn take_transactions(&mut self, block: &Block, at: InBlock, now: i64) -> Result<bool> {
         let mut batch = Batch::new();
         let mut changed = false;
         for (tx, index) in block.txdata.iter().zip(0..) {
@@ -60,12 +66,8 @@ impl State {
         if changed {
             self.block_times.insert(at.hash, at.time);
         }
-        if let Err(error) = self.db.commit(batch) {
-            // Not on disk is not seen: the next start looks again.
-            self.last_block = before;
-            return Err(error.into());
-        }
-        Ok(changed || at.height % RECORD_INTERVAL == 0)
+        self.db.commit(batch)?;
+        Ok(changed)
     }
 
     /// Takes the tip off.
@@ -164,6 +166,14 @@ impl State {
     }
 
     fn forget_mempool_conflicts(&mut self, tx: &Transaction) {
+        // Most transactions of a block are nobody's: they are not worth their hash.
+        if !tx
+            .input
+            .iter()
+            .any(|input| self.spends.contains_key(&input.previous_output))
+        {
+            return;
+        }
         let txid = tx.compute_txid();
         for rival in self.rivals(tx, &txid) {
             self.update_descendants(rival, &mut Batch::new(), |tx| {
