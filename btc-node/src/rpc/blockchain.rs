@@ -3,6 +3,7 @@
 mod blocks;
 mod deployments;
 mod info;
+mod proof;
 pub mod scan;
 mod stats;
 mod tips;
@@ -22,6 +23,7 @@ pub fn methods() -> &'static [Entry] {
         methods.extend(blocks::METHODS);
         methods.extend(deployments::METHODS);
         methods.extend(info::METHODS);
+        methods.extend(proof::METHODS);
         methods.extend(scan::METHODS);
         methods.extend(stats::METHODS);
         methods.extend(tips::METHODS);

@@ -79,6 +79,21 @@ const METHODS: &[Entry] = &[
         },
         run: derive_addresses,
     },
+    Entry {
+        method: Method {
+            name: "getindexinfo",
+            category: "util",
+            summary: "Shows the indexes that are kept. There are none yet.",
+            args: &[Arg::optional(
+                "index_name",
+                Kind::String,
+                "Only the index of this name",
+            )],
+            result: "{...}    (json object) For each index whether it has caught up, and to which height",
+            examples: &["", "txindex"],
+        },
+        run: |_, _| Ok(json!({})),
+    },
 ];
 
 fn validate_address(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult {

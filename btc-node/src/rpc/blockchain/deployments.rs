@@ -17,10 +17,10 @@ pub(super) const METHODS: &[Entry] = &[Entry {
         name: "getdeploymentinfo",
         category: "blockchain",
         summary: "Shows the state of changes of the rules, as seen from a block.",
-        args: &[Arg::hint(
+        args: &[Arg::default(
             "blockhash",
             Kind::StringHex,
-            "hash of the tip",
+            "\"hash of current chain tip\"",
             "The block from which to look",
         )],
         result: r#"{                         (json object)

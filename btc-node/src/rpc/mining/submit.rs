@@ -6,7 +6,7 @@ use crate::chainstate::{SubmitError, SubmitOptions};
 use crate::mining::coinbase;
 use bitcoin::Block;
 use bitcoin::block::Header;
-use bitcoin::consensus::deserialize;
+use bitcoin::consensus::{Decodable as _, deserialize};
 use bitcoin::hex::FromHex;
 use btc_consensus::params::BuriedDeployment;
 use btc_interfaces::rpc::table::{Arg, Kind, Method};
@@ -51,7 +51,8 @@ pub(super) const METHODS: &[Entry] = &[
 pub(super) fn decode_block(hex: &str) -> Result<Block, RpcError> {
     Vec::from_hex(hex)
         .ok()
-        .and_then(|bytes| deserialize(&bytes).ok())
+        // What follows the block is passed over, as bitcoind does.
+        .and_then(|bytes| Block::consensus_decode(&mut bytes.as_slice()).ok())
         .ok_or_else(|| RpcError::new(code::DESERIALIZATION_ERROR, "Block decode failed"))
 }
 
