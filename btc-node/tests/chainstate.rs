@@ -9,6 +9,8 @@ mod datadir;
 mod durability;
 #[path = "chainstate/import.rs"]
 mod import;
+#[path = "chainstate/model.rs"]
+mod model;
 #[path = "chainstate/reorg.rs"]
 mod reorg;
 #[path = "chainstate/submit.rs"]
