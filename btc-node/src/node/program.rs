@@ -14,6 +14,8 @@ use std::process::ExitCode;
 ///
 /// `name` is the program's; `placement` says where its wallets are, and is asked only if the node starts.
 pub fn run(name: &str, placement: impl FnOnce() -> Result<Placement, PlacementError>) -> ExitCode {
+    // What the node writes is for its user alone: keys, cookies, logs. Its children inherit this.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     match start(name, placement) {
         Ok(Some(node)) => {
             node.shutdown().wait();
@@ -52,7 +54,10 @@ fn start(
     let mut arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     #[cfg(feature = "ipc")]
     let parent = parent(&mut arguments)?;
-    let args = Args::read(Program::Node, arguments).map_err(StartError::from)?;
+    let mut args = Args::read(Program::Node, arguments).map_err(StartError::from)?;
+    for notice in args.take_notices() {
+        eprintln!("{notice}");
+    }
     if let Some(text) = args.info_text(name) {
         print!("{text}");
         return Ok(None);
