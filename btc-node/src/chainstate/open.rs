@@ -183,7 +183,8 @@ impl Shared {
 /// Reads the block index and the books about files, or starts them anew.
 fn load_index(options: &Options, budget: &Budget) -> Result<Loaded, OpenError> {
     let blocks = &options.dirs.blocks;
-    let index_dir = blocks.join("index");
+    // The index stays in the network's directory when -blocksdir moves the files elsewhere.
+    let index_dir = options.dirs.net.join("blocks").join("index");
     let files_options = BlockFilesOptions {
         magic: options.params.magic,
         xor: options.blocks_xor,

@@ -3,5 +3,6 @@
 mod bad_input;
 mod death;
 mod harness;
+mod other_programs;
 mod payment;
 mod start_stop;
