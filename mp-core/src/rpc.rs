@@ -10,11 +10,13 @@
 //! keeps their order; they are sent after it is released. Nothing of a user's, and no [`Cap`], is ever dropped under
 //! it, since that may need the lock again.
 
+mod answers;
 mod incoming;
 mod input;
 mod outgoing;
 mod output;
 mod protocol;
+mod request;
 mod tables;
 
 pub(crate) use incoming::not_implemented;
