@@ -41,14 +41,23 @@ use std::path::PathBuf;
 /// Which program's options are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Program {
-    /// `bitcoin-node` and `bitcoind`.
+    /// `bitcoin-node`.
     Node,
+    /// `bitcoind`: the same in one process, without the options of IPC.
+    Daemon,
     /// `bitcoin-cli`.
     Cli,
     /// `bitcoin-wallet`.
     Wallet,
     /// `bitcoin-gui`: the node's options and some of its own.
     Gui,
+}
+
+impl Program {
+    /// Whether the program is or holds a node.
+    const fn is_node(self) -> bool {
+        matches!(self, Self::Node | Self::Daemon | Self::Gui)
+    }
 }
 
 /// A section that a configuration file opens.
@@ -137,7 +146,7 @@ impl Args {
                 break;
             }
             if !argument.starts_with('-') {
-                if matches!(self.program, Program::Node | Program::Gui) {
+                if self.program.is_node() {
                     let token = argument.to_owned();
                     return Err(ArgsError::UnexpectedToken { token });
                 }

@@ -127,6 +127,9 @@ fn a_bad_command_line_says_what_is_wrong() {
         error("bitcoin:1abc"),
         "Command line contains unexpected token 'bitcoin:1abc', see bitcoind -h for a list of options."
     );
+    let error = Args::new(Program::Daemon).parse(["-ipcbind=unix"]);
+    let error = error.expect_err("refused").to_string();
+    assert_eq!(error, format!("{parsing}Invalid parameter -ipcbind=unix"));
     assert!(Args::new(Program::Node).parse(["-noincludeconf"]).is_ok());
     assert!(
         Args::new(Program::Cli)

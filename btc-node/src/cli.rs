@@ -162,7 +162,15 @@ impl Cli<'_> {
             return Err(CliError::Usage(text.to_owned()));
         };
         let params = if self.args.flag("named") == Some(true) {
-            convert::named(method, arguments)?
+            match convert::named(method, arguments) {
+                // As the server would answer, had JSON objects room for both.
+                Err(error @ convert::ConvertError::TwoArgs) => {
+                    let error =
+                        json!({"code": code::INVALID_PARAMETER, "message": error.to_string()});
+                    return Ok(Answer::Error(error));
+                }
+                params => params?,
+            }
         } else {
             convert::positional(method, arguments)?
         };

@@ -243,6 +243,9 @@ fn errors_have_their_texts_and_codes() {
         fixture.run(&[]),
         failed("error: too few parameters (need at least command)")
     );
+    let run = fixture.run(&["-named", "echo", "args=[0]", "4"]);
+    let text = "error code: -8\nerror message:\nParameter args specified multiple times\n";
+    assert_eq!((run.code, run.err.as_str()), (8, text));
     assert_eq!(
         fixture.run(&["-netinfo"]),
         failed("error: -netinfo is not supported by this node yet.")

@@ -150,7 +150,7 @@ impl Args {
     /// Makes the data directories, with one for wallets in each that is new: wallets are kept beside the chain's files
     /// only where a directory was made before there was one for them.
     fn create_data_dirs(&self) -> Result<(), ArgsError> {
-        if !matches!(self.program, super::Program::Node | super::Program::Gui) {
+        if !self.program.is_node() {
             return Ok(());
         }
         for dir in [self.data_dir(), self.net_data_dir()] {
@@ -173,7 +173,7 @@ impl Args {
     ) -> Result<(), ArgsError> {
         let data_dir = self.data_dir();
         let beside = data_dir.join(FILE_NAME);
-        if !beside.exists() || !matches!(self.program, super::Program::Node | super::Program::Gui) {
+        if !beside.exists() || !self.program.is_node() {
             return Ok(());
         }
         let quoted = |path: &Path| format!("\"{}\"", path.display());

@@ -11,7 +11,7 @@ impl Args {
     /// `-help-debug`). `name` is the program's.
     pub fn info_text(&self, name: &str) -> Option<String> {
         let about = match self.program {
-            Program::Node => "daemon",
+            Program::Node | Program::Daemon => "daemon",
             Program::Cli => "RPC client",
             Program::Wallet => "wallet",
             Program::Gui => "window",
@@ -35,7 +35,7 @@ impl Args {
 
     fn introduction(&self, name: &str) -> String {
         match self.program {
-            Program::Node => format!(
+            Program::Node | Program::Daemon => format!(
                 "A Bitcoin node without a window: it keeps and checks the chain and answers RPC.\n\nUsage: {name} [options]\n"
             ),
             Program::Cli => format!(

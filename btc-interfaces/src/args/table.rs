@@ -12,7 +12,7 @@ mod relay;
 mod rpc;
 mod wallet;
 
-use super::{OptionSpec, Program};
+use super::{Category, OptionSpec, Program};
 
 const NODE: &[&[OptionSpec]] = &[
     general::GENERAL,
@@ -51,12 +51,13 @@ const WALLET: &[&[OptionSpec]] = &[wallet::TOOL, general::CHAIN];
 /// The options of a program.
 pub fn of(program: Program) -> impl Iterator<Item = &'static OptionSpec> {
     let groups = match program {
-        Program::Node => NODE,
+        Program::Node | Program::Daemon => NODE,
         Program::Cli => CLI,
         Program::Wallet => WALLET,
         Program::Gui => GUI,
     };
-    groups.iter().copied().flatten()
+    let options = groups.iter().copied().flatten();
+    options.filter(move |spec| program != Program::Daemon || spec.category != Category::Ipc)
 }
 
 /// The option of this name, without a leading `-`.

@@ -54,7 +54,11 @@ fn start(
     let mut arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     #[cfg(feature = "ipc")]
     let parent = parent(&mut arguments)?;
-    let mut args = Args::read(Program::Node, arguments).map_err(StartError::from)?;
+    let program = match name {
+        "bitcoind" => Program::Daemon,
+        _ => Program::Node,
+    };
+    let mut args = Args::read(program, arguments).map_err(StartError::from)?;
     for notice in args.take_notices() {
         eprintln!("{notice}");
     }

@@ -64,6 +64,10 @@ impl FromStr for Subnet {
             Some((address, mask)) => (address, Some(mask)),
             None => (text, None),
         };
+        let address = match address.strip_prefix('[') {
+            Some(inner) => inner.strip_suffix(']').ok_or(InvalidSubnet)?,
+            None => address,
+        };
         match address.parse().map_err(|_| InvalidSubnet)? {
             IpAddr::V4(address) => {
                 let mask = match mask {
@@ -128,6 +132,7 @@ mod tests {
             ("::/0", "2001:db8::1", true),
             ("2001:db8::/32", "2001:db9::1", false),
             ("127.0.0.1", "::ffff:127.0.0.1", true),
+            ("[::1]", "::1", true),
         ];
         for (subnet, address, inside) in cases {
             let subnet: Subnet = subnet.parse().expect("a range");
@@ -148,6 +153,7 @@ mod tests {
             "1.2.3.4/33",
             "1.2.3.4/+8",
             "1.2.3.4/255.0.255.0",
+            "[::1",
             "::/129",
             "::/ffff::",
         ] {
