@@ -1,6 +1,6 @@
 //! The wallet's database: SQLite files with one table of keys and values, as Core writes them.
 //!
-//! A [`Database`] knows bytes; [`record`] knows what they mean. Changes are gathered in a [`Batch`] and go to disk in
+//! A [`Database`] knows bytes; `record` knows what they mean. Changes are gathered in a [`Batch`] and go to disk in
 //! one transaction: after [`Database::commit`] returns they survive the end of the process and of the machine, and
 //! before that none of them is there. The file is locked for as long as it is open.
 

@@ -3,7 +3,7 @@
 use crate::db::CodecError;
 use crate::db::codec::{Reader, Writer};
 use bitcoin::hashes::Hash;
-use bitcoin::{BlockHash, Transaction, Txid, Wtxid};
+use bitcoin::{Amount, BlockHash, Transaction, Txid, Wtxid};
 use std::collections::BTreeMap;
 
 /// Where a transaction stands.
@@ -245,6 +245,12 @@ impl TxRecord {
 
     pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
         let tx: Transaction = reader.bitcoin()?;
+        // Sums over what is stored must not overflow, whoever wrote the file.
+        tx.output
+            .iter()
+            .try_fold(Amount::ZERO, |sum, output| sum.checked_add(output.value))
+            .filter(|sum| *sum <= Amount::MAX_MONEY)
+            .ok_or(CodecError::Invalid("output value"))?;
         let block: BlockHash = reader.bitcoin()?;
         for _ in 0..reader.size()? {
             reader.take(32)?;
@@ -328,7 +334,10 @@ mod tests {
                 version: bitcoin::transaction::Version::TWO,
                 lock_time: bitcoin::absolute::LockTime::ZERO,
                 input: vec![bitcoin::TxIn::default()],
-                output: vec![bitcoin::TxOut::NULL],
+                output: vec![bitcoin::TxOut {
+                    value: Amount::from_sat(1),
+                    script_pubkey: bitcoin::ScriptBuf::new(),
+                }],
             };
             let mut record = TxRecord::new(tx, state, times.0, order);
             record.time_smart = times.1;
