@@ -47,22 +47,50 @@ impl Spawned {
     /// # Errors
     /// [`Error::Timeout`] when it has not ended by then.
     pub fn wait_within(&mut self, limit: Duration) -> Result<ExitStatus, Error> {
-        let until = Instant::now() + limit;
-        let mut pause = Duration::from_millis(1);
-        loop {
-            if let Some(status) = self
-                .child
-                .try_wait()
-                .map_err(|error| Error::io("cannot wait for process", error))?
-            {
-                return Ok(status);
-            }
-            if Instant::now() >= until {
-                return Err(Error::Timeout);
-            }
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(Duration::from_millis(50));
+        let mut status = self.try_wait()?;
+        if status.is_none() {
+            self.wait_exit(limit)?;
+            status = self.try_wait()?;
         }
+        status.ok_or(Error::Timeout)
+    }
+
+    fn try_wait(&mut self) -> Result<Option<ExitStatus>, Error> {
+        self.child
+            .try_wait()
+            .map_err(|error| Error::io("cannot wait for process", error))
+    }
+
+    /// Waits until the process ended, or `limit`.
+    #[cfg(target_os = "linux")]
+    fn wait_exit(&self, limit: Duration) -> Result<(), Error> {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+        let failed = |error| Error::io("cannot wait for process", error);
+        let process =
+            pidfd_open(Pid::from_child(&self.child), PidfdFlags::empty()).map_err(failed)?;
+        let until = Instant::now() + limit;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let timeout = Timespec::try_from(left)
+                .map_err(|_| Error::Local("time to wait is too long".to_owned()))?;
+            match poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&timeout)) {
+                Ok(_) => return Ok(()),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+    }
+
+    /// Waits until the process ended, or `limit`.
+    #[cfg(not(target_os = "linux"))]
+    fn wait_exit(&mut self, limit: Duration) -> Result<(), Error> {
+        let until = Instant::now() + limit;
+        while Instant::now() < until && self.try_wait()?.is_none() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
     }
 
     /// Kills the process.
