@@ -33,11 +33,12 @@ impl Shared {
     /// Brings the active chain to the best one known. `block` saves reading a block that is at hand from disk.
     pub(super) fn activate(&self, block: Option<&Arc<Block>>) -> Result<Rejected, SubmitError> {
         let mut rejected = Rejected::new();
+        let mut target = None;
         loop {
             // No lock is held here: a listener that calls the node finds it free.
             self.notifier.wait_for_room(LISTENER_PATIENCE);
             let mut state = self.lock_for_change()?;
-            let moved = self.advance(&mut state, block, &mut rejected)?;
+            let moved = self.advance(&mut state, &mut target, block, &mut rejected)?;
             if !moved || state.candidates.best() == state.chain.tip() {
                 self.flush_state(&mut state, FlushMode::Periodic)?;
                 return Ok(rejected);
@@ -57,21 +58,32 @@ impl Shared {
     }
 
     /// Moves to a better tip, or finds that there is none. The lock is kept until the tip is at least as good as before,
-    /// so nobody sees a reorganization half done.
+    /// so nobody sees a reorganization half done. `target` keeps the chosen block from one call to the next: on the way
+    /// to a far one, looking for it each time would take longer than going there.
     fn advance(
         &self,
         state: &mut State,
+        target: &mut Option<BlockId>,
         block: Option<&Arc<Block>>,
         rejected: &mut Rejected,
     ) -> Result<bool, SubmitError> {
         let start = state.chain.tip();
         let start_rank = state.tip_rank();
         let mut moved = false;
-        while let Some(target) = self.most_work_chain(state) {
-            if state.chain.tip() == Some(target) {
+        loop {
+            // Between two calls the lock was free: the block may be invalid by now, or not the best any more.
+            let still_good = target.filter(|id| {
+                !state.tree.entry(*id).failed()
+                    && Some(Rank::of(&state.tree, *id)) > state.tip_rank()
+            });
+            let Some(best) = still_good.or_else(|| self.most_work_chain(state)) else {
+                break;
+            };
+            *target = Some(best);
+            if state.chain.tip() == Some(best) {
                 break;
             }
-            let step = self.step_towards(state, target, block, rejected);
+            let step = self.step_towards(state, best, block, rejected);
             moved = true;
             if let Err(error) = step {
                 self.announce_tip(state, start);
@@ -106,13 +118,11 @@ impl Shared {
             }
             disconnected = true;
         }
-        let mut path = Vec::new();
-        let mut walk = Some(target);
-        while let (Some(id), true) = (walk, walk != fork) {
-            path.push(id);
-            walk = state.tree.entry(id).prev;
-        }
-        for id in path.into_iter().rev() {
+        while state.chain.tip() != Some(target) {
+            let next = state.chain.height().map_or(0, |height| height + 1);
+            let Some(id) = state.tree.ancestor(target, next) else {
+                break;
+            };
             let at_hand = block.filter(|block| block.block_hash() == state.tree.entry(id).hash);
             match self.connect_tip(state, id, at_hand) {
                 Ok(()) => {
