@@ -17,6 +17,10 @@ use btc_consensus::script::ScriptFlags;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+/// Outputs that are looked up to tell a transaction of the chain from one whose inputs are missing. A stranger may send
+/// either, and every look may cost a read from disk.
+const KNOWN_OUTPUTS: usize = 64;
+
 /// How a transaction is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AcceptOptions {
@@ -178,7 +182,7 @@ impl Pool {
                 continue;
             }
             // Is it missing because the transaction itself is in the chain?
-            for (vout, _) in (0u32..).zip(&tx.output) {
+            for (vout, _) in (0u32..).zip(&tx.output).take(KNOWN_OUTPUTS) {
                 if view.coin(&OutPoint::new(txid, vout))?.is_some() {
                     return Err(Reject::AlreadyKnown);
                 }

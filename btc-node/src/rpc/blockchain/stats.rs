@@ -62,10 +62,12 @@ pub(super) const METHODS: &[Entry] = &[
                     Kind::Any("string or numeric"),
                     "The block's hash or height",
                 ),
-                Arg::hint("stats", Kind::Array, "all values", "The figures to show").with(&[
-                    Arg::optional("height", Kind::String, "A figure's name"),
-                    Arg::optional("time", Kind::String, "Another's"),
-                ]),
+                Arg::hint(
+                    "stats",
+                    Kind::Any("json array"),
+                    "all values",
+                    "The names of the figures to show",
+                ),
             ],
             result: "{...}    (json object) Fees, feerates, sizes, weights, inputs, outputs and the like, by name",
             examples: &["1000 '[\"minfeerate\",\"avgfeerate\"]'"],

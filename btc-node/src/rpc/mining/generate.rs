@@ -106,7 +106,7 @@ fn generate_to_address(parts: &NodeParts, context: &RequestContext<'_>) -> RpcRe
     let max_tries: i32 = context.arguments.int(2)?;
     let script = address_script(parts, context.arguments.string(1)?)
         .ok_or_else(|| RpcError::new(code::INVALID_ADDRESS_OR_KEY, "Error: Invalid address"))?;
-    // A negative number of tries is a very large one, as in C++.
+    // Core reads a negative number of tries as a very large one.
     blocks(
         parts,
         context,

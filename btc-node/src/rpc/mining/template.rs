@@ -90,7 +90,7 @@ fn get_block_template(parts: &NodeParts, context: &RequestContext<'_>) -> RpcRes
         // There are no peers yet; a miner on mainnet would work on a chain that nobody else sees.
         return Err(RpcError::new(
             code::CLIENT_NOT_CONNECTED,
-            "Bitcoin Core is not connected!",
+            format!("{} is not connected!", crate::CLIENT_NAME),
         ));
     }
     if let Some(id) = request.get("longpollid").filter(|id| !id.is_null()) {
