@@ -6,11 +6,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// The chain as it was last heard of.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ChainSnapshot {
-    /// What the node said when it was last asked, with the tip of the last event.
-    pub status: NodeStatus,
-    /// The start-up's last message; empty once the node runs.
+    /// What the node said when it was last asked, with the tip of the last event; `None` until its start-up is over.
+    pub status: Option<NodeStatus>,
+    /// The start-up's last message.
     pub message: String,
     /// Counts the changes, so that a view knows whether it is out of date.
     pub revision: u64,
@@ -18,32 +18,30 @@ pub struct ChainSnapshot {
 
 impl fmt::Display for ChainSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(status) = &self.status else {
+            return write!(f, "starting: {}", self.message);
+        };
         let NodeStatus {
             chain,
             tip,
             header_tip,
-            verification_progress,
             connections,
             mempool_size,
             ..
-        } = &self.status;
+        } = status;
+        let headers = header_tip.height.max(tip.height);
+        write!(f, "{chain}: block {} of {headers}, ", tip.height)?;
         write!(
             f,
-            "{chain}: block {} of {}, ",
-            tip.height,
-            header_tip.height.max(tip.height)
+            "{:.2} % verified, ",
+            status.verification_progress * 100.0
         )?;
-        write!(f, "{:.2} % verified, ", verification_progress * 100.0)?;
         write!(f, "{connections} peer{}, ", plural(*connections))?;
         write!(
             f,
             "{mempool_size} transaction{} waiting",
             plural(*mempool_size)
-        )?;
-        if !self.message.is_empty() {
-            write!(f, " ({})", self.message)?;
-        }
-        Ok(())
+        )
     }
 }
 
@@ -57,6 +55,7 @@ pub struct ChainModel {
     _registration: Arc<dyn Handler>,
 }
 
+#[derive(Default)]
 struct Shared {
     snapshot: Mutex<ChainSnapshot>,
     changed: Condvar,
@@ -78,10 +77,12 @@ impl Shared {
 impl NodeEvents for Shared {
     fn block_tip(&self, tip: BlockRef, time: i64, verification_progress: f64) -> Result<()> {
         self.update(|snapshot| {
-            snapshot.status.tip = tip;
-            snapshot.status.tip_time = time;
-            snapshot.status.verification_progress = verification_progress;
-            snapshot.message.clear();
+            // Before the start-up is over there is nothing that this could be part of.
+            if let Some(status) = &mut snapshot.status {
+                status.tip = tip;
+                status.tip_time = time;
+                status.verification_progress = verification_progress;
+            }
         });
         Ok(())
     }
@@ -93,23 +94,14 @@ impl NodeEvents for Shared {
 }
 
 impl ChainModel {
-    /// Asks `node` how it stands and follows its events.
+    /// Follows the events of `node` and asks it how it stands.
     ///
     /// # Errors
     /// Those of the node's methods; a model is not made half.
     pub fn attach(node: &dyn Node) -> Result<Self> {
-        let status = node.status()?;
-        let snapshot = ChainSnapshot {
-            status,
-            message: String::new(),
-            revision: 0,
-        };
-        let shared = Arc::new(Shared {
-            snapshot: Mutex::new(snapshot),
-            changed: Condvar::new(),
-        });
+        let shared = Arc::new(Shared::default());
+        // First the events: what happens between the two calls is then heard of at least once.
         let registration = node.handle_events(Arc::clone(&shared) as Arc<dyn NodeEvents>)?;
-        // What changed between the question and the registration was heard by neither.
         let model = Self {
             shared,
             _registration: registration,
@@ -118,13 +110,10 @@ impl ChainModel {
         Ok(model)
     }
 
-    /// Asks again, for what no event tells: peers, mempool, headers.
+    /// Asks again, for what no event tells: peers, mempool, headers, the end of the start-up.
     pub fn refresh(&self, node: &dyn Node) -> Result<()> {
         let status = node.status()?;
-        self.shared.update(|snapshot| {
-            snapshot.status = status;
-            snapshot.message.clear(); // A node that answers is past its start-up.
-        });
+        self.shared.update(|snapshot| snapshot.status = status);
         Ok(())
     }
 
@@ -149,58 +138,49 @@ impl ChainModel {
 mod tests {
     use super::*;
     use btc_interfaces::Init;
+    use btc_interfaces::noop::NoopNode;
     use btc_interfaces::suite::Model;
 
     fn model() -> ChainModel {
-        ChainModel::attach(
-            &*Model::new()
-                .make_node()
-                .expect("the suite's model has a node"),
-        )
-        .expect("it answers")
+        let node = Model::new()
+            .make_node()
+            .expect("the suite's model has a node");
+        ChainModel::attach(&*node).expect("it answers")
     }
 
     #[test]
     fn events_change_the_snapshot_and_wake_a_waiter() {
         let chain = model();
         let before = chain.snapshot();
-        let heard = Arc::clone(&chain.shared);
-        let waiter = std::thread::scope(|scope| {
-            let waiter = scope.spawn(|| chain.wait_newer(before.revision, Duration::from_secs(60)));
-            let tip = BlockRef {
-                height: 9,
-                ..before.status.tip
-            };
-            heard
+        let tip = BlockRef {
+            height: 9,
+            ..before.status.expect("the model is past its start-up").tip
+        };
+        let woken = std::thread::scope(|scope| {
+            let (chain, seen) = (&chain, before.revision);
+            let waiter = scope.spawn(move || chain.wait_newer(seen, Duration::from_secs(60)));
+            chain
+                .shared
                 .block_tip(tip, 77, 0.75)
                 .expect("a model takes every event");
             waiter.join().expect("waiting does not panic")
         });
-        assert!(waiter);
+        assert!(woken);
         let after = chain.snapshot();
-        assert_eq!((after.status.tip.height, after.status.tip_time), (9, 77));
+        let status = after.status.expect("an event takes nothing away");
+        assert_eq!((status.tip.height, status.tip_time), (9, 77));
         assert_eq!(after.revision, before.revision + 1);
     }
 
     #[test]
-    fn a_message_stands_until_the_next_block() {
-        let chain = model();
+    fn a_starting_node_shows_what_it_is_at() {
+        let chain = ChainModel::attach(&NoopNode).expect("it answers");
+        let message = "Verifying blocks…".to_owned();
         chain
             .shared
-            .init_message("Verifying blocks…".to_owned())
+            .init_message(message)
             .expect("a model takes every event");
-        assert!(
-            chain
-                .snapshot()
-                .to_string()
-                .ends_with("(Verifying blocks…)")
-        );
-        let tip = chain.snapshot().status.tip;
-        chain
-            .shared
-            .block_tip(tip, 1, 1.0)
-            .expect("a model takes every event");
-        assert!(chain.snapshot().message.is_empty());
+        assert_eq!(chain.snapshot().to_string(), "starting: Verifying blocks…");
     }
 
     #[test]

@@ -40,8 +40,8 @@ pub trait NodeEvents: Send + Sync {
 /// A running node. Source: Core's `interfaces::Node`, of which this is the part that a status display needs.
 #[cfg_attr(feature = "ipc", mp_core::interface(codec = crate::ipc::Btc, schema = crate::ipc::schema::node::NODE))]
 pub trait Node: Send + Sync {
-    /// What a status display shows.
-    fn status(&self) -> Result<NodeStatus>;
+    /// What a status display shows; `None` until the start-up is over, which [`NodeEvents::init_message`] tells of.
+    fn status(&self) -> Result<Option<NodeStatus>>;
     /// Begins a shutdown, and returns.
     fn start_shutdown(&self) -> Result<()>;
     /// Whether a shutdown has begun.

@@ -460,8 +460,8 @@ impl NodeEvents for NoopNodeEvents {
 pub struct NoopNode;
 
 impl Node for NoopNode {
-    fn status(&self) -> Result<NodeStatus> {
-        Err(Error::unsupported("status"))
+    fn status(&self) -> Result<Option<NodeStatus>> {
+        Ok(None)
     }
     fn start_shutdown(&self) -> Result<()> {
         Ok(())

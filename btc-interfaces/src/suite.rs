@@ -450,7 +450,7 @@ fn wallets(init: &dyn Init, chain: Arc<dyn Chain>) -> Result<()> {
 
 fn node(init: &dyn Init) -> Result<()> {
     let node = init.make_node()?;
-    let status = node.status()?;
+    let status = node.status()?.expect("the model is past its start-up");
     assert_eq!(
         (
             status.chain.as_str(),

@@ -23,6 +23,8 @@ Every other option is bitcoin-node's.";
 
 /// How often the wallets and the mempool are asked again; blocks are told by events.
 const REFRESH: Duration = Duration::from_secs(5);
+/// How often a starting node is asked whether it is ready.
+const START_REFRESH: Duration = Duration::from_millis(200);
 /// How long a node may take to come up, and to stop.
 const NODE_LIMIT: Duration = Duration::from_secs(120);
 
@@ -30,7 +32,8 @@ type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
 fn main() -> ExitCode {
     let mut once = false;
-    let mut for_node = Vec::new();
+    // What the node would print is in its log; an option of the user's comes later and wins.
+    let mut for_node = vec!["-printtoconsole=0".to_owned()];
     for argument in std::env::args().skip(1) {
         match argument.trim_start_matches('-') {
             "help" | "h" | "?" => {
@@ -72,29 +75,36 @@ fn show(node: &dyn Node, once: bool) -> Result<()> {
     let input = (!once).then(watch_input);
     let mut shown = String::new();
     loop {
-        let wallets = WalletsModel::load(node)?;
         let snapshot = chain.snapshot();
         let mut lines = format!("{snapshot}\n");
-        if !wallets.available {
-            lines += "no wallets\n";
-        }
-        for row in &wallets.rows {
-            lines += &format!("  {row}\n");
+        let started = snapshot.status.is_some();
+        if started {
+            let wallets = WalletsModel::load(node)?;
+            if !wallets.available {
+                lines += "no wallets\n";
+            }
+            for row in &wallets.rows {
+                lines += &format!("  {row}\n");
+            }
         }
         if lines != shown {
             print!("{lines}");
             shown = lines;
         }
-        let ended = input
-            .as_ref()
-            .is_none_or(|input| Arc::strong_count(input) == 1);
+        let ended = match &input {
+            Some(input) => Arc::strong_count(input) == 1,
+            None => started,
+        };
         if ended {
             node.start_shutdown()?;
             return Ok(());
         }
-        if !chain.wait_newer(snapshot.revision, REFRESH) {
-            chain.refresh(node)?;
-        }
+        // Of the end of the start-up no event tells.
+        chain.wait_newer(
+            snapshot.revision,
+            if started { REFRESH } else { START_REFRESH },
+        );
+        chain.refresh(node)?;
     }
 }
 

@@ -534,8 +534,8 @@ impl BlockTemplate for Model {
 }
 
 impl Node for Model {
-    fn status(&self) -> Result<NodeStatus> {
-        Ok(NodeStatus {
+    fn status(&self) -> Result<Option<NodeStatus>> {
+        Ok(Some(NodeStatus {
             chain: "regtest".to_owned(),
             tip: tip(),
             header_tip: tip(),
@@ -545,7 +545,7 @@ impl Node for Model {
             connections: 0,
             mempool_size: 1,
             warnings: String::new(),
-        })
+        }))
     }
     fn start_shutdown(&self) -> Result<()> {
         self.0.shutdown.store(true, Ordering::SeqCst);

@@ -20,11 +20,14 @@ impl ContextNode {
 }
 
 impl Node for ContextNode {
-    fn status(&self) -> Result<NodeStatus> {
+    fn status(&self) -> Result<Option<NodeStatus>> {
+        if self.context.registry.warmup_status().is_some() {
+            return Ok(None);
+        }
         let chainstate = self.context.chainstate()?;
         let tip = chainstate.tip();
         let header = chainstate.best_header();
-        Ok(NodeStatus {
+        Ok(Some(NodeStatus {
             chain: self.context.chain_name().to_owned(),
             tip: super::block_ref(tip.hash, tip.height),
             header_tip: super::block_ref(header.hash, header.height),
@@ -34,7 +37,7 @@ impl Node for ContextNode {
             connections: 0,
             mempool_size: self.context.mempool()?.info().size as u64,
             warnings: self.context.warnings.texts().join("\n"),
-        })
+        }))
     }
 
     fn start_shutdown(&self) -> Result<()> {
