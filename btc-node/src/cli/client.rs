@@ -68,7 +68,7 @@ async fn send(endpoint: &Endpoint, request: Request<Full<Bytes>>) -> Result<Resp
     let address = (endpoint.host.as_str(), endpoint.port);
     let stream = TcpStream::connect(address)
         .await
-        .map_err(|error| Failure::Connection(format!("Could not connect: {error}")))?;
+        .map_err(|_| Failure::Connection("Could not connect to the server".to_owned()))?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
         .map_err(failed)?;

@@ -40,9 +40,14 @@ pub enum OptionError {
 /// For a range of addresses or a port that is none.
 pub fn server_config(args: &Args) -> Result<ServerConfig, OptionError> {
     let default = ServerConfig::default();
+    let cjdns = args.flag("cjdnsreachable") == Some(true);
     let allow = args.values("rpcallowip").into_iter();
     let allow = allow
-        .map(|text| text.parse().map_err(|_| OptionError::AllowIp(text)))
+        .map(|text| match text.parse() {
+            // With CJDNS such an address says nothing of where a peer is.
+            Ok(subnet) if !(cjdns && Subnet::CJDNS.holds_start_of(&subnet)) => Ok(subnet),
+            _ => Err(OptionError::AllowIp(text)),
+        })
         .collect::<Result<Vec<Subnet>, _>>()?;
     let number = |name: &str, default: usize| match args.int(name) {
         Some(number) => usize::try_from(number.max(1)).unwrap_or(default),

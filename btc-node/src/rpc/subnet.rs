@@ -42,6 +42,20 @@ impl Subnet {
         },
     ];
 
+    /// The addresses of CJDNS, fc00::/8.
+    pub const CJDNS: Self = Self::V6 {
+        network: 0xfc << 120,
+        mask: 0xff << 120,
+    };
+
+    /// Whether the first address of `other` is in the range.
+    pub fn holds_start_of(&self, other: &Self) -> bool {
+        self.contains(match *other {
+            Self::V4 { network, .. } => IpAddr::V4(Ipv4Addr::from_bits(network)),
+            Self::V6 { network, .. } => IpAddr::V6(Ipv6Addr::from_bits(network)),
+        })
+    }
+
     /// Whether `address` is in the range. An IPv4 address written as IPv6 counts as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (*self, address.to_canonical()) {

@@ -18,7 +18,7 @@ pub(super) const CONNECTION: &[OptionSpec] = &[
         "bind=<addr>[:<port>][=onion]",
         "Listen for peers on this address; =onion marks one for Tor (default: 0.0.0.0).",
     ).network_only().pending(),
-    connection("cjdnsreachable", "Addresses of fc00::/8 lead to CJDNS (default: 0).").refused(),
+    connection("cjdnsreachable", "Addresses of fc00::/8 lead to CJDNS (default: 0).").pending(),
     connection("connect=<ip>", "Connect to these peers only; 0 for none.").network_only().pending(),
     connection("discover", "Find out the addresses of this machine (default: 1 when listening without -externalip or -proxy).").pending(),
     connection("dns", "Look up names of -addnode, -seednode and -connect (default: 1).").pending(),

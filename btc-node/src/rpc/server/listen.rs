@@ -14,7 +14,7 @@ const BACKLOG: i32 = 4096;
 #[non_exhaustive]
 pub enum BindError {
     /// Somebody listens there.
-    #[error("Unable to bind to {0} on this computer. Bitcoin Core is probably already running.")]
+    #[error("Unable to bind to {0} on this computer. {name} is probably already running.", name = crate::CLIENT_NAME)]
     InUse(SocketAddr),
     /// The system refuses.
     #[error("Unable to bind to {0} on this computer (bind returned error {1})")]
