@@ -3,6 +3,7 @@
 mod build;
 mod check;
 mod codegen;
+mod conformance;
 mod demo;
 mod fuzz;
 mod node;
@@ -26,6 +27,10 @@ cargo xtask <command>
   codegen [--check | --digests]
                    write the tables of the schemas, or name those that are not up to date
                    (by their digests alone where `capnp` is not installed)
+  conformance --core DIR [--wave N] [--area A] [--jobs N] [--update] [--keep]
+              [--programs DIR] [--kit DIR] [TEST...]
+                   run Bitcoin Core's functional suite, from the checkout of Core in DIR, and
+                   show how each entry ended beside docs/conformance.md; --update writes it there
   fuzz --seconds N [TARGET...]
                    run the fuzz targets, each for its share of the time (needs cargo-fuzz)
   help             this text
@@ -42,6 +47,7 @@ fn main() -> ExitCode {
         "test" => test::run(rest),
         "check" => check::run(rest),
         "codegen" => codegen::run(rest).map_err(Into::into),
+        "conformance" => conformance::run(rest),
         "fuzz" => fuzz::run(rest).map_err(Into::into),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");
