@@ -31,10 +31,10 @@ fn without_the_compiler_digests_say_the_same() {
 
 #[test]
 fn an_unknown_argument_is_refused() {
-    let (done, messages) = codegen("--chekc", None);
+    let (done, messages) = codegen("--nosuch", None);
     assert!(!done);
     assert!(
-        messages.contains("unknown argument \"--chekc\""),
+        messages.contains("unknown argument \"--nosuch\""),
         "{messages}"
     );
 }

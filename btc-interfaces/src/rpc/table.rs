@@ -18,8 +18,8 @@
 //! };
 //! let arguments = GET_BLOCK_HASH.bind(&json!({"height": 7}))?;
 //! assert_eq!(arguments.int::<i32>(0)?, 7);
-//! let error = GET_BLOCK_HASH.bind(&json!({"hight": 7})).unwrap_err();
-//! assert_eq!((error.code, error.message.as_str()), (-8, "Unknown named parameter hight"));
+//! let error = GET_BLOCK_HASH.bind(&json!({"depth": 7})).unwrap_err();
+//! assert_eq!((error.code, error.message.as_str()), (-8, "Unknown named parameter depth"));
 //! # Ok::<(), btc_interfaces::rpc::RpcError>(())
 //! ```
 
