@@ -1,7 +1,7 @@
 //! Transactions that wait for a block.
 //!
 //! [`Mempool`] is shared by `Arc`. A transaction comes in through [`Mempool::submit`], which judges it by the chain's tip
-//! and the other transactions here; the chainstate tells of blocks through [`MempoolHook`] while it commits them, so
+//! and the other transactions here; the chainstate tells of blocks through [`MempoolHook`](crate::chainstate::MempoolHook) while it commits them, so
 //! nobody sees a new tip with an old mempool; what changed is told through [`notify`](crate::notify).
 //!
 //! **Lock order.** The chainstate's lock, then the mempool's. Whatever judges a transaction begins with

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | [`template`] | chooses transactions, makes the coinbase and the header |
 //! | [`coinbase`] | the coinbase transaction, bit for bit as Core makes it |
-//! | [`generate`] | searches nonces and submits what it finds |
+//! | [`generate`](mod@generate) | searches nonces and submits what it finds |
 //! | [`merkle`] | the branch that leads to the merkle root |
 //! | [`wait`] | waits for a better template |
 
