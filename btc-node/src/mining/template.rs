@@ -69,7 +69,11 @@ impl PartialEq for TemplateOptions {
         let made_by = |options: &Self| {
             (
                 (options.use_mempool, options.check, options.version),
-                (options.max_weight, options.reserved_weight, options.reserved_sigops),
+                (
+                    options.max_weight,
+                    options.reserved_weight,
+                    options.reserved_sigops,
+                ),
                 options.min_feerate,
                 options.script_pubkey.clone(),
             )
@@ -335,8 +339,14 @@ fn assemble(
         &mut block,
         params.is_active(BuriedDeployment::Segwit, height),
     );
-    options.last.weight.store(selection.weight, Ordering::Release);
-    options.last.transactions.store(selection.transactions.len() as u64, Ordering::Release);
+    options
+        .last
+        .weight
+        .store(selection.weight, Ordering::Release);
+    options
+        .last
+        .transactions
+        .store(selection.transactions.len() as u64, Ordering::Release);
     tracing::info!(
         "CreateNewBlock(): block weight: {} txs: {} fees: {fees} sigops {}",
         block.weight().to_wu(),

@@ -38,7 +38,8 @@ pub fn wait_next(
         .and_then(|timeout| Instant::now().checked_add(timeout));
     let tip = current.block.header.prev_blockhash;
     loop {
-        if interrupted.load(Ordering::Acquire) || chain.options().interrupt.load(Ordering::Relaxed) {
+        if interrupted.load(Ordering::Acquire) || chain.options().interrupt.load(Ordering::Relaxed)
+        {
             return Ok(None);
         }
         let tick = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))

@@ -77,7 +77,13 @@ mod tests {
     #[test]
     fn difficulties_are_relative_to_the_first_target() {
         assert_eq!(difficulty(0x1d00_ffff), 1.0);
-        assert_eq!(real(difficulty(0x207f_ffff)).to_string(), "4.656542373906925e-10");
-        assert_eq!(real(difficulty(0x1b04_04cb)).to_string(), "16307.42093852398");
+        assert_eq!(
+            real(difficulty(0x207f_ffff)).to_string(),
+            "4.656542373906925e-10"
+        );
+        assert_eq!(
+            real(difficulty(0x1b04_04cb)).to_string(),
+            "16307.42093852398"
+        );
     }
 }
