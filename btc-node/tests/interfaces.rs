@@ -1,5 +1,7 @@
 //! The node's objects keep what every implementation of their traits promises: in this process, and over a socket.
 
+#![allow(clippy::unwrap_used, reason = "a failed assumption must fail the test")]
+
 use btc_interfaces::{Error, GlobalArgs, Init, noop::NoopChain, suite};
 use btc_node::node::Node;
 use std::sync::Arc;
@@ -36,7 +38,7 @@ fn check(init: &dyn Init) {
     assert!(reply["result"].is_number() && reply["id"] == 7, "{reply}");
 
     let node = init.make_node().unwrap();
-    let status = node.status().unwrap();
+    let status = node.status().unwrap().expect("it has started");
     assert_eq!((status.chain.as_str(), status.tip.height), ("regtest", 0));
     assert_eq!(status.tip, status.header_tip);
     assert!(

@@ -3,6 +3,7 @@
 //! The process here is a thread that serves a socket, so that a test can end it at will.
 
 #![cfg(feature = "ipc")]
+#![allow(clippy::unwrap_used, reason = "a failed assumption must fail the test")]
 
 use btc_interfaces::noop::{NoopEcho, NoopInit, NoopWalletLoader};
 use btc_interfaces::rpc::{RpcCommand, RpcHandler, RpcReply, RpcRequest};

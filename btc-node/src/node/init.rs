@@ -27,7 +27,7 @@ use super::serve::Incoming;
 use super::settings::{self, RwSettings};
 use super::wallets::{Wallets, WalletsError};
 use super::{Node, echo, import};
-use crate::chainstate::ChainstateManager;
+use crate::chainstate::{ChainstateManager, OpenError};
 use crate::mempool::Mempool;
 use crate::notify::Event;
 use crate::rpc::control;
@@ -35,6 +35,7 @@ use crate::rpc::server::BoundServer;
 use crate::store::data_dir::DataDir;
 use btc_interfaces::args::Args;
 use btc_interfaces::logging;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -321,10 +322,18 @@ fn load_chain(context: &Arc<Context>, parts: &mut Parts) -> Result<(), StartErro
         .expect("the directory is held from before this step until the end")
         .into();
     let options = context.options.chainstate(dirs);
+    // A shutdown must not wait for a long check, nor for blocks that wait to be connected.
+    let interrupt = options.interrupt.clone();
+    context
+        .shutdown
+        .on_request(move || interrupt.store(true, Ordering::Relaxed));
     let opened = ChainstateManager::open(options, context.clock.clone(), context.notifier.clone());
     // What it has told comes before what is told next.
     context.notifier.sync_with_queue();
-    let chainstate = opened?;
+    let chainstate = opened.map_err(|error| match error {
+        OpenError::Interrupted => StartError::Interrupted,
+        error => StartError::Chainstate(error),
+    })?;
     let chainstate = Arc::new(chainstate);
     let mempool = Arc::new(Mempool::new(
         context.options.policy.clone(),

@@ -3,7 +3,15 @@
 use crate::harness::{TestNode, is_alive, signal, wait_for};
 use crate::payment::{address, balance, mine, state, wallet_with_address};
 use serde_json::json;
+use std::path::Path;
 use std::time::{Duration, Instant};
+
+/// Waits until the node has noticed that its wallet's process ended.
+fn wait_until_reaped(pid: u32) {
+    wait_for("the dead wallet to be reaped", || {
+        (!Path::new(&format!("/proc/{pid}")).exists()).then_some(())
+    });
+}
 
 #[test]
 fn the_node_outlives_its_wallet_and_starts_it_again() {
@@ -21,9 +29,7 @@ fn the_node_outlives_its_wallet_and_starts_it_again() {
         "{error:?}"
     );
     assert_eq!(node.call("getblockcount", json!([])), 101);
-    wait_for("the dead wallet to be reaped", || {
-        (!std::path::Path::new(&format!("/proc/{first}")).exists()).then_some(())
-    });
+    wait_until_reaped(first);
     // Blocks go on; the wallet hears of them when it is back.
     mine(&node, 1, &miner);
 
@@ -40,7 +46,9 @@ fn the_node_outlives_its_wallet_and_starts_it_again() {
 fn createwallet_starts_a_dead_wallet_process_too() {
     let dir = tempfile::tempdir().unwrap();
     let node = TestNode::start(dir.path(), &[]);
-    signal(node.wallet_process_id(), "KILL");
+    let first = node.wallet_process_id();
+    signal(first, "KILL");
+    wait_until_reaped(first);
     wallet_with_address(&node, "late");
     node.stop_cleanly();
 }

@@ -1,5 +1,7 @@
 //! The programs as a user has them: started, driven over HTTP, killed, stopped.
 
+#![allow(clippy::unwrap_used, reason = "a failed assumption must fail the test")]
+
 mod bad_input;
 mod death;
 mod harness;

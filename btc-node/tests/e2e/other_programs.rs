@@ -73,7 +73,7 @@ fn a_program_that_started_the_node_has_its_objects_and_takes_it_along_when_it_go
     .unwrap();
     let (connection, init) = Connection::connect::<dyn Init>(stream, Options::default()).unwrap();
     let node: Arc<dyn btc_interfaces::Node> = init.make_node().unwrap();
-    let status = wait_for("the chain", || node.status().ok());
+    let status = wait_for("the chain", || node.status().ok().flatten());
     assert_eq!((status.chain.as_str(), status.tip.height), ("regtest", 0));
     assert!(
         !dir.path().join("regtest/.cookie").exists(),
