@@ -70,6 +70,7 @@ fn start(
         .map(|options| Logger::new(&options))
         .map_err(StartError::from)?;
     logger.install().map_err(StartError::from)?;
+    log_panics();
     let shutdown = Shutdown::new();
     watch_signals(&shutdown, &logger).map_err(Failure::Signals)?;
     let builder = Builder::default();
@@ -108,6 +109,15 @@ fn parent(arguments: &mut Vec<OsString>) -> Result<Option<UnixStream>, Failure> 
         .map_err(|error: std::num::ParseIntError| invalid(error.to_string()))?;
     let stream = mp_core::process::from_fd(fd).map_err(|error| invalid(error.to_string()))?;
     Ok(Some(stream))
+}
+
+/// Puts panics into the log too, before the place where they go anyway.
+fn log_panics() {
+    let default = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tracing::error!("{panic}");
+        default(panic);
+    }));
 }
 
 fn print(message: &Message) {

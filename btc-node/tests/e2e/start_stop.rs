@@ -1,6 +1,6 @@
 //! Starting and stopping without wallets.
 
-use crate::harness::TestNode;
+use crate::harness::{TestNode, wait_for};
 use serde_json::json;
 
 #[test]
@@ -55,17 +55,65 @@ fn startupnotify_and_shutdownnotify_run() {
             &format!("-blocknotify=echo %s > {}", block.display()),
         ],
     );
-    crate::harness::wait_for("-startupnotify", || up.exists().then_some(()));
-    let mined = node.call(
-        "generatetoaddress",
-        json!([
-            1,
-            "bcrt1p9yfmy5h72durp7zrhlw9lf7jpwjgvwdg0jr0lqmmjtgg83266lqsekaqka"
-        ]),
-    );
-    crate::harness::wait_for("-blocknotify", || {
+    wait_for("-startupnotify", || up.exists().then_some(()));
+    let mined = node.call("generatetoaddress", json!([1, PAYOUT]));
+    wait_for("-blocknotify", || {
         (std::fs::read_to_string(&block).ok()?.trim() == mined[0].as_str()?).then_some(())
     });
     node.stop_cleanly();
     assert_eq!(std::fs::read_to_string(down).unwrap(), "down\n");
+}
+
+const PAYOUT: &str = "bcrt1p9yfmy5h72durp7zrhlw9lf7jpwjgvwdg0jr0lqmmjtgg83266lqsekaqka";
+
+#[test]
+fn databases_are_rebuilt_from_the_block_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = TestNode::start(dir.path(), &["-disablewallet"]);
+    let mined = node.call("generatetoaddress", json!([20, PAYOUT]));
+    let coins = node.call("gettxoutsetinfo", json!(["muhash"]));
+    node.stop_cleanly();
+    for option in ["-reindex", "-reindex-chainstate"] {
+        let node = TestNode::start(dir.path(), &["-disablewallet", option]);
+        wait_for("the rebuild", || {
+            (node.call("getmempoolinfo", json!([]))["loaded"] == true).then_some(())
+        });
+        assert_eq!(node.call("getbestblockhash", json!([])), mined[19]);
+        let rebuilt = node.call("gettxoutsetinfo", json!(["muhash"]));
+        assert_eq!(rebuilt["muhash"], coins["muhash"], "{option}");
+        node.stop_cleanly();
+    }
+}
+
+#[test]
+fn a_node_stops_at_the_height_it_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = TestNode::start(dir.path(), &["-disablewallet", "-stopatheight=5"]);
+    // The node may be gone before the reply is.
+    let _ = node.try_call("", "generatetoaddress", &json!([5, PAYOUT]));
+    let ended = node.wait();
+    assert!(ended.status.success(), "{ended:?}");
+    assert_eq!(ended.stderr, "");
+}
+
+#[test]
+fn a_set_time_is_everybodys_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = TestNode::start(dir.path(), &["-mocktime=1700000000"]);
+    crate::payment::wallet_with_address(&node, "w");
+    let mined = node.call("generatetoaddress", json!([1, PAYOUT]));
+    assert_eq!(
+        node.call("getblockheader", json!([mined[0]]))["time"],
+        1_700_000_000
+    );
+    node.call("setmocktime", json!([1_700_001_000]));
+    let address = crate::payment::address(&node, "w");
+    crate::payment::mine(&node, 101, &address);
+    let paid = node.call_wallet("w", "sendtoaddress", json!([address, 1]));
+    let tx = node.call_wallet("w", "gettransaction", json!([paid]));
+    assert_eq!(
+        tx["time"], 1_700_001_000,
+        "the wallet's process has it, too"
+    );
+    node.stop_cleanly();
 }
