@@ -2,8 +2,8 @@
 //!
 //! Pure: no I/O and no state. A [`Descriptor`] holds public keys; private keys that its text held come beside it as
 //! [`SecretKeys`]. Supported are `pk`, `pkh`, `wpkh`, `sh`, `wsh`, `combo`, `multi`, `sortedmulti`, `tr` with a key path
-//! only, `rawtr`, `addr` and `raw`. Script trees, miniscript, `musig` and multipath expressions are an
-//! [`DescriptorError::Unsupported`].
+//! only, `rawtr`, `addr` and `raw`, with multipath steps (BIP 389) where several descriptors are asked for. Script trees,
+//! miniscript and `musig` are an [`DescriptorError::Unsupported`].
 //!
 //! ```
 //! use bitcoin::Network;
@@ -126,6 +126,24 @@ pub enum DescriptorError {
     /// A path step of 2^31 or more.
     #[error("Key path value {0} is out of range")]
     PathRange(String),
+    /// Several descriptors where one is asked for.
+    #[error("Multipath descriptor not accepted")]
+    Multipath,
+    /// A multipath step in a key's origin.
+    #[error("Key path value '{0}' specifies multipath in a section where multipath is not allowed")]
+    MultipathMisplaced(String),
+    /// Two multipath steps in one path.
+    #[error("Multiple multipath key path specifiers found")]
+    MultipathTwice,
+    /// A multipath step of one value.
+    #[error("Multipath key path specifiers must have at least two items")]
+    MultipathSingle,
+    /// A multipath step with a value twice; that value as BIP 32 counts it.
+    #[error("Duplicated key path value {0} in multipath specifier")]
+    MultipathRepeated(u32),
+    /// Multipath steps of different numbers of values.
+    #[error("Multipath derivation paths have mismatched lengths")]
+    MultipathLengths,
     /// An error of a key, with the function it stands in.
     #[error("{function}: {error}")]
     Within {
@@ -252,6 +270,16 @@ impl Descriptor {
         require_checksum: bool,
     ) -> Result<Parsed, DescriptorError> {
         parse::parse(text, network, require_checksum)
+    }
+
+    /// Parses `text`, which may hold multipath steps such as `<0;1>` (BIP 389), into the descriptors that it stands for:
+    /// as many as a step has values, else one.
+    pub fn parse_multipath(
+        text: &str,
+        network: Network,
+        require_checksum: bool,
+    ) -> Result<Vec<Parsed>, DescriptorError> {
+        parse::parse_multipath(text, network, require_checksum)
     }
 
     /// Its outermost expression.

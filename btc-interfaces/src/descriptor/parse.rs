@@ -8,6 +8,7 @@ use bitcoin::bip32::{ChildNumber, Fingerprint, Xpriv, Xpub};
 use bitcoin::hex::FromHex;
 use bitcoin::key::{Parity, XOnlyPublicKey};
 use bitcoin::{Address, Network, NetworkKind, PrivateKey, PublicKey, ScriptBuf};
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 /// Where in a descriptor an expression stands.
@@ -20,6 +21,8 @@ enum Context {
     Tr,
 }
 
+/// No multipath step of ours has more values; a guard, not a rule of the format.
+const MAX_BRANCHES: usize = 1000;
 /// No descriptor of ours is longer; a guard, not a rule of the format.
 const MAX_LENGTH: usize = 100_000;
 /// Most keys in a script with `OP_CHECKMULTISIG`.
@@ -43,24 +46,60 @@ pub(super) fn parse(
     network: Network,
     require_checksum: bool,
 ) -> Result<Parsed, DescriptorError> {
+    match parse_branch(payload(text, require_checksum)?, network, 0)? {
+        (parsed, 1) => Ok(parsed),
+        _ => Err(DescriptorError::Multipath),
+    }
+}
+
+pub(super) fn parse_multipath(
+    text: &str,
+    network: Network,
+    require_checksum: bool,
+) -> Result<Vec<Parsed>, DescriptorError> {
+    let payload = payload(text, require_checksum)?;
+    let (first, branches) = parse_branch(payload, network, 0)?;
+    let mut all = vec![first];
+    for branch in 1..branches {
+        all.push(parse_branch(payload, network, branch)?.0);
+    }
+    Ok(all)
+}
+
+fn payload(text: &str, require_checksum: bool) -> Result<&str, DescriptorError> {
     if text.len() > MAX_LENGTH {
         return Err(DescriptorError::TooLong(text.len()));
     }
-    let payload = checksum::strip(text, require_checksum)?;
+    checksum::strip(text, require_checksum)
+}
+
+/// One of the descriptors that a text stands for, and how many they are.
+fn parse_branch(
+    payload: &str,
+    network: Network,
+    branch: usize,
+) -> Result<(Parsed, usize), DescriptorError> {
     let mut parser = Parser {
         network,
+        branch,
+        branches: None,
         positions: 0,
         secrets: SecretKeys::new(NetworkKind::from(network)),
     };
     let script = parser.script(payload, Context::Top)?;
-    Ok(Parsed {
+    let parsed = Parsed {
         descriptor: Descriptor { script },
         secrets: parser.secrets,
-    })
+    };
+    Ok((parsed, parser.branches.unwrap_or(1)))
 }
 
 struct Parser {
     network: Network,
+    /// Which value of a multipath step is taken (BIP 389).
+    branch: usize,
+    /// How many values multipath steps have, once one was seen.
+    branches: Option<usize>,
     positions: u32,
     secrets: SecretKeys,
 }
@@ -196,7 +235,12 @@ impl Parser {
             DescriptorError::Multi(format!("Multi threshold '{threshold}' is not valid"))
         })?;
         let keys = arguments
-            .map(|key| self.key(key, context).map_err(|e| e.within("Multi")))
+            .map(|key| {
+                self.key(key, context).map_err(|error| match error {
+                    DescriptorError::MultipathLengths => error.within("multi()"),
+                    error => error.within("Multi"),
+                })
+            })
             .collect::<Result<Vec<_>, _>>()?;
         if keys.is_empty() || keys.len() > MAX_MULTI_KEYS {
             return Err(DescriptorError::Multi(format!(
@@ -256,7 +300,7 @@ impl Parser {
                 }
                 let bytes = <[u8; 4]>::from_hex(fingerprint)
                     .map_err(|_| DescriptorError::FingerprintHex(fingerprint.to_owned()))?;
-                let path = self.path(steps, &mut apostrophe)?;
+                let path = self.path(steps, &mut apostrophe, false)?;
                 let origin = KeyOrigin {
                     fingerprint: Fingerprint::from(bytes),
                     path,
@@ -275,33 +319,62 @@ impl Parser {
         })
     }
 
+    /// The steps of a path. Only below a key may one of them be multipath.
     fn path<'t>(
-        &self,
+        &mut self,
         steps: impl Iterator<Item = &'t str>,
         apostrophe: &mut bool,
+        below_key: bool,
     ) -> Result<Vec<ChildNumber>, DescriptorError> {
-        steps
-            .map(|step| {
-                if step.starts_with('<') {
-                    return Err(DescriptorError::Unsupported("multipath key expressions"));
-                }
-                let (digits, hardened) = match step.strip_suffix(['\'', 'h']) {
-                    Some(digits) => {
-                        *apostrophe = step.ends_with('\'');
-                        (digits, true)
-                    }
-                    None => (step, false),
-                };
-                // A sign would parse as a number, but is none here.
-                if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-                    return Err(DescriptorError::PathNumber(digits.to_owned()));
-                }
-                let index: u32 = digits
-                    .parse()
-                    .map_err(|_| DescriptorError::PathNumber(digits.to_owned()))?;
-                child(index, hardened)
-            })
-            .collect()
+        let mut path = Vec::new();
+        let mut multipath = false;
+        for text in steps {
+            let values = text.strip_prefix('<').and_then(|t| t.strip_suffix('>'));
+            let Some(values) = values else {
+                path.push(step(text, apostrophe)?);
+                continue;
+            };
+            if !below_key {
+                return Err(DescriptorError::MultipathMisplaced(text.to_owned()));
+            }
+            if multipath {
+                return Err(DescriptorError::MultipathTwice);
+            }
+            multipath = true;
+            path.push(self.multipath_step(values, apostrophe)?);
+        }
+        Ok(path)
+    }
+
+    /// This branch's value of `<0;1>`.
+    fn multipath_step(
+        &mut self,
+        values: &str,
+        apostrophe: &mut bool,
+    ) -> Result<ChildNumber, DescriptorError> {
+        let texts: Vec<&str> = values.split(';').collect();
+        if texts.len() < 2 {
+            return Err(DescriptorError::MultipathSingle);
+        }
+        if texts.len() > MAX_BRANCHES {
+            return Err(DescriptorError::Unsupported(
+                "multipath key expressions of more than 1000 values",
+            ));
+        }
+        let mut values = Vec::with_capacity(texts.len());
+        let mut seen = BTreeSet::new();
+        for text in texts {
+            let value = step(text, apostrophe)?;
+            if !seen.insert(value) {
+                return Err(DescriptorError::MultipathRepeated(value.into()));
+            }
+            values.push(value);
+        }
+        // Keys of different numbers of values can stand side by side in multi() alone.
+        if *self.branches.get_or_insert(values.len()) != values.len() {
+            return Err(DescriptorError::MultipathLengths);
+        }
+        Ok(values[self.branch])
     }
 
     fn key_kind(
@@ -361,13 +434,32 @@ impl Parser {
         if wildcard != Wildcard::None {
             parts.pop();
         }
-        let path = self.path(parts.into_iter().skip(1), apostrophe)?;
+        let path = self.path(parts.into_iter().skip(1), apostrophe, true)?;
         Ok(KeyKind::Extended {
             root: Box::new(root),
             path,
             wildcard,
         })
     }
+}
+
+/// One step of a path: a number, hardened by `'` or `h` after it.
+fn step(text: &str, apostrophe: &mut bool) -> Result<ChildNumber, DescriptorError> {
+    let (digits, hardened) = match text.strip_suffix(['\'', 'h']) {
+        Some(digits) => {
+            *apostrophe = text.ends_with('\'');
+            (digits, true)
+        }
+        None => (text, false),
+    };
+    // A sign would parse as a number, but is none here.
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(DescriptorError::PathNumber(digits.to_owned()));
+    }
+    let index: u32 = digits
+        .parse()
+        .map_err(|_| DescriptorError::PathNumber(digits.to_owned()))?;
+    child(index, hardened)
 }
 
 fn single_key(

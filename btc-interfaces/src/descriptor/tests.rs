@@ -187,14 +187,69 @@ fn refusals() {
             "wpkh(): Key path value '4294967296' is not a valid uint32",
         ),
         ("//1", "wpkh(): Key path value '' is not a valid uint32"),
-        (
-            "/<0;1>/*",
-            "wpkh(): multipath key expressions in descriptors are not supported yet",
-        ),
+        ("/<0;1>/*", "Multipath descriptor not accepted"),
     ] {
         let error = Descriptor::parse(&format!("wpkh({xpub}{path})"), Network::Regtest, false)
             .expect_err(path);
         assert_eq!(error.to_string(), message);
+    }
+}
+
+#[test]
+fn multipath_steps_stand_for_several_descriptors() {
+    let xpub = "tpubD6NzVbkrYhZ4WaWSyoBvQwbpLkojyoTZPRsgXELWz3Popb3qkjcJyJUGLnL4qHHoQvao8ESaAstxYSnhyswJ76uZPStJRJCTKvosUCJZL5B";
+    let texts = |text: &str| -> Result<Vec<String>, DescriptorError> {
+        let parsed = Descriptor::parse_multipath(text, Network::Regtest, false)?;
+        let payload = |text: String| {
+            text.split('#')
+                .next()
+                .unwrap_or_default()
+                .replace(xpub, "X")
+        };
+        Ok(parsed
+            .iter()
+            .map(|parsed| payload(parsed.descriptor.to_string()))
+            .collect())
+    };
+    assert_eq!(texts(&format!("wpkh({xpub}/1)")).unwrap(), ["wpkh(X/1)"]);
+    assert_eq!(
+        texts(&format!("wpkh({xpub}/<0;1;5>/*)")).unwrap(),
+        ["wpkh(X/0/*)", "wpkh(X/1/*)", "wpkh(X/5/*)"]
+    );
+    assert_eq!(
+        texts(&format!(
+            "wsh(multi(1,{xpub}/<1;2>/*,{xpub}/7,{xpub}/<3;4>))"
+        ))
+        .unwrap(),
+        ["wsh(multi(1,X/1/*,X/7,X/3))", "wsh(multi(1,X/2/*,X/7,X/4))"]
+    );
+    for (text, message) in [
+        (
+            format!("wpkh([deadbeef/<0;1>]{xpub})"),
+            "wpkh(): Key path value '<0;1>' specifies multipath in a section where multipath is not allowed",
+        ),
+        (
+            format!("wpkh({xpub}/<0;1>/<2;3>)"),
+            "wpkh(): Multiple multipath key path specifiers found",
+        ),
+        (
+            format!("wpkh({xpub}/<0>)"),
+            "wpkh(): Multipath key path specifiers must have at least two items",
+        ),
+        (
+            format!("wpkh({xpub}/<0;1;0>)"),
+            "wpkh(): Duplicated key path value 0 in multipath specifier",
+        ),
+        (
+            format!("wpkh({xpub}/<0;>)"),
+            "wpkh(): Key path value '' is not a valid uint32",
+        ),
+        (
+            format!("wsh(multi(1,{xpub}/<0;1>,{xpub}/<0;1;2>))"),
+            "multi(): Multipath derivation paths have mismatched lengths",
+        ),
+    ] {
+        assert_eq!(texts(&text).unwrap_err().to_string(), message);
     }
 }
 
@@ -232,6 +287,6 @@ fn inference_finds_the_descriptor_again() {
 proptest::proptest! {
     #[test]
     fn no_text_panics(text in "[a-z0-9(){}\\[\\]/*'h,#<;>]{0,80}") {
-        let _ = Descriptor::parse(&text, Network::Regtest, false);
+        let _ = Descriptor::parse_multipath(&text, Network::Regtest, false);
     }
 }

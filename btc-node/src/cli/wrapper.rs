@@ -135,9 +135,16 @@ fn wants_ipc(arguments: &[OsString]) -> bool {
         let name = name.split('=').next().unwrap_or_default();
         argument.starts_with('-') && IPC_OPTIONS.contains(&name)
     });
+    names || configured(arguments)
+}
+
+/// Whether the configuration file asks for it, also where the command line asks for no more than a version.
+fn configured(arguments: &[OsString]) -> bool {
+    let mut args = Args::new(Program::Node);
+    let words = arguments.iter().map(|argument| argument.to_string_lossy());
+    let read = args.parse(words).and_then(|()| args.load_config());
     // What is wrong with the configuration is for the program to say.
-    let configured = Args::read(Program::Node, arguments).is_ok_and(|args| args.is_set("ipcbind"));
-    names || configured
+    read.is_ok() && args.is_set("ipcbind")
 }
 
 /// Becomes the program; returns only with what is wrong.

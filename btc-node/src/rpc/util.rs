@@ -12,6 +12,7 @@ use btc_interfaces::rpc::encode::{self, ScriptKind};
 use btc_interfaces::rpc::table::{Arg, Kind, Method};
 use btc_interfaces::rpc::{RpcError, code};
 use serde_json::{Map, Value, json};
+use std::ops::RangeInclusive;
 
 /// The methods of this module.
 pub fn methods() -> &'static [Entry] {
@@ -48,6 +49,7 @@ const METHODS: &[Entry] = &[
             args: &[Arg::required("descriptor", Kind::String, "The descriptor")],
             result: r#"{                       (json object)
   "descriptor" : "str",   (string) The descriptor without private keys, with its checksum
+  "multipath_expansion" : ["str", ...],  (json array, optional) All descriptors that a multipath one stands for
   "checksum" : "str",     (string) The checksum of the text that was given
   "isrange" : b,          (boolean) Whether it stands for a range of scripts
   "issolvable" : b,       (boolean) Whether it tells all that spending takes, but for keys
@@ -74,7 +76,7 @@ const METHODS: &[Entry] = &[
                     "For one that stands for a range: its last index, or the first and last",
                 ),
             ],
-            result: "[\"str\", ...]    (json array) The addresses",
+            result: "[\"str\", ...]    (json array) The addresses; for a multipath descriptor an array of such arrays",
             examples: &["\"raw(51)#8lvh9jxk\""],
         },
         run: derive_addresses,
@@ -145,8 +147,9 @@ fn witness_program(script: &ScriptBuf) -> Option<(u8, &[u8])> {
     Some((version, script.as_bytes().get(2..)?))
 }
 
-fn parse(parts: &NodeParts, text: &str, require_checksum: bool) -> Result<Parsed, RpcError> {
-    Descriptor::parse(text, parts.network(), require_checksum)
+/// One descriptor, or those that a multipath one stands for.
+fn parse(parts: &NodeParts, text: &str, require_checksum: bool) -> Result<Vec<Parsed>, RpcError> {
+    Descriptor::parse_multipath(text, parts.network(), require_checksum)
         .map_err(|error| RpcError::new(code::INVALID_ADDRESS_OR_KEY, error.to_string()))
 }
 
@@ -154,20 +157,30 @@ fn get_descriptor_info(parts: &NodeParts, context: &RequestContext<'_>) -> RpcRe
     let text = context.arguments.string(0)?;
     let parsed = parse(parts, text, false)?;
     let payload = text.split('#').next().unwrap_or_default();
-    Ok(json!({
-        "descriptor": parsed.descriptor.to_string(),
-        "checksum": btc_interfaces::descriptor::checksum(payload),
-        "isrange": parsed.descriptor.is_range(),
-        "issolvable": parsed.descriptor.is_solvable(),
-        "hasprivatekeys": !parsed.secrets.is_empty(),
-    }))
+    let first = &parsed[0];
+    let mut out = Map::new();
+    let text = first.descriptor.to_string();
+    out.insert("descriptor".into(), json!(text));
+    if parsed.len() > 1 {
+        let all: Vec<String> = parsed
+            .iter()
+            .map(|parsed| parsed.descriptor.to_string())
+            .collect();
+        out.insert("multipath_expansion".into(), json!(all));
+    }
+    let checksum = btc_interfaces::descriptor::checksum(payload);
+    out.insert("checksum".into(), json!(checksum));
+    out.insert("isrange".into(), json!(first.descriptor.is_range()));
+    out.insert("issolvable".into(), json!(first.descriptor.is_solvable()));
+    out.insert("hasprivatekeys".into(), json!(!first.secrets.is_empty()));
+    Ok(Value::Object(out))
 }
 
 fn derive_addresses(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult {
     let invalid = |message: &str| RpcError::new(code::INVALID_PARAMETER, message);
     let range = context.arguments.opt_range(1)?;
     let parsed = parse(parts, context.arguments.string(0)?, true)?;
-    let range = match (parsed.descriptor.is_range(), range) {
+    let range = match (parsed[0].descriptor.is_range(), range) {
         (false, Some(_)) => {
             return Err(invalid(
                 "Range should not be specified for an un-ranged descriptor",
@@ -176,6 +189,22 @@ fn derive_addresses(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResul
         (true, None) => return Err(invalid("Range must be specified for a ranged descriptor")),
         (_, range) => range.unwrap_or(0..=0),
     };
+    let mut all = Vec::new();
+    for parsed in &parsed {
+        all.push(addresses(parts, parsed, range.clone())?);
+    }
+    Ok(match all.as_slice() {
+        [addresses] => json!(addresses),
+        several => json!(several),
+    })
+}
+
+/// The addresses of one descriptor at some indexes.
+fn addresses(
+    parts: &NodeParts,
+    parsed: &Parsed,
+    range: RangeInclusive<u32>,
+) -> Result<Vec<String>, RpcError> {
     let refused = |message: &str| RpcError::new(code::INVALID_ADDRESS_OR_KEY, message);
     let mut cache = Default::default();
     let mut addresses = Vec::new();
@@ -196,5 +225,5 @@ fn derive_addresses(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResul
             }
         }
     }
-    Ok(json!(addresses))
+    Ok(addresses)
 }

@@ -112,3 +112,56 @@ fn answers_are_cores_to_the_digit_and_the_order_of_keys() {
         differences.join("\n")
     );
 }
+
+#[test]
+fn blocks_of_chosen_transactions_can_be_made_by_several_callers_at_once() {
+    let rpc = Rpc::new();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..10 {
+                    let answer = rpc.call("generateblock", json!(["raw(51)", []]));
+                    assert!(answer["result"]["hash"].is_string(), "{answer}");
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_header_may_come_with_its_block() {
+    let rpc = Rpc::new();
+    let block = rpc.call("generateblock", json!(["raw(55)", [], false]));
+    let hex = block["result"]["hex"].clone();
+    assert_eq!(
+        rpc.call("submitheader", json!([hex])),
+        json!({"result": null})
+    );
+    let stats = rpc.call("getblockstats", json!([block["result"]["hash"]]));
+    assert_eq!(
+        stats["error"]["message"],
+        "Block not available (not fully downloaded)"
+    );
+}
+
+#[test]
+fn several_descriptors_are_not_taken_for_one() {
+    let rpc = Rpc::new();
+    let key = "tpubD6NzVbkrYhZ4WaWSyoBvQwbpLkojyoTZPRsgXELWz3Popb3qkjcJyJUGLnL4qHHoQvao8ESaAstxYSnhyswJ76uZPStJRJCTKvosUCJZL5B";
+    let multipath = format!("wpkh({key}/<0;1>)");
+    assert_eq!(
+        rpc.call("generatetodescriptor", json!([1, multipath])),
+        json!({"error": {"code": -8, "message": "Multipath descriptor not accepted"}})
+    );
+    let info = rpc.call("getdescriptorinfo", json!([multipath]));
+    let expansion = info["result"]["multipath_expansion"].as_array().unwrap();
+    assert_eq!(expansion.len(), 2);
+    assert_eq!(expansion[0], info["result"]["descriptor"]);
+    let of =
+        |descriptor: &Value| rpc.call("deriveaddresses", json!([descriptor]))["result"].clone();
+    let checksum = info["result"]["checksum"].as_str().unwrap();
+    assert_eq!(
+        of(&json!(format!("{multipath}#{checksum}"))),
+        json!([of(&expansion[0]), of(&expansion[1])])
+    );
+}

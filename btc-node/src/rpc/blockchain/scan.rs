@@ -59,7 +59,7 @@ pub(super) const METHODS: &[Entry] = &[Entry {
                 "Descriptors, each a string or an object with desc and range; needed to start",
             )
             .with(&[Arg::optional(
-                "descriptor",
+                "scanobjects",
                 Kind::Any("string or object"),
                 "A descriptor, or {\"desc\": descriptor, \"range\": n or [n,n]}",
             )]),
@@ -205,27 +205,30 @@ fn scripts(parts: &NodeParts, object: &Value) -> Result<Vec<(ScriptBuf, String)>
     let invalid = |error: &dyn std::fmt::Display| {
         RpcError::new(code::INVALID_ADDRESS_OR_KEY, error.to_string())
     };
-    let parsed =
-        Descriptor::parse(text, parts.network(), false).map_err(|error| invalid(&error))?;
-    let range = if parsed.descriptor.is_range() {
+    let descriptors = Descriptor::parse_multipath(text, parts.network(), false)
+        .map_err(|error| invalid(&error))?;
+    // The texts of one multipath descriptor differ in numbers alone.
+    let range = if descriptors[0].descriptor.is_range() {
         range.unwrap_or(0..=1000)
     } else {
         0..=0
     };
     let mut scripts = Vec::new();
-    let mut cache = Default::default();
-    for index in range {
-        let expansion = parsed
-            .descriptor
-            .expand(index, &parsed.secrets, &mut cache)
-            .map_err(|_| {
-                invalid(&format!(
-                    "Cannot derive script without private keys: '{text}'"
-                ))
-            })?;
-        for script in &expansion.scripts {
-            let shown = Descriptor::infer(script, &expansion.keys, parts.network()).to_string();
-            scripts.push((script.script_pubkey.clone(), shown));
+    for parsed in &descriptors {
+        let mut cache = Default::default();
+        for index in range.clone() {
+            let expansion = parsed
+                .descriptor
+                .expand(index, &parsed.secrets, &mut cache)
+                .map_err(|_| {
+                    invalid(&format!(
+                        "Cannot derive script without private keys: '{text}'"
+                    ))
+                })?;
+            for script in &expansion.scripts {
+                let shown = Descriptor::infer(script, &expansion.keys, parts.network()).to_string();
+                scripts.push((script.script_pubkey.clone(), shown));
+            }
         }
     }
     Ok(scripts)

@@ -2,15 +2,15 @@
 
 use super::super::context::{Entry, NodeParts, decode_transaction, submit_error};
 use super::super::registry::{RequestContext, RpcResult};
-use crate::chainstate::SubmitError;
+use crate::chainstate::{BlockRejection, SubmitError};
 use crate::mining::generate::{DEFAULT_MAX_TRIES, GenerateError, generate, solve, submit};
 use crate::mining::template::TemplateError;
 use crate::mining::{TemplateOptions, coinbase, create, reject_text};
 use bitcoin::address::NetworkUnchecked;
 use bitcoin::consensus::encode::serialize_hex;
-use bitcoin::{Address, ScriptBuf, Txid};
+use bitcoin::{Address, Block, ScriptBuf, Transaction, Txid};
 use btc_consensus::params::BuriedDeployment;
-use btc_interfaces::descriptor::Descriptor;
+use btc_interfaces::descriptor::{Descriptor, DescriptorError};
 use btc_interfaces::rpc::table::{Arg, Kind, Method};
 use btc_interfaces::rpc::{RpcError, code, value};
 use serde_json::{Map, Value, json};
@@ -180,6 +180,9 @@ pub(in crate::rpc) fn address_script(parts: &NodeParts, text: &str) -> Option<Sc
 fn descriptor_script(parts: &NodeParts, text: &str) -> Result<Result<ScriptBuf, String>, RpcError> {
     let parsed = match Descriptor::parse(text, parts.network(), false) {
         Ok(parsed) => parsed,
+        Err(error @ DescriptorError::Multipath) => {
+            return Err(RpcError::new(code::INVALID_PARAMETER, error.to_string()));
+        }
         Err(error) => return Ok(Err(error.to_string())),
     };
     if parsed.descriptor.is_range() {
@@ -247,29 +250,23 @@ fn generate_block(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult 
         script_pubkey: script,
         ..parts.template.clone()
     };
-    let template = create(&parts.chain, &parts.mempool, &options).map_err(template_error)?;
-    let mut block = template.block;
-    if let Some(commitment) = block.txdata.first().and_then(coinbase::commitment_index) {
-        block.txdata[0].output.remove(commitment);
-    }
-    block.txdata.extend(transactions);
-    let segwit = parts
-        .chain
-        .params()
-        .is_active(BuriedDeployment::Segwit, template.height);
-    coinbase::commit(&mut block, segwit);
-    parts
-        .chain
-        .test_block_validity(&block, false, false)
-        .map_err(|error| match error {
-            SubmitError::Rejected(rejection) => RpcError::new(
-                code::VERIFY_ERROR,
-                format!("TestBlockValidity failed: {}", reject_text(&rejection)),
-            ),
-            other => submit_error(other),
-        })?;
-    let mut tries = DEFAULT_MAX_TRIES;
     let stop = || context.interrupt.is_raised();
+    let mut block = loop {
+        let block = assemble(parts, &options, &transactions)?;
+        match parts.chain.test_block_validity(&block, false, false) {
+            Ok(()) => break block,
+            // The tip moved on between the template and its check; the next template builds on the new one.
+            Err(SubmitError::Rejected(BlockRejection::NotOnTip)) if !stop() => {}
+            Err(SubmitError::Rejected(rejection)) => {
+                return Err(RpcError::new(
+                    code::VERIFY_ERROR,
+                    format!("TestBlockValidity failed: {}", reject_text(&rejection)),
+                ));
+            }
+            Err(other) => return Err(submit_error(other)),
+        }
+    };
+    let mut tries = DEFAULT_MAX_TRIES;
     if !solve(&mut block, parts.chain.params(), &mut tries, &stop) {
         return Err(RpcError::new(code::MISC_ERROR, "Failed to make block."));
     }
@@ -281,4 +278,24 @@ fn generate_block(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult 
         out.insert("hex".into(), json!(serialize_hex(&block)));
     }
     Ok(Value::Object(out))
+}
+
+/// A block on the tip of these transactions alone, not yet solved.
+fn assemble(
+    parts: &NodeParts,
+    options: &TemplateOptions,
+    transactions: &[Transaction],
+) -> Result<Block, RpcError> {
+    let template = create(&parts.chain, &parts.mempool, options).map_err(template_error)?;
+    let mut block = template.block;
+    if let Some(commitment) = block.txdata.first().and_then(coinbase::commitment_index) {
+        block.txdata[0].output.remove(commitment);
+    }
+    block.txdata.extend_from_slice(transactions);
+    let segwit = parts
+        .chain
+        .params()
+        .is_active(BuriedDeployment::Segwit, template.height);
+    coinbase::commit(&mut block, segwit);
+    Ok(block)
 }

@@ -6,7 +6,7 @@ use crate::chainstate::{SubmitError, SubmitOptions};
 use crate::mining::coinbase;
 use bitcoin::Block;
 use bitcoin::block::Header;
-use bitcoin::consensus::{Decodable as _, deserialize};
+use bitcoin::consensus::Decodable as _;
 use bitcoin::hex::FromHex;
 use btc_consensus::params::BuriedDeployment;
 use btc_interfaces::rpc::table::{Arg, Kind, Method};
@@ -81,7 +81,8 @@ fn submit_block(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult {
 fn submit_header(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult {
     let header: Header = Vec::from_hex(context.arguments.string(0)?)
         .ok()
-        .and_then(|bytes| deserialize(&bytes).ok())
+        // What follows the header, such as its block, is passed over, as bitcoind does.
+        .and_then(|bytes| Header::consensus_decode(&mut bytes.as_slice()).ok())
         .ok_or_else(|| RpcError::new(code::DESERIALIZATION_ERROR, "Block header decode failed"))?;
     let refused = |message: String| RpcError::new(code::VERIFY_ERROR, message);
     if parts.chain.block_summary(&header.prev_blockhash).is_none() {
