@@ -10,6 +10,7 @@
 //! | [`chainstate`] | the single writer: which chain is active, which coins it leaves |
 //! | [`mempool`] | transactions that wait for a block, and the rules by which they do |
 //! | [`mining`] | block templates |
+//! | [`net`] | messages of peers, and the connections they travel over |
 //! | [`rpc`] | the HTTP port and the methods behind it |
 //! | [`cli`] | the programs `bitcoin-cli` and `bitcoin` |
 //! | [`iface`] | the traits of `btc-interfaces` over a node |
@@ -40,6 +41,7 @@ pub mod cli;
 pub mod iface;
 pub mod mempool;
 pub mod mining;
+pub mod net;
 pub mod node;
 pub mod notify;
 pub mod rpc;

@@ -1,0 +1,24 @@
+//! Peers as bytes: what stands on the wire, and the connections it travels over.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`message`] | messages from bytes and to bytes |
+//! | [`frame`] | where one message ends and the next begins (the v1 transport) |
+//! | [`version`] | the message that opens a connection |
+//!
+//! What messages mean is [`sync`](crate::sync)'s matter; this room knows neither the chain nor the mempool. The encrypted
+//! transport (BIP 324) is not here yet: everything is v1.
+
+pub mod frame;
+pub mod message;
+pub mod version;
+
+pub use frame::{Frame, FrameError, Frames};
+pub use message::{DecodeError, Message};
+pub use version::Version;
+
+/// The protocol version that this node speaks: 70017 has `feature` (BIP 434).
+pub const PROTOCOL_VERSION: u32 = 70_017;
+
+/// The longest payload of a message, in bytes.
+pub const MAX_PAYLOAD: usize = 4_000_000;
