@@ -3,6 +3,7 @@
 @0xfa4cba5f93da14a7;
 
 using Proxy = import "/mp/proxy.capnp";
+using Rust = import "/mp/rust.capnp";
 using Handler = import "handler.capnp";
 
 interface Chain $Proxy.wrap("btc_interfaces::Chain") {
@@ -47,11 +48,11 @@ interface Chain $Proxy.wrap("btc_interfaces::Chain") {
     waitForNotifications @36 (context :Proxy.Context) -> ();
     handleRpc @37 (context :Proxy.Context, command :RpcCommand, handler :RpcHandler) -> (result :Handler.Handler);
     rpcEnableDeprecated @38 (context :Proxy.Context, method :Text) -> (result :Bool);
-    setting @39 (context :Proxy.Context, name :Text) -> (result :Text);
+    setting @39 (context :Proxy.Context, name :Text) -> (result :Text $Rust.secret);
     # Settings are JSON text.
-    settingsList @40 (context :Proxy.Context, name :Text) -> (result :List(Text));
-    rwSetting @41 (context :Proxy.Context, name :Text) -> (result :Text);
-    overwriteRwSetting @42 (context :Proxy.Context, name :Text, value :Text, action :Int32) -> (result :Bool);
+    settingsList @40 (context :Proxy.Context, name :Text) -> (result :List(Text) $Rust.secret);
+    rwSetting @41 (context :Proxy.Context, name :Text) -> (result :Text $Rust.secret);
+    overwriteRwSetting @42 (context :Proxy.Context, name :Text, value :Text $Rust.secret, action :Int32) -> (result :Bool);
     requestMempoolTransactions @43 (context :Proxy.Context, notifications :ChainNotifications) -> ();
     hasAssumedValidChain @44 (context :Proxy.Context) -> (result :Bool);
 }
@@ -133,14 +134,14 @@ struct NotifyOptions $Proxy.wrap("btc_interfaces::NotifyOptions") {
 
 struct RpcRequest $Proxy.wrap("btc_interfaces::rpc::RpcRequest") {
     method @0 :Text;
-    params @1 :Text;
+    params @1 :Text $Rust.secret;
     # JSON text.
     uri @2 :Text;
     authUser @3 :Text;
 }
 
 struct RpcReply $Proxy.wrap("btc_interfaces::rpc::RpcReply") {
-    result @0 :Text;
+    result @0 :Text $Rust.secret;
     # JSON text.
     error @1 :RpcError;
 }

@@ -2,6 +2,7 @@
 @0x8cbac0ead425994b;
 
 using Proxy = import "/mp/proxy.capnp";
+using Rust = import "/mp/rust.capnp";
 using Chain = import "chain.capnp";
 using Common = import "common.capnp";
 using Handler = import "handler.capnp";
@@ -14,7 +15,7 @@ interface Node $Proxy.wrap("btc_interfaces::Node") {
     status @1 (context :Proxy.Context) -> (result :NodeStatus);
     startShutdown @2 (context :Proxy.Context) -> ();
     shutdownRequested @3 (context :Proxy.Context) -> (result :Bool);
-    executeRpc @4 (context :Proxy.Context, method :Text, params :Text, walletName :Text) -> (result :Chain.RpcReply);
+    executeRpc @4 (context :Proxy.Context, method :Text, params :Text $Rust.secret, walletName :Text) -> (result :Chain.RpcReply);
     # Arguments are JSON text.
     listRpcCommands @5 (context :Proxy.Context) -> (result :List(Text));
     walletLoader @6 (context :Proxy.Context) -> (result :Wallet.WalletLoader);

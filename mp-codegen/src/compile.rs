@@ -1,6 +1,6 @@
 //! Runs the `capnp` tool.
 
-use crate::inputs::PROXY_SCHEMA;
+use crate::inputs::SHIPPED;
 use crate::{Error, Options, Place};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -13,13 +13,14 @@ pub(crate) fn request(options: &Options) -> Result<Vec<u8>, Error> {
         source,
     })?;
     let folder = shipped.path().join("mp");
-    let proxy = folder.join("proxy.capnp");
-    std::fs::create_dir(&folder)
-        .and_then(|()| std::fs::write(&proxy, PROXY_SCHEMA))
-        .map_err(|source| Error::Io {
-            path: proxy,
-            source,
-        })?;
+    std::fs::create_dir(&folder).map_err(|source| Error::Io {
+        path: folder.clone(),
+        source,
+    })?;
+    for (name, text) in SHIPPED {
+        let path = folder.join(name);
+        std::fs::write(&path, text).map_err(|source| Error::Io { path, source })?;
+    }
 
     let tool = options.tool.as_deref().unwrap_or(Path::new("capnp"));
     let mut command = Command::new(tool);

@@ -113,7 +113,7 @@ pub enum Problem {
         "$Proxy.count({0}) counts nothing; write 0 for a parameter that the runtime fills, else leave it out"
     )]
     Count(i32),
-    /// An annotation of `/mp/proxy.capnp` that this generator does not know.
+    /// An annotation of `/mp/proxy.capnp` or `/mp/rust.capnp` that this generator does not know.
     #[error("annotation ${0} is not known here; update mp-codegen or leave it out")]
     UnknownAnnotation(String),
     /// An annotation whose value is not of its type.

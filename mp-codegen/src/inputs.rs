@@ -5,11 +5,14 @@ use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// Our own `/mp/proxy.capnp`, used where no import path has one.
-pub(crate) const PROXY_SCHEMA: &str = include_str!("../schema/mp/proxy.capnp");
+/// Schemas that come with this crate, by their names below `/mp/`; used where no import path has one.
+pub(crate) const SHIPPED: [(&str, &str); 2] = [
+    ("proxy.capnp", include_str!("../schema/mp/proxy.capnp")),
+    ("rust.capnp", include_str!("../schema/mp/rust.capnp")),
+];
 
 /// Counts changes of the output for the same input, so that they make old files stale.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// The texts that each file depends on: itself and what it imports, near and far.
 ///
@@ -82,13 +85,13 @@ struct Input {
 
 enum Source {
     Disk(PathBuf),
-    Shipped,
+    Shipped(&'static str),
 }
 
 impl Source {
     fn read(&self) -> Result<String, Error> {
         match self {
-            Self::Shipped => Ok(PROXY_SCHEMA.to_owned()),
+            Self::Shipped(text) => Ok((*text).to_owned()),
             Self::Disk(path) => std::fs::read_to_string(path).map_err(|source| Error::Io {
                 path: path.clone(),
                 source,
@@ -109,10 +112,13 @@ fn find(options: &Options, from: &Input, import: &str) -> Result<Option<Input>, 
                 }));
             }
         }
-        if import == "/mp/proxy.capnp" {
+        let shipped = rest
+            .strip_prefix("mp/")
+            .and_then(|name| SHIPPED.iter().find(|(shipped, _)| *shipped == name));
+        if let Some((_, text)) = shipped {
             return Ok(Some(Input {
                 name: import.to_owned(),
-                source: Source::Shipped,
+                source: Source::Shipped(text),
             }));
         }
         if rest.starts_with("capnp/") {

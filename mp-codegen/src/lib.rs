@@ -25,6 +25,7 @@
 //! # Annotations
 //!
 //! Those of `/mp/proxy.capnp`; our own edition of that file, with the same ids, is used unless an import path has one.
+//! `secret` is of a file of our own, `/mp/rust.capnp`, which an import finds in the same way.
 //!
 //! | annotation | effect |
 //! |---|---|
@@ -33,6 +34,7 @@
 //! | `count(0)`, `skip` | `implicit`: no argument stands for the field. On a type: for all fields of that type |
 //! | `count(n)`, n > 0 | none: where C++ passes several arguments, Rust passes one |
 //! | `exception` | the `exception` of the result |
+//! | `secret` | the `secret` of the field, parameter or result: logs show its size alone |
 //! | `include`, `includeTypes` | none: they are for C++ |
 //!
 //! Unions, groups and default values of pointer fields have no place in a table: they are errors that name the line
@@ -64,7 +66,7 @@ pub struct Options {
     pub root: PathBuf,
     /// The schema files. Generated files name them as they stand here, so relative ones are best.
     pub files: Vec<PathBuf>,
-    /// Where imports that start with `/` are looked for, besides the tool's own folders and our `/mp/proxy.capnp`.
+    /// Where imports that start with `/` are looked for, besides the tool's own folders and our own `/mp/…`.
     pub import_paths: Vec<PathBuf>,
     /// The Cap'n Proto compiler; `capnp` on the `PATH` if `None`.
     pub tool: Option<PathBuf>,

@@ -69,6 +69,8 @@ pub(crate) struct Field {
     pub(crate) default: u64,
     pub(crate) implicit: bool,
     pub(crate) exception: String,
+    /// Never shown in logs.
+    pub(crate) secret: bool,
 }
 
 pub(crate) struct Enum {

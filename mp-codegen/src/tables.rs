@@ -217,20 +217,26 @@ impl Printer<'_> {
             args
         };
         match (field.implicit, field.default, field.exception.as_str()) {
+            (false, 0, "") if field.secret => Expr::Call("Field::secret", with(None)),
+            _ if field.secret => self.field_literal(field, default, exception),
             (false, 0, "") => Expr::Call("Field::new", with(None)),
             (true, 0, "") => Expr::Call("Field::implicit", with(None)),
             (false, _, "") => Expr::Call("Field::with_default", with(Some(default))),
             (false, 0, _) => Expr::Call("Field::with_exception", with(Some(exception))),
-            _ => {
-                let mut basics = basics_of(field, self.kind(&field.ty));
-                basics.extend([
-                    ("default", default),
-                    ("implicit", Expr::number(field.implicit)),
-                    ("exception", exception),
-                ]);
-                Expr::Literal("Field", basics)
-            }
+            _ => self.field_literal(field, default, exception),
         }
+    }
+
+    /// A field for which the runtime has no short form.
+    fn field_literal(&mut self, field: &Field, default: Expr, exception: Expr) -> Expr {
+        let mut basics = basics_of(field, self.kind(&field.ty));
+        basics.extend([
+            ("default", default),
+            ("implicit", Expr::number(field.implicit)),
+            ("exception", exception),
+            ("secret", Expr::number(field.secret)),
+        ]);
+        Expr::Literal("Field", basics)
     }
 
     fn kind(&mut self, ty: &Type) -> String {

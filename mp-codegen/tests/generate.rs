@@ -142,7 +142,7 @@ fn fields_lie_where_capnp_puts_them() {
 
     // By ordinal, although declared the other way round.
     let ordinals: Vec<u16> = shapes::SHAPES.methods.iter().map(|m| m.ordinal).collect();
-    assert_eq!(ordinals, (0..15).collect::<Vec<u16>>());
+    assert_eq!(ordinals, (0..16).collect::<Vec<u16>>());
     assert_eq!(shapes::SHAPES.methods[13].name, "elder");
 
     // In the order of the code.
@@ -167,6 +167,11 @@ fn annotations_have_their_effect() {
     assert!(!counted[1].implicit, "$Proxy.count(2)");
     let error = shapes::SHAPES.methods[7].results.fields[0];
     assert_eq!(error.exception, "std::exception");
+    let login = &shapes::SHAPES.methods[15];
+    assert!(login.params.fields.iter().all(|f| f.secret), "$Rust.secret");
+    assert_eq!(login.params.fields[1].default, 4);
+    assert!(login.results.fields[0].secret);
+    assert!(!counted[0].secret);
     // From the annotation on the types Context and ThreadMap.
     let callback = shapes::SHAPES.methods[9].params.fields[0];
     assert_eq!(

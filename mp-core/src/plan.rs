@@ -341,9 +341,10 @@ const fn size_log2(kind: &Kind) -> Option<usize> {
     }
 }
 
-/// The fields of a struct that has no schema file: names and kinds in the order of their ordinals.
+/// The fields of a struct that has no schema file, in the order of their ordinals: names, kinds, and whether the value
+/// is secret.
 #[must_use]
-pub const fn layout_fields<const N: usize>(fields: [(&'static str, Kind); N]) -> [Field; N] {
+pub const fn layout_fields<const N: usize>(fields: [(&'static str, Kind, bool); N]) -> [Field; N] {
     let mut kinds = [Kind::Void; N];
     let mut at = 0;
     while at < N {
@@ -356,6 +357,7 @@ pub const fn layout_fields<const N: usize>(fields: [(&'static str, Kind); N]) ->
     while at < N {
         out[at] = Field {
             implicit: matches!(fields[at].1, Kind::Struct(CONTEXT_ID)),
+            secret: fields[at].2,
             ..Field::new(fields[at].0, fields[at].0, fields[at].1, layout.offsets[at])
         };
         at += 1;

@@ -71,6 +71,8 @@ pub struct Field {
     pub implicit: bool,
     /// The class that `$Proxy.exception` names, or an empty string.
     pub exception: &'static str,
+    /// `$Rust.secret`: logs show how much the value is, never the value.
+    pub secret: bool,
 }
 
 impl Field {
@@ -88,6 +90,21 @@ impl Field {
             default: 0,
             implicit: false,
             exception: "",
+            secret: false,
+        }
+    }
+
+    /// A field like one of [`Field::new`], whose value no log may show.
+    #[must_use]
+    pub const fn secret(
+        name: &'static str,
+        rust_name: &'static str,
+        kind: Kind,
+        offset: u32,
+    ) -> Self {
+        Self {
+            secret: true,
+            ..Self::new(name, rust_name, kind, offset)
         }
     }
 

@@ -15,6 +15,7 @@ pub(crate) struct Arguments {
     pub(crate) results: bool,
     pub(crate) direct: bool,
     pub(crate) root: bool,
+    pub(crate) secret: bool,
     pub(crate) extends: Vec<Path>,
     pub(crate) local: Vec<Ident>,
     /// Every argument met, to refuse those that have no place.
@@ -40,6 +41,7 @@ impl Arguments {
         self.results |= other.results;
         self.direct |= other.direct;
         self.root |= other.root;
+        self.secret |= other.secret;
         self.extends.extend(other.extends);
         self.local.extend(other.local);
         self.seen.extend(other.seen);
@@ -97,6 +99,7 @@ impl Parse for Arguments {
                 "results" => out.results = true,
                 "direct" => out.direct = true,
                 "root" => out.root = true,
+                "secret" => out.secret = true,
                 "extends" => out.extends = list(input)?,
                 "local" => out.local = list(input)?,
                 _ => {

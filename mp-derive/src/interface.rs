@@ -32,6 +32,8 @@ struct Method<'t> {
     ordinal: u64,
     /// Runs on the connection's own thread: no `context` parameter. Only for traits without a schema.
     direct: bool,
+    /// The result is not for logs. Only for traits without a schema.
+    secret: bool,
 }
 
 struct Param {
@@ -42,6 +44,22 @@ struct Param {
     owned: Type,
     /// How the server passes what it read.
     borrowed: bool,
+    /// The value is not for logs. Only for traits without a schema.
+    secret: bool,
+}
+
+/// What `#[mp(…)]` says of a method and its parameters.
+struct MethodArguments {
+    method: Arguments,
+    params: Vec<Arguments>,
+}
+
+impl MethodArguments {
+    /// Every argument met.
+    fn seen(&self) -> impl Iterator<Item = &Ident> {
+        let params = self.params.iter().flat_map(|own| &own.seen);
+        self.method.seen.iter().chain(params)
+    }
 }
 
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenStream> {
@@ -64,10 +82,24 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
     let mut method_arguments = Vec::new();
     for member in &mut item.items {
         if let TraitItem::Fn(method) = member {
-            method_arguments.push(Arguments::of(&method.attrs)?);
+            let mut own = MethodArguments {
+                method: Arguments::of(&method.attrs)?,
+                params: Vec::new(),
+            };
             method
                 .attrs
                 .retain(|attribute| !attribute.path().is_ident("mp"));
+            for input in &mut method.sig.inputs {
+                if let FnArg::Typed(input) = input {
+                    let arguments = Arguments::of(&input.attrs)?;
+                    arguments.only(&["secret"])?;
+                    own.params.push(arguments);
+                    input
+                        .attrs
+                        .retain(|attribute| !attribute.path().is_ident("mp"));
+                }
+            }
+            method_arguments.push(own);
         }
     }
     let bases = bases(&item, &arguments);
@@ -77,7 +109,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
         _ => None,
     });
     for (method, own) in all.zip(&method_arguments) {
-        own.only(&["ordinal", "direct"])?;
+        own.method.only(&["ordinal", "direct", "secret"])?;
         if arguments.local.contains(&method.sig.ident) {
             if method.default.is_none() {
                 return Err(Error::new(method.sig.span(), "a local method needs a body"));
@@ -115,7 +147,11 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
             ));
         }
         (Some(path), None) => {
-            if let Some(own) = method_arguments.iter().flat_map(|own| &own.seen).next() {
+            if let Some(own) = method_arguments
+                .iter()
+                .flat_map(MethodArguments::seen)
+                .next()
+            {
                 return Err(Error::new(
                     own.span(),
                     "the schema says this; remove it, or give `id` instead of `schema`",
@@ -240,7 +276,7 @@ fn bases(item: &ItemTrait, arguments: &Arguments) -> Vec<Path> {
 /// What the macro makes of a method; `None` for one that is local because of how it looks.
 fn parse_method<'t>(
     item: &'t TraitItemFn,
-    own: &Arguments,
+    own: &MethodArguments,
     position: u64,
 ) -> Result<Option<Method<'t>>> {
     let signature = &item.sig;
@@ -279,7 +315,7 @@ fn parse_method<'t>(
         _ => return refuse(signature.span(), "a remote method takes `&self`"),
     }
     let mut params = Vec::new();
-    for input in inputs {
+    for (input, own) in inputs.zip(&own.params) {
         let FnArg::Typed(input) = input else { continue };
         let Pat::Ident(pattern) = &*input.pat else {
             return refuse(
@@ -312,8 +348,10 @@ fn parse_method<'t>(
             written,
             owned,
             borrowed,
+            secret: own.secret,
         });
     }
+    let own = &own.method;
     let ordinal = match &own.ordinal {
         Some(ordinal) => ordinal.base10_parse()?,
         None => position,
@@ -325,6 +363,7 @@ fn parse_method<'t>(
         output,
         ordinal,
         direct: own.direct,
+        secret: own.secret,
     }))
 }
 
@@ -534,19 +573,19 @@ fn inline_tables(
         let params_name = format_ident!("__PARAMS_{}", name.to_uppercase());
         let results_name = format_ident!("__RESULTS_{}", name.to_uppercase());
         let context = (!method.direct).then(|| {
-            quote!(("context", ::mp_core::schema::Kind::Struct(::mp_core::schema::CONTEXT_ID)),)
+            quote!(("context", ::mp_core::schema::Kind::Struct(::mp_core::schema::CONTEXT_ID), false),)
         });
         let params = method.params.iter().map(|param| {
-            let (name, owned) = (plain(&param.name), &param.owned);
-            quote!((#name, <#owned as ::mp_core::Field<#codec>>::KIND))
+            let (name, owned, secret) = (plain(&param.name), &param.owned, param.secret);
+            quote!((#name, <#owned as ::mp_core::Field<#codec>>::KIND, #secret))
         });
-        let output = method.output;
+        let (output, secret) = (method.output, method.secret);
         quote! {
             const #params_name: &[::mp_core::schema::Field] =
                 &::mp_core::__private::layout_fields([#context #(#params),*]);
             const #results_name: &[::mp_core::schema::Field] =
                 ::mp_core::__private::result_fields(
-                    &const { ::mp_core::__private::layout_fields([("result", <#output as ::mp_core::Outcome<#codec>>::KIND)]) },
+                    &const { ::mp_core::__private::layout_fields([("result", <#output as ::mp_core::Outcome<#codec>>::KIND, #secret)]) },
                 );
         }
     });

@@ -31,6 +31,9 @@ use proc_macro::TokenStream;
 /// | `extends(Base, …)` | further interfaces whose methods the objects have; supertraits other than `Send`, `Sync`, `Debug` and `Any` count without being named |
 /// | `local(name, …)` | methods that never travel; they need a body |
 ///
+/// With `id`, `#[mp(secret)]` on a parameter keeps its value out of logs, and on a method its result; a schema says
+/// `$Rust.secret`.
+///
 /// Methods take `&self` and arguments that they own (or `&str`, `&[T]`, `&T`), and return a `Result<R, E>` where
 /// `E: From<mp_core::Error> + Into<mp_core::Error>`. A method with a body that the schema does not declare is local; one
 /// without a body that the schema does not declare, or whose parameters differ from the schema's, is a compile error.
@@ -60,6 +63,8 @@ pub fn interface(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// | `id = 0x…` | instead of a schema: the type id; members have the order of their ordinals |
 /// | `results` | the members are the results of a method that has several |
 /// | `repr = "Int32"` | for an enum: the integer type it is kept in (`Int8` to `UInt64`, or `UInt16` for a schema's enum) |
+///
+/// With `id`, `#[mp(secret)]` on a member keeps its value out of logs; a schema says `$Rust.secret`.
 #[proc_macro_derive(Message, attributes(mp))]
 pub fn message(item: TokenStream) -> TokenStream {
     message::expand(item.into())

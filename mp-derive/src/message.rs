@@ -44,6 +44,18 @@ fn plain(name: &Ident) -> String {
 
 fn structure(name: &Ident, arguments: &Arguments, fields: &Fields) -> Result<TokenStream> {
     let codec = codec(name, arguments)?;
+    let mut secrets = Vec::new();
+    for field in fields {
+        let own = Arguments::of(&field.attrs)?;
+        own.only(&["secret"])?;
+        if let (Some(own), None) = (own.seen.first(), &arguments.id) {
+            return Err(Error::new(
+                own.span(),
+                "the schema says this (`$Rust.secret`); it has a place here only with `id`",
+            ));
+        }
+        secrets.push(own.secret);
+    }
     let members: Vec<(&Ident, &Type)> = match fields {
         Fields::Named(named) => named
             .named
@@ -65,9 +77,9 @@ fn structure(name: &Ident, arguments: &Arguments, fields: &Fields) -> Result<Tok
     let (tables, table) = match (&arguments.schema, &arguments.id) {
         (Some(path), None) => (TokenStream::new(), quote!(#path)),
         (None, Some(id)) => {
-            let entries = members.iter().map(|(member, ty)| {
+            let entries = members.iter().zip(&secrets).map(|((member, ty), secret)| {
                 let text = plain(member);
-                quote!((#text, <#ty as ::mp_core::Field<#codec>>::KIND))
+                quote!((#text, <#ty as ::mp_core::Field<#codec>>::KIND, #secret))
             });
             let text = name.to_string();
             let tables = quote! {

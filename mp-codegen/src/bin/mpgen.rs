@@ -12,7 +12,7 @@ Usage: mpgen [OPTIONS] --out DIR FILE.capnp...
 
 Options:
   -I DIR            also look here for imports that start with `/`; may be repeated
-                    (/mp/proxy.capnp is built in)
+                    (/mp/proxy.capnp and /mp/rust.capnp are built in)
   --out DIR         the folder for the generated files, FILE.rs for FILE.capnp
   --module FILE     also write FILE, which declares the generated files as modules
   --check           write nothing; name stale files and exit with 1 if there are any

@@ -256,6 +256,7 @@ impl Builder<'_> {
             default,
             implicit: notes.implicit.or(type_notes.implicit).unwrap_or(false),
             exception: notes.exception,
+            secret: notes.secret,
             ty,
         })
     }

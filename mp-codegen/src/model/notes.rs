@@ -1,4 +1,4 @@
-//! What the annotations of `/mp/proxy.capnp` mean.
+//! What the annotations of `/mp/proxy.capnp` and `/mp/rust.capnp` mean.
 
 use super::local_name;
 use crate::request::{Annotation, Request, Value};
@@ -16,6 +16,12 @@ mod proxy {
     pub(super) const SKIP: u64 = 0x824c_08b8_2695_d8dd;
 }
 
+/// Ids of our own `/mp/rust.capnp`.
+mod rust {
+    pub(super) const FILE: u64 = 0xda3c_67f1_905b_e284;
+    pub(super) const SECRET: u64 = 0xc81f_5a2e_937d_4b06;
+}
+
 /// What the annotations of one declaration say.
 #[derive(Default)]
 pub(super) struct Notes {
@@ -24,6 +30,8 @@ pub(super) struct Notes {
     pub(super) exception: String,
     /// Set by `count` and `skip`.
     pub(super) implicit: Option<bool>,
+    /// Not for logs.
+    pub(super) secret: bool,
 }
 
 impl Notes {
@@ -36,6 +44,7 @@ impl Notes {
                 (proxy::WRAP, Value::Text(class)) => notes.wrap = class.clone(),
                 (proxy::NAME, Value::Text(name)) => notes.name = Some(name.clone()),
                 (proxy::EXCEPTION, Value::Text(class)) => notes.exception = class.clone(),
+                (rust::SECRET, _) => notes.secret = true,
                 (proxy::SKIP, _) => notes.implicit = Some(true),
                 (proxy::COUNT, Value::Int(count)) => match i32::try_from(*count) {
                     Ok(count @ 0..) => notes.implicit = Some(count == 0),
@@ -47,11 +56,15 @@ impl Notes {
                 (proxy::EXCEPTION, _) => return Err(Problem::AnnotationValue("Proxy.exception")),
                 (proxy::COUNT, _) => return Err(Problem::AnnotationValue("Proxy.count")),
                 (other, _) => {
-                    // Those of other files are for other tools; an unknown one of this file would change the meaning.
+                    // Those of other files are for other tools; an unknown one of these would change the meaning.
                     if let Some(node) = request.nodes.get(&other)
-                        && node.scope == proxy::FILE
+                        && let Some(file) = match node.scope {
+                            proxy::FILE => Some("Proxy"),
+                            rust::FILE => Some("Rust"),
+                            _ => None,
+                        }
                     {
-                        let name = format!("Proxy.{}", local_name(node));
+                        let name = format!("{file}.{}", local_name(node));
                         return Err(Problem::UnknownAnnotation(name));
                     }
                 }

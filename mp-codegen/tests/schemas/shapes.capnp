@@ -3,6 +3,7 @@
 @0xa1b2c3d4e5f60718;
 
 using Proxy = import "/mp/proxy.capnp";
+using Rust = import "/mp/rust.capnp";
 using Base = import "base.capnp";
 
 const answer :Int32 = -42;
@@ -46,6 +47,7 @@ interface Shapes $Proxy.wrap("crate::Shapes") {
     # Declared before its elder.
 
     elder @13 (contextLast :Proxy.Context) -> ();
+    login @15 (passphrase :Text $Rust.secret, pin :Int32 = 4 $Rust.secret) -> (result :Data $Rust.secret);
 }
 
 interface Root {

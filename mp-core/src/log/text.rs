@@ -116,6 +116,7 @@ fn struct_text(
         let _ = write!(out, "{} = ", field.name);
         let begun = out.len();
         match field.kind {
+            _ if field.secret => hidden(out, structure, field)?,
             Kind::Void => out.push_str("void"),
             Kind::Bool => {
                 let _ = write!(
@@ -138,6 +139,27 @@ fn struct_text(
         }
     }
     out.push(')');
+    Ok(())
+}
+
+/// What stands for a value that is not for logs.
+fn hidden(out: &mut String, structure: StructReader<'_>, field: &Field) -> Result<(), WireError> {
+    let size = match field.kind {
+        Kind::Text | Kind::Data | Kind::List(_) if structure.pointer(field.offset).is_null() => {
+            return Ok(());
+        }
+        Kind::Text => Some((structure.pointer(field.offset).text()?.len(), "bytes")),
+        Kind::Data => Some((structure.pointer(field.offset).data()?.len(), "bytes")),
+        Kind::List(_) => Some((
+            structure.pointer(field.offset).list()?.len() as usize,
+            "elements",
+        )),
+        _ => None,
+    };
+    let _ = match size {
+        Some((size, of)) => write!(out, "<{size} {of} hidden>"),
+        None => write!(out, "<hidden>"),
+    };
     Ok(())
 }
 

@@ -14,12 +14,21 @@ const MAX_COUNT: usize = (1 << 29) - 1;
 /// Objects are addressed by small copyable positions ([`PointerAt`], [`StructAt`], [`ListAt`]), which are only good
 /// for the builder that gave them. A value too large for the encoding is remembered and reported by
 /// [`Builder::finish`], so that writing needs no error handling of its own.
-#[derive(Debug)]
 pub struct Builder {
     segments: Vec<Vec<u8>>,
     /// Segments are not grown beyond this many bytes, unless for a single object that is larger.
     segment_bytes: usize,
     overflow: bool,
+}
+
+impl std::fmt::Debug for Builder {
+    /// Without the bytes: they may hold what is not for logs.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder")
+            .field("segments", &self.segments.len())
+            .field("overflow", &self.overflow)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Where a pointer stands.

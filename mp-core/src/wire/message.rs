@@ -32,12 +32,21 @@ impl Default for ReadLimits {
 }
 
 /// A message in memory.
-#[derive(Debug)]
 pub struct Message {
     bytes: Vec<u8>,
     segments: Segments,
     budget: AtomicU64,
     nesting: u32,
+}
+
+impl std::fmt::Debug for Message {
+    /// Without the bytes: they may hold what is not for logs.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Message")
+            .field("bytes", &self.bytes.len())
+            .field("segments", &self.segments)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Byte ranges of the segments; nearly every message has one, which then needs no allocation.

@@ -4,6 +4,7 @@
 @0xe6d19b4057a2c803;
 
 using Proxy = import "/mp/proxy.capnp";
+using Rust = import "/mp/rust.capnp";
 
 interface Foo @0xc1a02f6d9be47011 $Proxy.wrap("Foo") {
     construct @0 (threadMap :Proxy.ThreadMap) -> (threadMap :Proxy.ThreadMap);
@@ -31,6 +32,7 @@ interface Foo @0xc1a02f6d9be47011 $Proxy.wrap("Foo") {
     unknownToRust @22 (context :Proxy.Context) -> ();
     block @23 (context :Proxy.Context) -> ();
     narrow @24 (context :Proxy.Context, value :Int64) -> (result :Int8);
+    unlock @25 (context :Proxy.Context, name :Text, passphrase :Text $Rust.secret, shares :List(Text) $Rust.secret, pin :Int32 $Rust.secret) -> (result :Data $Rust.secret);
 }
 
 interface Callback @0xa9d403b715ce8e22 $Proxy.wrap("Callback") {

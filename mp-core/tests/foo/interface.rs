@@ -38,6 +38,13 @@ pub trait Foo: Send + Sync {
     ) -> Result<BTreeMap<String, i64>, Error>;
     fn block(&self) -> Result<(), Error>;
     fn narrow(&self, value: i64) -> Result<i64, Error>;
+    fn unlock(
+        &self,
+        name: &str,
+        passphrase: String,
+        shares: Vec<String>,
+        pin: i32,
+    ) -> Result<Vec<u8>, Error>;
 
     /// Not in the schema, so local to each side.
     fn describe(&self) -> Result<String, Error> {

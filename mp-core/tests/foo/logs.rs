@@ -1,12 +1,15 @@
 //! Log lines have the shapes that libmultiprocess gives them.
 
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex};
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 
-use crate::server::pair;
+use mp_core::{Connection, Error, Message, Options};
+
+use crate::server::pair_named;
 
 struct Lines(Arc<Mutex<Vec<String>>>);
 
@@ -33,33 +36,152 @@ impl<S: tracing::Subscriber> Layer<S> for Lines {
     }
 }
 
+/// All lines that this process has logged so far. Other tests log as well: lines are told apart by the names of the
+/// connections and by what is passed.
+fn lines() -> Arc<Mutex<Vec<String>>> {
+    static LINES: OnceLock<Arc<Mutex<Vec<String>>>> = OnceLock::new();
+    let lines = LINES.get_or_init(|| {
+        let lines = Arc::<Mutex<Vec<String>>>::default();
+        tracing::subscriber::set_global_default(
+            tracing_subscriber::registry().with(Lines(lines.clone())),
+        )
+        .unwrap();
+        lines
+    });
+    lines.clone()
+}
+
 #[test]
 fn a_call_is_logged_on_both_sides() {
-    let lines = Arc::<Mutex<Vec<String>>>::default();
-    // Other tests of this process log as well; their lines are told apart by what they call.
-    tracing::subscriber::set_global_default(
-        tracing_subscriber::registry().with(Lines(lines.clone())),
-    )
-    .unwrap();
-    let pair = pair();
+    let lines = lines();
+    let pair = pair_named("listed-server", "listed-client");
     pair.foo.check("log me\u{1}".to_owned()).unwrap();
+    // Each line is written before what follows from it, so all are there when the reply is.
     let lines = lines.lock().unwrap().clone();
-    let find = |what: &str| {
-        let found = lines.iter().find(|line| line.contains(what));
-        found
-            .unwrap_or_else(|| panic!("no line with {what:?} in {lines:#?}"))
-            .clone()
+    let find = |start: &str, what: &str| {
+        let found = lines
+            .iter()
+            .any(|line| line.starts_with(start) && line.contains(what));
+        assert!(found, "no line {start:?} with {what:?} in {lines:#?}");
     };
-    assert!(find("IPC client send Foo.check$Params").starts_with("DEBUG {client-"));
-    assert!(find("send data: (context = (thread = <external capability>, callbackThread = <external capability>), text = \"log me").starts_with("TRACE send data"));
-    let recv = find("Foo.check$Params");
-    assert!(recv.starts_with("DEBUG {"), "{recv}");
-    let recv = find("IPC server recv request  #");
-    assert!(recv.starts_with("DEBUG {server-"), "{recv}");
-    assert!(recv.contains("/b-capnp-loop-"), "{recv}");
-    assert!(find("IPC server post request  #").contains(" (from client-"));
-    assert!(find("IPC server executing request #").contains(" (from client-"));
-    assert!(find("Foo.check$Results").starts_with("DEBUG {"));
-    assert!(find("response data: (reason = \"bad-log me").starts_with("TRACE {"));
-    assert!(find("IPC client recv Foo.check$Results").starts_with("DEBUG {client-"));
+    let (client, server) = ("DEBUG {listed-client-", "DEBUG {listed-server-");
+    find(client, "} IPC client send Foo.check$Params");
+    find(
+        "TRACE send data: (context = (thread = <external capability>, callbackThread = <external capability>), ",
+        "text = \"log me",
+    );
+    find(server, "} IPC server recv request  #");
+    find(server, "/b-capnp-loop-");
+    find(server, "} IPC server post request  #");
+    find(server, " (from listed-client-");
+    find(server, "} IPC server executing request #");
+    find(server, " Foo.check$Results");
+    find(
+        "TRACE {listed-server-",
+        "response data: (reason = \"bad-log me",
+    );
+    find(client, "} IPC client recv Foo.check$Results");
+    find("TRACE recv data: (", "reason = \"bad-log me");
+}
+
+/// Words that must never be seen in a log.
+const PASSPHRASE: &str = "correct horse battery staple";
+const SHARE: &str = "ozone drill grab";
+const PIN: i32 = 40_739;
+
+#[test]
+fn secrets_of_a_schema_are_not_logged() {
+    let lines = lines();
+    let pair = pair_named("secret-server", "secret-client");
+    let told = pair
+        .foo
+        .unlock(
+            "shown-name",
+            PASSPHRASE.to_owned(),
+            vec![SHARE.to_owned(); 3],
+            PIN,
+        )
+        .unwrap();
+    assert!(String::from_utf8(told).unwrap().contains(PASSPHRASE));
+    let lines = lines.lock().unwrap().clone();
+    assert_hidden(&lines);
+    let hidden = "name = \"shown-name\", passphrase = <28 bytes hidden>, shares = <3 elements hidden>, pin = <hidden>)";
+    for start in ["TRACE send data: ", "TRACE {secret-server-"] {
+        let found = |line: &&String| line.starts_with(start) && line.contains("shown-name");
+        let line = lines.iter().find(found).unwrap();
+        // A long line is cut, so only as much of it is compared as is there.
+        let from = line.find("name = ").unwrap();
+        let shown = line[from..].trim_end_matches("...");
+        assert!(hidden.starts_with(shown), "{line}");
+        assert!(line.contains("<28 bytes hidden>"), "{line}");
+    }
+    let reply =
+        |line: &String| line.contains("data: (result = <") && line.contains(" bytes hidden>");
+    assert!(lines.iter().filter(|line| reply(line)).count() >= 2);
+}
+
+struct Inline;
+
+#[derive(Message)]
+#[mp(codec = Inline, id = 0x9000_0000_0000_0021)]
+struct Login {
+    name: String,
+    #[mp(secret)]
+    passphrase: String,
+}
+
+#[mp_core::interface(codec = Inline, id = 0x9000_0000_0000_0022, root)]
+trait Vault: Send + Sync {
+    #[mp(secret)]
+    fn open(&self, door: String, #[mp(secret)] passphrase: String) -> Result<String, Error>;
+    fn login(&self, login: Login) -> Result<u64, Error>;
+}
+
+struct Cellar;
+
+impl Vault for Cellar {
+    fn open(&self, door: String, passphrase: String) -> Result<String, Error> {
+        Ok(door + &passphrase)
+    }
+    fn login(&self, login: Login) -> Result<u64, Error> {
+        Ok((login.name.len() + login.passphrase.len()) as u64)
+    }
+}
+
+#[test]
+fn secrets_of_a_trait_are_not_logged() {
+    let lines = lines();
+    let (here, there) = UnixStream::pair().unwrap();
+    let cellar: Arc<dyn Vault> = Arc::new(Cellar);
+    Connection::serve(there, cellar, Options::default()).unwrap();
+    let (_connection, vault) = Connection::connect::<dyn Vault>(here, Options::default()).unwrap();
+    let passphrase = || PASSPHRASE.to_owned();
+    assert!(
+        vault
+            .open("front".to_owned(), passphrase())
+            .unwrap()
+            .contains(PASSPHRASE)
+    );
+    let login = Login {
+        name: "me".to_owned(),
+        passphrase: passphrase(),
+    };
+    assert_eq!(vault.login(login).unwrap(), 30);
+    let lines = lines.lock().unwrap().clone();
+    assert_hidden(&lines);
+    let shown = "door = \"front\", passphrase = <28 bytes hidden>";
+    assert_eq!(lines.iter().filter(|line| line.contains(shown)).count(), 2);
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.contains("(result = <33 bytes hidden>)"))
+    );
+}
+
+fn assert_hidden(lines: &[String]) {
+    for line in lines {
+        for secret in [PASSPHRASE, SHARE, &PIN.to_string()] {
+            assert!(!line.contains(secret), "{line}");
+        }
+    }
 }

@@ -138,6 +138,16 @@ impl Foo for Server {
     fn narrow(&self, value: i64) -> Result<i64, Error> {
         Ok(value)
     }
+    fn unlock(
+        &self,
+        name: &str,
+        passphrase: String,
+        shares: Vec<String>,
+        pin: i32,
+    ) -> Result<Vec<u8>, Error> {
+        // All that was given goes back, so that a log of the reply would show it.
+        Ok(format!("{name} {passphrase} {shares:?} {pin}").into_bytes())
+    }
 }
 
 pub struct Count {
@@ -184,27 +194,34 @@ pub fn pair() -> Pair {
     pair_with(Limits::default(), Limits::default())
 }
 
+/// A pair whose sides have names of their own in the log.
+pub fn pair_named(serving: &str, calling: &str) -> Pair {
+    let options = |name: &str| Options {
+        name: name.to_owned(),
+        ..Options::default()
+    };
+    pair_of(options(serving), options(calling))
+}
+
 pub fn pair_with(serving: Limits, calling: Limits) -> Pair {
-    let (here, there) = UnixStream::pair().unwrap();
-    let server = Arc::new(Server::default());
-    let served: Arc<dyn Foo> = server.clone();
-    let serving = Connection::serve(
-        there,
-        served,
+    pair_of(
         Options {
             limits: serving,
             name: "server".to_owned(),
         },
-    )
-    .unwrap();
-    let (connection, foo) = Connection::connect::<dyn Foo>(
-        here,
         Options {
             limits: calling,
             name: "client".to_owned(),
         },
     )
-    .unwrap();
+}
+
+pub fn pair_of(serving: Options, calling: Options) -> Pair {
+    let (here, there) = UnixStream::pair().unwrap();
+    let server = Arc::new(Server::default());
+    let served: Arc<dyn Foo> = server.clone();
+    let serving = Connection::serve(there, served, serving).unwrap();
+    let (connection, foo) = Connection::connect::<dyn Foo>(here, calling).unwrap();
     Pair {
         server,
         serving,
