@@ -37,6 +37,7 @@ mod init;
 pub mod ipc;
 #[cfg(feature = "logging")]
 pub mod logging;
+pub mod message;
 mod mining;
 mod node;
 pub mod noop;
@@ -45,6 +46,9 @@ mod settings;
 #[cfg(feature = "suite")]
 pub mod suite;
 mod wallet;
+
+/// The name of the programs as a whole, as it stands in messages that name it.
+pub const CLIENT_NAME: &str = "multiprocess-bitcoin";
 
 pub use chain::{
     BlockInfo, BroadcastMethod, BroadcastOutcome, Chain, ChainClient, ChainNotifications,

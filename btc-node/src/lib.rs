@@ -47,8 +47,7 @@ pub mod notify;
 pub mod rpc;
 pub mod store;
 
-/// The program's name, as it stands in messages that name it.
-pub const CLIENT_NAME: &str = "multiprocess-bitcoin";
+pub use btc_interfaces::CLIENT_NAME;
 
 /// The version as one number: 10000 * major + 100 * minor + patch.
 pub const CLIENT_VERSION: i64 = 10_000 * number(env!("CARGO_PKG_VERSION_MAJOR"))

@@ -18,6 +18,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
 /// One life of the wallets: their methods answer with their name and the number of the life.
 struct Life {
@@ -205,6 +206,12 @@ fn a_lost_process_is_said_to_be_lost_and_found_again_on_demand() {
     assert!(node.wallet_loader().is_some());
 
     first.close();
+    // A call that is sent before the node hears of the end is answered by the other text.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while node.wallet_loader().is_some() {
+        assert!(Instant::now() < deadline, "the node does not notice");
+        std::thread::yield_now();
+    }
     let error = call(&node, "getbalance")["error"].clone();
     assert_eq!(error["code"], -4);
     assert_eq!(

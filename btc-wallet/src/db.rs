@@ -76,7 +76,8 @@ pub enum DbError {
     Legacy(PathBuf),
     /// Another process, or this one, has it open.
     #[error(
-        "SQLiteDatabase: Unable to obtain an exclusive lock on the database, is it being used by another instance of Bitcoin Core?"
+        "SQLiteDatabase: Unable to obtain an exclusive lock on the database, is it being used by another instance of {}?",
+        btc_interfaces::CLIENT_NAME
     )]
     Locked,
     /// A wallet of another network.

@@ -73,25 +73,37 @@ pub enum StartError {
 
 /// The error, and that a reindex may help where it may.
 fn with_remedy(error: &OpenError) -> String {
-    match error {
-        OpenError::BlockIndex(_)
-        | OpenError::BlockTree(_)
-        | OpenError::MissingBlockFile { .. }
-        | OpenError::BadProofOfWork(_)
-        | OpenError::Pruned
-        | OpenError::CoinsDatabase(_)
-        | OpenError::Replay { .. }
-        | OpenError::Initialize { .. }
-        | OpenError::MissingWitness { .. }
-        | OpenError::FromTheFuture
-        | OpenError::Corrupted { .. } => {
-            format!("{error}.\nPlease restart with -reindex or -reindex-chainstate to recover.")
-        }
-        _ => error.to_string(),
+    if remediable(error) {
+        format!("{error}.\nPlease restart with -reindex or -reindex-chainstate to recover.")
+    } else {
+        error.to_string()
     }
 }
 
+/// Whether building the databases anew may help.
+pub(super) fn remediable(error: &OpenError) -> bool {
+    matches!(
+        error,
+        OpenError::BlockIndex(_)
+            | OpenError::BlockTree(_)
+            | OpenError::MissingBlockFile { .. }
+            | OpenError::BadProofOfWork(_)
+            | OpenError::Pruned
+            | OpenError::CoinsDatabase(_)
+            | OpenError::Replay { .. }
+            | OpenError::Initialize { .. }
+            | OpenError::MissingWitness { .. }
+            | OpenError::FromTheFuture
+            | OpenError::Corrupted { .. }
+    )
+}
+
 impl StartError {
+    /// Whether it says how the user may mend it. Core asks a question then and prints it as it is, without `Error: `.
+    pub(crate) fn has_remedy(&self) -> bool {
+        matches!(self, Self::Chainstate(error) if remediable(error))
+    }
+
     /// Whether its reasons were passed on as [messages](super::Message::Error) when they came up.
     pub fn is_told(&self) -> bool {
         matches!(self, Self::WalletsRefused(_))

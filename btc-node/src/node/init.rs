@@ -16,7 +16,7 @@ use super::builder::Builder;
 use super::commands;
 use super::context::{Context, Loaded};
 use super::control::Control;
-use super::error::StartError;
+use super::error::{StartError, remediable};
 use super::messages::{Message, Messages};
 use super::options::Options;
 use super::parts::Parts;
@@ -27,7 +27,7 @@ use super::serve::Incoming;
 use super::settings::{self, RwSettings};
 use super::wallets::{Wallets, WalletsError};
 use super::{Node, echo, import};
-use crate::chainstate::{ChainstateManager, OpenError};
+use crate::chainstate::{self, ChainstateManager, OpenError};
 use crate::mempool::Mempool;
 use crate::notify::Event;
 use crate::rpc::control;
@@ -327,7 +327,23 @@ fn load_chain(context: &Arc<Context>, parts: &mut Parts) -> Result<(), StartErro
     context
         .shutdown
         .on_request(move || interrupt.store(true, Ordering::Relaxed));
-    let opened = ChainstateManager::open(options, context.clock.clone(), context.notifier.clone());
+    let open =
+        |options| ChainstateManager::open(options, context.clock.clone(), context.notifier.clone());
+    let reindexing = chainstate::Options {
+        reindex: true,
+        ..options.clone()
+    };
+    let opened = match open(options) {
+        Err(error)
+            if context.options.reindexes_after_failure()
+                && !context.shutdown.is_requested()
+                && remediable(&error) =>
+        {
+            tracing::error!("{error}; building the databases anew");
+            open(reindexing)
+        }
+        opened => opened,
+    };
     // What it has told comes before what is told next.
     context.notifier.sync_with_queue();
     let chainstate = opened.map_err(|error| match error {

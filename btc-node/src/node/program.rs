@@ -23,6 +23,10 @@ pub fn run(name: &str, placement: impl FnOnce() -> Result<Placement, PlacementEr
         }
         Ok(None) => ExitCode::SUCCESS,
         Err(Failure::Start(StartError::Interrupted)) => ExitCode::SUCCESS,
+        Err(Failure::Start(error)) if error.has_remedy() => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
         Err(failure) => {
             if !matches!(&failure, Failure::Start(error) if error.is_told()) {
                 eprintln!("Error: {failure}");

@@ -226,3 +226,16 @@ fn a_block_file_cut_short_is_imported_up_to_the_cut() {
     std::fs::write(&file, &blocks[..blocks.len() - 10]).unwrap();
     assert_eq!(import(&file).0, 254);
 }
+
+#[test]
+fn a_missing_block_file_is_said_to_be_mended_by_a_reindex() {
+    let dir = tempfile::tempdir().unwrap();
+    TestNode::start(dir.path(), &["-disablewallet"]).stop_cleanly();
+    std::fs::remove_file(dir.path().join("regtest/blocks/blk00000.dat")).unwrap();
+    let ended = run_to_end(dir.path(), &["-disablewallet"]);
+    assert_eq!(ended.status.code(), Some(1));
+    assert_eq!(
+        ended.stderr,
+        "Error loading block database.\nPlease restart with -reindex or -reindex-chainstate to recover.\n"
+    );
+}

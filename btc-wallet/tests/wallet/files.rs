@@ -89,7 +89,7 @@ fn a_wallet_in_use_is_locked() {
         others.refuse("", "loadwallet", json!(["w"])),
         (
             -4,
-            "Wallet file verification failed. SQLiteDatabase: Unable to obtain an exclusive lock on the database, is it being used by another instance of Bitcoin Core?"
+            "Wallet file verification failed. SQLiteDatabase: Unable to obtain an exclusive lock on the database, is it being used by another instance of multiprocess-bitcoin?"
                 .to_owned()
         )
     );

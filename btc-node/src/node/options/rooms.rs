@@ -35,6 +35,8 @@ pub(super) struct ChainstateChoices {
     fast_prune: bool,
     reindex: bool,
     reindex_chainstate: bool,
+    /// Reindex without a question where the databases cannot be opened.
+    reindex_after_failure: bool,
     /// Given; zero means that every script is checked.
     assume_valid: Option<Option<BlockHash>>,
     minimum_chain_work: Option<Work>,
@@ -66,6 +68,10 @@ pub(super) fn chainstate(args: &Args) -> Result<ChainstateChoices, StartError> {
         fast_prune: args.flag("fastprune").unwrap_or(false),
         reindex: args.flag("reindex").unwrap_or(false),
         reindex_chainstate: args.flag("reindex-chainstate").unwrap_or(false),
+        reindex_after_failure: args
+            .values("test")
+            .iter()
+            .any(|test| test == "reindex_after_failure_noninteractive_yes"),
         assume_valid: assume_valid(args)?,
         minimum_chain_work: minimum_chain_work(args)?,
         max_tip_age: args
@@ -75,6 +81,11 @@ pub(super) fn chainstate(args: &Args) -> Result<ChainstateChoices, StartError> {
 }
 
 impl Options {
+    /// Whether databases that cannot be opened are to be built anew without a question (Core's `-test` option for that).
+    pub(crate) fn reindexes_after_failure(&self) -> bool {
+        self.chainstate.reindex_after_failure && !self.chainstate.reindex
+    }
+
     /// How the chainstate is opened.
     pub(crate) fn chainstate(&self, dirs: chainstate::Dirs) -> chainstate::Options {
         let chosen = &self.chainstate;
