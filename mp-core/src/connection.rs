@@ -7,30 +7,12 @@ use crate::cap::{Cap, Server};
 use crate::error::Error;
 use crate::field::Slot;
 use crate::interface::{self, Interface, Served};
-use crate::limits::Limits;
 use crate::log;
+use crate::options::Options;
 use crate::plan::{FieldPlan, MethodPlan, THREAD_MAP_ID};
 use crate::rpc::{self, Anchor, Conn};
 use crate::schema::Kind;
 use crate::transport::Transport;
-
-/// How a connection is set up.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// What the connection may cost.
-    pub limits: Limits,
-    /// The program's name in names of threads and log lines. Default: the file name of the first argument.
-    pub name: String,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            limits: Limits::default(),
-            name: log::exe_name().to_owned(),
-        }
-    }
-}
 
 /// A connection to another process.
 ///
@@ -55,7 +37,7 @@ impl Connection {
     /// Serves `root` to the peer, which reaches all other objects by it.
     ///
     /// # Errors
-    /// When no thread can be started.
+    /// [`Error::WrongPeer`] when [`Options::peer`] wants another; when no thread can be started.
     pub fn serve<I: Interface + ?Sized>(
         transport: impl Transport,
         root: Arc<I>,
@@ -76,7 +58,8 @@ impl Connection {
     /// Where the interface declares how (`construct`), each side is given the means to make threads on the other.
     ///
     /// # Errors
-    /// [`Error::Disconnected`] when the peer leaves meanwhile; what it answers, when it refuses.
+    /// [`Error::WrongPeer`] when [`Options::peer`] wants another; [`Error::Disconnected`] when the peer leaves
+    /// meanwhile; what it answers, when it refuses.
     pub fn connect<I: Interface + ?Sized>(
         transport: impl Transport,
         options: Options,
@@ -107,7 +90,8 @@ impl Connection {
         client: bool,
         options: Options,
     ) -> Result<Self, Error> {
-        let (conn, anchor) = Conn::start(transport, root, client, options.limits, options.name)?;
+        options.peer.check(&*transport)?;
+        let (conn, anchor) = Conn::start(transport, root, client, options)?;
         Ok(Self {
             conn,
             _anchor: anchor,

@@ -44,6 +44,14 @@ pub enum Error {
         /// How many or how much is allowed.
         limit: u64,
     },
+    /// The process on the other side is not the one that was wanted; see [`PeerCheck`](crate::PeerCheck).
+    #[error("peer is {}, not user {wanted}", user_text(*user))]
+    WrongPeer {
+        /// The user id of its process; `None` where the transport cannot tell.
+        user: Option<u32>,
+        /// The user id that it must have.
+        wanted: u32,
+    },
     /// The object was destroyed by its owner.
     #[error("object was destroyed")]
     Destroyed,
@@ -181,6 +189,10 @@ impl From<WireError> for Error {
 
 /// What libmultiprocess puts before the text of an undeclared exception.
 const WIRE_PREFIX: &str = "std::exception: ";
+
+fn user_text(user: Option<u32>) -> String {
+    user.map_or_else(|| "unknown".to_owned(), |user| format!("user {user}"))
+}
 
 fn disconnect_text(during: bool) -> &'static str {
     if during {

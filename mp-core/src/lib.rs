@@ -90,6 +90,7 @@ mod field;
 mod interface;
 mod limits;
 mod log;
+mod options;
 mod plan;
 pub mod process;
 mod rpc;
@@ -99,12 +100,13 @@ pub mod thread;
 mod transport;
 pub mod wire;
 
-pub use connection::{Connection, Options};
+pub use connection::Connection;
 pub use error::{DecodeError, Error, ExceptionKind};
 pub use field::{Decoder, Encoder, Field, Outcome, Slot, SlotMut};
 pub use interface::{Extends, Interface, Proxy};
 pub use limits::Limits;
 pub use mp_derive::{Message, interface};
+pub use options::{Options, PeerCheck};
 pub use transport::Transport;
 
 /// What the macros' code refers to. No part of the interface that semantic versions speak of.

@@ -94,6 +94,13 @@ pub(crate) fn server_send(request: u64, plan: &MethodPlan, results: impl FnOnce(
     line!(TRACE, "response data: {}", results());
 }
 
+pub(crate) fn server_refused(interface: u64, ordinal: u16) {
+    line!(
+        WARN,
+        "IPC server refused request of method {ordinal} of interface {interface:#018x}"
+    );
+}
+
 pub(crate) fn server_error(request: u64, plan: &MethodPlan, error: &str) {
     line!(
         ERROR,

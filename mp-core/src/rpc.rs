@@ -33,6 +33,7 @@ use crate::cap::{Cap, Server};
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::log;
+use crate::options::Options;
 use crate::sync::lock;
 use crate::thread::{self, ThreadMapServer, ThreadServer};
 use crate::transport::Transport;
@@ -45,8 +46,7 @@ pub(crate) struct Conn {
     this: Weak<Conn>,
     id: u64,
     transport: Box<dyn Transport>,
-    limits: Limits,
-    exe_name: String,
+    options: Options,
     /// Whether this side only calls: then the connection ends with the last proxy.
     client: bool,
     tables: Mutex<Tables>,
@@ -141,15 +141,13 @@ impl Conn {
         transport: Box<dyn Transport>,
         root: Option<Arc<dyn Server>>,
         client: bool,
-        limits: Limits,
-        exe_name: String,
+        options: Options,
     ) -> Result<(Arc<Self>, Arc<Anchor>), Error> {
         let conn = Arc::new_cyclic(|this| Self {
             this: this.clone(),
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             transport,
-            limits,
-            exe_name,
+            options,
             client,
             tables: Mutex::default(),
             answered: Condvar::new(),
@@ -184,11 +182,11 @@ impl Conn {
             }
         }
         READS.set(self.id);
-        thread::name_loop(&self.exe_name);
+        thread::name_loop(self.exe_name());
         let mut guard = Guard(self.clone(), None);
         let mut input = input::Input::new();
         loop {
-            let handled = match input.next(&*self.transport, &self.limits.message) {
+            let handled = match input.next(&*self.transport, &self.limits().message) {
                 Ok(Some(message)) => self.handle(message),
                 Ok(None) => break,
                 Err(error) => Err(error),
@@ -219,11 +217,11 @@ impl Conn {
     }
 
     pub(crate) fn limits(&self) -> &Limits {
-        &self.limits
+        &self.options.limits
     }
 
     pub(crate) fn exe_name(&self) -> &str {
-        &self.exe_name
+        &self.options.name
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -259,7 +257,7 @@ impl Conn {
 
     /// Adds a frame to the output. One too large to send is the caller's mistake and must be checked before.
     fn push(&self, builder: Builder) {
-        match builder.finish(self.limits.message.message_bytes) {
+        match builder.finish(self.limits().message.message_bytes) {
             Ok(frame) => self.output.push(frame),
             Err(_) => self.close(),
         }
@@ -271,7 +269,7 @@ impl Conn {
             return self.flush_no_wait();
         }
         match self.output.try_flush(&*self.transport) {
-            Ok(Flushed::Done) => self.output.wait_below(self.limits.output_bytes, None),
+            Ok(Flushed::Done) => self.output.wait_below(self.limits().output_bytes, None),
             Ok(Flushed::Blocked) => {
                 if self.output.drain(&*self.transport).is_err() {
                     self.close();
@@ -284,7 +282,7 @@ impl Conn {
     /// Sends what can be sent now; a thread of its own waits for a slow peer.
     fn flush_no_wait(&self) {
         match self.output.try_flush(&*self.transport) {
-            Ok(Flushed::Done) if self.output.bytes() <= self.limits.output_bytes_max => {}
+            Ok(Flushed::Done) if self.output.bytes() <= self.limits().output_bytes_max => {}
             Ok(Flushed::Blocked) => {
                 let conn = self.arc();
                 let spawned = std::thread::Builder::new()

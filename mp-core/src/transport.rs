@@ -28,6 +28,15 @@ pub trait Transport: Send + Sync + 'static {
     /// When the stream is broken.
     fn recv(&self, buffer: &mut Vec<u8>) -> io::Result<usize>;
 
+    /// The user id of the process on the other side, from a source that the peer cannot influence; `None` where
+    /// there is no such source.
+    ///
+    /// # Errors
+    /// When the system cannot be asked.
+    fn peer_user(&self) -> io::Result<Option<u32>> {
+        Ok(None)
+    }
+
     /// Ends the stream in both directions; whoever waits on it is woken.
     fn shutdown(&self);
 }
@@ -55,8 +64,44 @@ impl Transport for UnixStream {
         Ok(count)
     }
 
+    #[cfg(target_os = "linux")]
+    fn peer_user(&self) -> io::Result<Option<u32>> {
+        peer_credentials(self).map(|credentials| Some(credentials.uid))
+    }
+
     fn shutdown(&self) {
         // It fails only if the peer was faster.
         let _ = UnixStream::shutdown(self, std::net::Shutdown::Both);
+    }
+}
+
+/// Whose process opened the other end: for a socket with a path, who called `connect` or `listen`; for a socket pair,
+/// who made it. The process id may be 0, for a process of another namespace, which rustix's type cannot hold.
+#[cfg(target_os = "linux")]
+fn peer_credentials(socket: &UnixStream) -> io::Result<libc::ucred> {
+    use std::os::fd::AsRawFd;
+
+    let mut credentials = libc::ucred {
+        pid: 0,
+        uid: 0,
+        gid: 0,
+    };
+    let mut size = size_of::<libc::ucred>() as libc::socklen_t;
+    #[allow(unsafe_code)]
+    // SAFETY: the descriptor is open for as long as `socket` is borrowed; the kernel writes no more than `size` bytes,
+    // which is the size of what it is given, and any bytes are a valid `ucred`.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut credentials).cast(),
+            &raw mut size,
+        )
+    };
+    if result == 0 {
+        Ok(credentials)
+    } else {
+        Err(io::Error::last_os_error())
     }
 }

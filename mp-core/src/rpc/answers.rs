@@ -75,7 +75,7 @@ impl Conn {
         kept: bool,
         garbage: &mut Vec<Cap>,
     ) -> Result<Returned, Error> {
-        let limits = &self.limits.message;
+        let limits = &self.limits().message;
         builder.check(limits.message_bytes)?;
         let Some(entry) = tables.answers.get(&answer) else {
             return Ok(Returned::default());

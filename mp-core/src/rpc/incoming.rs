@@ -87,10 +87,10 @@ impl Conn {
             let tables = lock(&self.tables);
             (tables.answers.len(), tables.draining)
         };
-        if open >= self.limits.answers {
+        if open >= self.limits().answers {
             let limit = Error::Limit {
                 what: "unfinished calls",
-                limit: self.limits.answers as u64,
+                limit: self.limits().answers as u64,
             };
             self.return_exception(answer, ExceptionKind::Overloaded, &limit.to_string());
             return Ok(());
@@ -111,6 +111,15 @@ impl Conn {
             answered: false,
             queued: 0,
         };
+        if !self.options.allows(incoming.interface) {
+            log::server_refused(incoming.interface, incoming.ordinal);
+            let text = format!(
+                "interface {:#018x} is not allowed on this connection",
+                incoming.interface
+            );
+            incoming.fail(&Error::unimplemented(text));
+            return Ok(());
+        }
         if draining {
             incoming.fail(&Error::overloaded("connection is being closed"));
             return Ok(());
@@ -417,7 +426,7 @@ impl Conn {
             None => return Err(protocol_error("disembargo of an unknown kind")),
         };
         if let Cap::Promise(promise) = &cap
-            && promise.waiting() > self.limits.queued_calls
+            && promise.waiting() > self.limits().queued_calls
         {
             return Err(protocol_error("too many disembargoes of one promise"));
         }
@@ -465,7 +474,7 @@ impl Conn {
 
     /// The capabilities in the table of a payload.
     fn import_caps(self: &Arc<Self>, payload: StructReader<'_>) -> Result<Vec<Cap>, Error> {
-        let table = protocol::read_cap_table(payload, self.limits.imports)?;
+        let table = protocol::read_cap_table(payload, self.limits().imports)?;
         if table.is_empty() {
             Ok(Vec::new())
         } else {

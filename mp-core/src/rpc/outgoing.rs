@@ -49,7 +49,7 @@ pub(crate) fn destroy(import: &Arc<Import>, plan: &'static MethodPlan) {
     let wait = if conn.is_reader() || !thread::is_alive() {
         Duration::ZERO
     } else {
-        conn.limits.destroy_wait
+        conn.limits().destroy_wait
     };
     // A destructor must not unwind.
     let done = std::panic::catch_unwind(AssertUnwindSafe(|| {
@@ -68,7 +68,7 @@ pub(crate) fn bootstrap(conn: &Arc<Conn>) -> Result<Cap, Error> {
     let cell = thread::reply_cell();
     {
         let mut tables = lock(&conn.tables);
-        tables.may_ask(&conn.limits)?;
+        tables.may_ask(conn.limits())?;
         let reply_to = ReplyTo::Cell(cell.clone());
         let question = tables.ask(Question {
             reply_to,
@@ -78,7 +78,7 @@ pub(crate) fn bootstrap(conn: &Arc<Conn>) -> Result<Cap, Error> {
         conn.push(protocol::bootstrap(question));
     }
     conn.flush();
-    let reply = thread::wait_reply(&cell, None, conn.limits.nested_calls)?;
+    let reply = thread::wait_reply(&cell, None, conn.limits().nested_calls)?;
     match reply.content()?.capability()? {
         Some(index) => Ok(reply
             .caps()
@@ -149,7 +149,7 @@ impl Conn {
         if !waits {
             return Err(Error::Timeout);
         }
-        let reply = thread::wait_reply(&cell, wait, self.limits.nested_calls);
+        let reply = thread::wait_reply(&cell, wait, self.limits().nested_calls);
         match &reply {
             Ok(reply) => log::client_recv(plan, reply),
             Err(error) => log::client_failed(plan, error),
@@ -168,13 +168,13 @@ impl Conn {
         let Encoder {
             mut builder, caps, ..
         } = encoder;
-        builder.check(self.limits.message.message_bytes)?;
+        builder.check(self.limits().message.message_bytes)?;
         let mut garbage = Vec::new();
         let mut exported = Vec::new();
         let sent = {
             let mut tables = lock(&self.tables);
             let described = tables
-                .may_ask(&self.limits)
+                .may_ask(self.limits())
                 .and_then(|()| tables.describe(self, &caps, &mut exported));
             match described {
                 Ok(described) => {

@@ -44,7 +44,7 @@ impl Incoming {
         if let Err(error) = self.count() {
             return self.fail(&error);
         }
-        let queue = self.conn.limits.queued_calls;
+        let queue = self.conn.limits().queued_calls;
         log::server_post(self.request, target.name());
         let job = move |ready: Result<(), Error>| match ready {
             Ok(()) => self.run(&server, Some(callback)),
@@ -64,7 +64,7 @@ impl Incoming {
             .queued_bytes
             .fetch_add(self.queued, Ordering::Relaxed)
             + self.queued;
-        let limit = self.conn.limits.queued_bytes;
+        let limit = self.conn.limits().queued_bytes;
         if waiting > limit {
             return Err(Error::Limit {
                 what: "bytes of waiting calls",

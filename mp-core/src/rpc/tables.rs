@@ -162,10 +162,10 @@ impl Tables {
             exported.push(id);
             return Ok(Described::SenderHosted(id));
         }
-        if self.exports.len() >= conn.limits.exports {
+        if self.exports.len() >= conn.limits().exports {
             return Err(Error::Limit {
                 what: "exported objects",
-                limit: conn.limits.exports as u64,
+                limit: conn.limits().exports as u64,
             });
         }
         let id = self.exports.insert(Export {
@@ -223,7 +223,7 @@ impl Tables {
 
     /// An object of the peer, with one more reference to give back.
     pub(super) fn import(&mut self, conn: &Arc<Conn>, id: u32) -> Result<Cap, Error> {
-        let limit = conn.limits.imports;
+        let limit = conn.limits().imports;
         if self.imports.len() >= limit && !self.imports.contains_key(&id) {
             return Err(Error::Limit {
                 what: "imported objects",

@@ -11,6 +11,7 @@ mod interface;
 mod limits;
 mod logs;
 mod objects;
+mod peers;
 mod raw;
 mod server;
 #[allow(dead_code)]

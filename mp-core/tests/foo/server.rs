@@ -196,23 +196,13 @@ pub fn pair() -> Pair {
 
 /// A pair whose sides have names of their own in the log.
 pub fn pair_named(serving: &str, calling: &str) -> Pair {
-    let options = |name: &str| Options {
-        name: name.to_owned(),
-        ..Options::default()
-    };
-    pair_of(options(serving), options(calling))
+    pair_of(Options::new().name(serving), Options::new().name(calling))
 }
 
 pub fn pair_with(serving: Limits, calling: Limits) -> Pair {
     pair_of(
-        Options {
-            limits: serving,
-            name: "server".to_owned(),
-        },
-        Options {
-            limits: calling,
-            name: "client".to_owned(),
-        },
+        Options::new().name("server").limits(serving),
+        Options::new().name("client").limits(calling),
     )
 }
 
