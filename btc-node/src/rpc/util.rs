@@ -5,9 +5,10 @@ mod address;
 use super::context::{Entry, NodeParts};
 use super::registry::{RequestContext, RpcResult};
 use address::AddressError;
-use bitcoin::ScriptBuf;
 use bitcoin::hex::DisplayHex;
-use btc_interfaces::descriptor::{Descriptor, Parsed};
+use bitcoin::{Address, NetworkKind, PrivateKey, ScriptBuf};
+use btc_interfaces::descriptor::{Descriptor, Parsed, Secret};
+use btc_interfaces::message;
 use btc_interfaces::rpc::encode::{self, ScriptKind};
 use btc_interfaces::rpc::table::{Arg, Kind, Method};
 use btc_interfaces::rpc::{RpcError, code};
@@ -80,6 +81,35 @@ const METHODS: &[Entry] = &[
             examples: &["\"raw(51)#8lvh9jxk\""],
         },
         run: derive_addresses,
+    },
+    Entry {
+        method: Method {
+            name: "verifymessage",
+            category: "util",
+            summary: "Whether a message was signed with the key of an address.",
+            args: &[
+                Arg::required("address", Kind::String, "The address of the key, P2PKH"),
+                Arg::required("signature", Kind::String, "The signature in base64"),
+                Arg::required("message", Kind::String, "The message"),
+            ],
+            result: "b    (boolean) Whether it was",
+            examples: &["\"1D1ZrZNe3JUo7ZycKEYQQiQAWd9y54F4XX\" \"signature\" \"my message\""],
+        },
+        run: verify_message,
+    },
+    Entry {
+        method: Method {
+            name: "signmessagewithprivkey",
+            category: "util",
+            summary: "Signs a message with a private key.",
+            args: &[
+                Arg::required("privkey", Kind::String, "The key in WIF"),
+                Arg::required("message", Kind::String, "The message"),
+            ],
+            result: "\"str\"    (string) The signature in base64",
+            examples: &["\"privkey\" \"my message\""],
+        },
+        run: sign_message,
     },
     Entry {
         method: Method {
@@ -226,4 +256,26 @@ fn addresses(
         }
     }
     Ok(addresses)
+}
+
+fn verify_message(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult {
+    let script = address::decode(context.arguments.string(0)?, parts.chain.params())
+        .map_err(|_| RpcError::new(code::INVALID_ADDRESS_OR_KEY, "Invalid address"))?;
+    let signer = Address::from_script(&script, parts.network())
+        .ok()
+        .and_then(|address| address.pubkey_hash())
+        .ok_or_else(|| RpcError::new(code::TYPE_ERROR, "Address does not refer to key"))?;
+    let (signature, message) = (context.arguments.string(1)?, context.arguments.string(2)?);
+    message::verify(signer, signature, message)
+        .map(Value::Bool)
+        .map_err(|error| RpcError::new(code::TYPE_ERROR, error.to_string()))
+}
+
+fn sign_message(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult {
+    let key = PrivateKey::from_wif(context.arguments.string(0)?)
+        .ok()
+        .filter(|key| key.network == NetworkKind::from(parts.network()))
+        .map(|key| Secret::new(key.inner, key.compressed))
+        .ok_or_else(|| RpcError::new(code::INVALID_ADDRESS_OR_KEY, "Invalid private key"))?;
+    Ok(json!(message::sign(&key, context.arguments.string(1)?)))
 }

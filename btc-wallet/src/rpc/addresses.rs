@@ -8,7 +8,8 @@ use crate::wallet::addresses::{RECEIVE, SEND, parse_address};
 use crate::wallet::{State, Wallet};
 use bitcoin::{Address, Network, PublicKey, Script, WitnessVersion};
 use btc_interfaces::AddressType;
-use btc_interfaces::descriptor::{Descriptor, ExpandedScript, Expansion};
+use btc_interfaces::descriptor::{Descriptor, ExpandedScript, Expansion, SecretKeys};
+use btc_interfaces::message;
 use btc_interfaces::rpc::code;
 use btc_interfaces::rpc::table::{Arg, Kind, Method};
 use serde_json::{Map, Value, json};
@@ -116,6 +117,20 @@ pub(super) const METHODS: &[Entry] = &[
             examples: &[""],
         },
         run: keypool_refill,
+    },
+    Entry {
+        method: Method {
+            name: "signmessage",
+            category: "wallet",
+            summary: "Signs a message with the private key of an address.",
+            args: &[
+                Arg::required("address", Kind::String, "The address of the key, P2PKH"),
+                Arg::required("message", Kind::String, "The message"),
+            ],
+            result: "\"str\"    (string) The signature in base64",
+            examples: &["\"1D1ZrZNe3JUo7ZycKEYQQiQAWd9y54F4XX\" \"my message\""],
+        },
+        run: sign_message,
     },
 ];
 
@@ -417,4 +432,25 @@ fn keypool_refill(call: &Call<'_>) -> Result<Value> {
     let size = size.filter(|size| *size > 0).unwrap_or(state.keypool);
     state.top_up_all(size)?;
     Ok(Value::Null)
+}
+
+fn sign_message(call: &Call<'_>) -> Result<Value> {
+    let wallet = call.wallet()?;
+    wallet.ensure_unlocked()?;
+    let network = wallet.context.options.network;
+    let script = parse_address(call.args.string(0)?, network)
+        .ok_or_else(|| invalid_address("Invalid address"))?;
+    let signer = Address::from_script(&script, network)
+        .ok()
+        .and_then(|address| address.pubkey_hash())
+        .ok_or_else(|| WalletError::refused(code::TYPE_ERROR, "Address does not refer to key"))?;
+    let mut secrets = SecretKeys::new(network.into());
+    wallet.lock().collect_secrets(&script, &mut secrets)?;
+    let (_, key) = secrets
+        .iter()
+        .find(|(public, _)| public.pubkey_hash() == signer)
+        .ok_or_else(|| {
+            WalletError::refused(code::INVALID_ADDRESS_OR_KEY, "Private key not available")
+        })?;
+    Ok(json!(message::sign(key, call.args.string(1)?)))
 }
