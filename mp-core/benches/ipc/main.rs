@@ -4,8 +4,8 @@
 //! cargo bench -p mp-core --bench ipc -- [--seconds S] [--program EXE]… [--socket PATH]…
 //! ```
 //!
-//! The peer is this very program, spawned again. `--program` spawns another one that serves the same interface
-//! (`libmultiprocess/bench.capnp` beside this file) on the descriptor that `-ipcfd` names; `--socket` connects to a server whose first
+//! The peer is this very program, spawned again. `--program` spawns another one that serves the same interface on the
+//! descriptor that `-ipcfd` names: `libmultiprocess/peer.cpp`, for one. `--socket` connects to a server whose first
 //! object makes an echo, as libmultiprocess's users have it. Both are measured after our own peer, by our client.
 
 #![allow(clippy::unwrap_used)]
