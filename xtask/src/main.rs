@@ -1,5 +1,6 @@
 //! What a person or CI types: `cargo xtask <command>`.
 
+mod bench;
 mod build;
 mod check;
 mod codegen;
@@ -33,6 +34,9 @@ cargo xtask <command>
                    show how each entry ended beside docs/conformance.md; --update writes it there
   fuzz --seconds N [TARGET...]
                    run the fuzz targets, each for its share of the time (needs cargo-fuzz)
+  bench ipc [--seconds S] [--peer NODE]... [--program EXE]...
+                   what calls between processes cost, beside the bare socket; --peer adds a row
+                   for another bitcoin-node, --program rows for another server of the interface
   help             this text
 ";
 
@@ -48,6 +52,7 @@ fn main() -> ExitCode {
         "check" => check::run(rest),
         "codegen" => codegen::run(rest).map_err(Into::into),
         "conformance" => conformance::run(rest),
+        "bench" => bench::run(rest).map_err(Into::into),
         "fuzz" => fuzz::run(rest).map_err(Into::into),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");
