@@ -1,6 +1,6 @@
 //! Options and configuration as bitcoind has them: command line, `bitcoin.conf`, `settings.json`.
 //!
-//! One [table](table) of all options gives parsing, help and what is said of options that do nothing yet. The rules of
+//! One [table] of all options gives parsing, help and what is said of options that do nothing yet. The rules of
 //! precedence, sections, negation and their odd corners are those of Core's `ArgsManager`, since people's files rely on
 //! them.
 //!

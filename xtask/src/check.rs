@@ -55,7 +55,7 @@ pub fn run(arguments: &[String]) -> Result {
         (
             "licences and bans",
             "cargo-deny",
-            &["check", "licenses", "bans"],
+            &["check", "--hide-inclusion-graph", "licenses", "bans"],
         ),
         ("spelling", "typos", &[]),
     ];
