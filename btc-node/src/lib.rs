@@ -11,6 +11,7 @@
 //! | [`mempool`] | transactions that wait for a block, and the rules by which they do |
 //! | [`mining`] | block templates |
 //! | [`net`] | messages of peers, and the connections they travel over |
+//! | [`sync`] | what peers say to each other, and what follows from it |
 //! | [`rpc`] | the HTTP port and the methods behind it |
 //! | [`cli`] | the programs `bitcoin-cli` and `bitcoin` |
 //! | [`iface`] | the traits of `btc-interfaces` over a node |
@@ -46,6 +47,7 @@ pub mod node;
 pub mod notify;
 pub mod rpc;
 pub mod store;
+pub mod sync;
 
 pub use btc_interfaces::CLIENT_NAME;
 
@@ -64,3 +66,8 @@ const fn number(text: &str) -> i64 {
     }
     value
 }
+
+/// The examples of the project's first page, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
