@@ -26,6 +26,7 @@
 //! # Ok::<(), btc_interfaces::Error>(())
 //! ```
 
+pub mod address;
 pub mod args;
 mod chain;
 pub mod descriptor;

@@ -182,7 +182,13 @@ impl Shared {
             let hash = block.block_hash();
             let fate = self.take_in(&block, Some(stored))?;
             if matches!(fate, Fate::Orphan) {
-                let children = waiting.entry(block.header.prev_blockhash).or_default();
+                let parent = block.header.prev_blockhash;
+                // Tools look for this line and the one of the child, under the name of the step in bitcoind.
+                tracing::debug!(
+                    target: "reindex",
+                    "LoadExternalBlockFile: Out of order block {hash}, parent {parent} not known"
+                );
+                let children = waiting.entry(parent).or_default();
                 children.push((stored.0, stored.1, hash));
                 continue;
             }
@@ -208,6 +214,10 @@ impl Shared {
         while let Some(parent) = parents.pop() {
             for (pos, len, hash) in waiting.remove(&parent).into_iter().flatten() {
                 let block = Arc::new(self.reader.read_block(pos, &hash)?);
+                tracing::debug!(
+                    target: "reindex",
+                    "LoadExternalBlockFile: Processing out of order child {hash} of {parent}"
+                );
                 report.count(&self.take_in(&block, Some((pos, len)))?);
                 parents.push(hash);
             }

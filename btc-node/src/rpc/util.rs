@@ -1,12 +1,10 @@
 //! The methods about addresses and descriptors.
 
-mod address;
-
 use super::context::{Entry, NodeParts};
 use super::registry::{RequestContext, RpcResult};
-use address::AddressError;
 use bitcoin::hex::DisplayHex;
 use bitcoin::{Address, NetworkKind, PrivateKey, ScriptBuf};
+use btc_interfaces::address::{self, AddressError};
 use btc_interfaces::descriptor::{Descriptor, Parsed, Secret};
 use btc_interfaces::message;
 use btc_interfaces::rpc::encode::{self, ScriptKind};
@@ -130,9 +128,8 @@ const METHODS: &[Entry] = &[
 
 fn validate_address(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult {
     let text = context.arguments.string(0)?;
-    let params = parts.chain.params();
     let mut out = Map::new();
-    let script = match address::decode(text, params) {
+    let script = match address::decode(text, parts.network()) {
         Ok(script) => script,
         Err(AddressError { message, locations }) => {
             out.insert("isvalid".into(), json!(false));
@@ -259,7 +256,7 @@ fn addresses(
 }
 
 fn verify_message(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult {
-    let script = address::decode(context.arguments.string(0)?, parts.chain.params())
+    let script = address::decode(context.arguments.string(0)?, parts.network())
         .map_err(|_| RpcError::new(code::INVALID_ADDRESS_OR_KEY, "Invalid address"))?;
     let signer = Address::from_script(&script, parts.network())
         .ok()

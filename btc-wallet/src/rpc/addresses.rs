@@ -8,6 +8,7 @@ use crate::wallet::addresses::{RECEIVE, SEND, parse_address};
 use crate::wallet::{State, Wallet};
 use bitcoin::{Address, Network, PublicKey, Script, WitnessVersion};
 use btc_interfaces::AddressType;
+use btc_interfaces::address;
 use btc_interfaces::descriptor::{Descriptor, ExpandedScript, Expansion, SecretKeys};
 use btc_interfaces::message;
 use btc_interfaces::rpc::code;
@@ -180,20 +181,6 @@ fn invalid_address(message: &str) -> WalletError {
     WalletError::refused(code::INVALID_ADDRESS_OR_KEY, message)
 }
 
-/// Why a text is no address of this network, in Core's words.
-fn address_error(text: &str, network: Network) -> &'static str {
-    let parsed: std::result::Result<Address<bitcoin::address::NetworkUnchecked>, _> = text.parse();
-    match parsed {
-        Ok(address) if !address.is_valid_for_network(network) => {
-            match address.assume_checked().witness_program() {
-                Some(_) => "Invalid or unsupported prefix for Segwit (Bech32) address.",
-                None => "Invalid or unsupported Base58-encoded address.",
-            }
-        }
-        _ => "Invalid or unsupported Segwit (Bech32) or Base58 encoding.",
-    }
-}
-
 /// The fields that tell what kind of script an address pays to.
 fn describe_script(script: &Script, into: &mut Map<String, Value>) {
     let is_script = script.is_p2sh() || script.is_p2wsh() || script.is_p2tr();
@@ -290,10 +277,8 @@ pub(super) fn parent_descriptors(state: &State, script: &Script) -> Vec<String> 
 fn get_address_info(call: &Call<'_>) -> Result<Value> {
     let wallet = call.wallet()?;
     let network = wallet.context.options.network;
-    let text = call.args.string(0)?;
-    let Some(script) = parse_address(text, network) else {
-        return Err(invalid_address(address_error(text, network)));
-    };
+    let script = address::decode(call.args.string(0)?, network)
+        .map_err(|error| invalid_address(&error.message))?;
     let state = wallet.lock();
     let address = state.address_of(&script);
     let mut info = Map::new();

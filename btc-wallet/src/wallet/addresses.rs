@@ -5,7 +5,7 @@ use super::state::{AddressEntry, State};
 use crate::db::Batch;
 use crate::error::{Result, WalletError};
 use crate::keys::KeyError;
-use bitcoin::{Address, Network, ScriptBuf};
+use bitcoin::{Network, ScriptBuf};
 use btc_interfaces::AddressType;
 use btc_interfaces::rpc::code;
 
@@ -26,8 +26,7 @@ pub(crate) fn type_name(kind: AddressType) -> &'static str {
 
 /// The script of an address of `network`.
 pub(crate) fn parse_address(text: &str, network: Network) -> Option<ScriptBuf> {
-    let address: Address<bitcoin::address::NetworkUnchecked> = text.parse().ok()?;
-    Some(address.require_network(network).ok()?.script_pubkey())
+    btc_interfaces::address::decode(text, network).ok()
 }
 
 impl State {

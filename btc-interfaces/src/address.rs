@@ -4,19 +4,23 @@
 //! wrong checksum up to two wrong characters can be found, since the code's distance is five.
 
 use bitcoin::base58;
+use bitcoin::constants::{
+    PUBKEY_ADDRESS_PREFIX_MAIN, PUBKEY_ADDRESS_PREFIX_TEST, SCRIPT_ADDRESS_PREFIX_MAIN,
+    SCRIPT_ADDRESS_PREFIX_TEST,
+};
 use bitcoin::hashes::Hash;
 use bitcoin::script::{Builder, PushBytesBuf};
-use bitcoin::{PubkeyHash, ScriptBuf, ScriptHash, WitnessVersion};
-use btc_consensus::params::ChainParams;
+use bitcoin::{Network, NetworkKind, PubkeyHash, ScriptBuf, ScriptHash, WitnessVersion};
 use std::collections::HashMap;
 
 /// Why a text is no address.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct AddressError {
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct AddressError {
     /// In the words that clients know.
-    pub(super) message: String,
-    /// Positions of characters that are likely wrong.
-    pub(super) locations: Vec<usize>,
+    pub message: String,
+    /// Positions of characters that are likely wrong, ascending.
+    pub locations: Vec<usize>,
 }
 
 fn error(message: impl Into<String>) -> AddressError {
@@ -27,16 +31,24 @@ fn error(message: impl Into<String>) -> AddressError {
 }
 
 /// The output script that an address of this network stands for.
-pub(super) fn decode(text: &str, params: &ChainParams) -> Result<ScriptBuf, AddressError> {
-    let prefix = text.as_bytes().get(..params.bech32_hrp.len());
-    if prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case(params.bech32_hrp.as_bytes())) {
-        decode_bech32(text, params.bech32_hrp)
+///
+/// # Errors
+/// In Core's words, with the places of wrong characters where they can be found.
+pub fn decode(text: &str, network: Network) -> Result<ScriptBuf, AddressError> {
+    let hrp = match network {
+        Network::Bitcoin => "bc",
+        Network::Regtest => "bcrt",
+        _ => "tb",
+    };
+    let prefix = text.as_bytes().get(..hrp.len());
+    if prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case(hrp.as_bytes())) {
+        decode_bech32(text, hrp)
     } else {
-        decode_base58(text, params)
+        decode_base58(text, network.into())
     }
 }
 
-fn decode_base58(text: &str, params: &ChainParams) -> Result<ScriptBuf, AddressError> {
+fn decode_base58(text: &str, network: NetworkKind) -> Result<ScriptBuf, AddressError> {
     const UNSUPPORTED: &str = "Invalid or unsupported Segwit (Bech32) or Base58 encoding.";
     // Longer ones are neither read nor worth the time.
     let readable = text.len() <= 200 && base58::decode(text).is_ok_and(|bytes| bytes.len() <= 100);
@@ -49,7 +61,10 @@ fn decode_base58(text: &str, params: &ChainParams) -> Result<ScriptBuf, AddressE
             ));
         }
     };
-    let prefixes = [params.base58.pubkey_address, params.base58.script_address];
+    let prefixes = match network {
+        NetworkKind::Main => [PUBKEY_ADDRESS_PREFIX_MAIN, SCRIPT_ADDRESS_PREFIX_MAIN],
+        NetworkKind::Test => [PUBKEY_ADDRESS_PREFIX_TEST, SCRIPT_ADDRESS_PREFIX_TEST],
+    };
     match data.split_first() {
         Some((prefix, hash)) if hash.len() == 20 && *prefix == prefixes[0] => {
             let hash = PubkeyHash::from_slice(hash).map_err(|_| error(UNSUPPORTED))?;
@@ -289,10 +304,9 @@ fn two_errors(singles: &HashMap<u32, usize>, wanted: u32) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use btc_consensus::params::Chain;
 
     fn check(text: &str) -> Result<ScriptBuf, (String, Vec<usize>)> {
-        decode(text, &ChainParams::new(Chain::Regtest)).map_err(|e| (e.message, e.locations))
+        decode(text, Network::Regtest).map_err(|e| (e.message, e.locations))
     }
 
     /// Addresses and answers of Core's functional test rpc_invalid_address_message (MIT licence).
