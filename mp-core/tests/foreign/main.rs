@@ -49,7 +49,7 @@ fn python(script: &str, case: &str) -> Option<(Spawned, UnixStream)> {
         return None;
     };
     let script = format!("{}/tests/foreign/{script}", env!("CARGO_MANIFEST_DIR"));
-    Some(spawn(python, [script.as_str(), case]).unwrap())
+    Some(spawn(python, ["-B", script.as_str(), case]).unwrap())
 }
 
 /// Waits for the script; a case that does not hold is one that it leaves with a failure, its reason on stderr.
