@@ -312,6 +312,11 @@ impl Mempool {
         self.lock().pool.add_unbroadcast(txid);
     }
 
+    /// A peer has asked for a transaction of our own: others will hear of it from there.
+    pub fn remove_unbroadcast(&self, txid: &Txid) {
+        self.lock().pool.remove_unbroadcast(txid);
+    }
+
     /// Removes what a change of the rules or the chain made unfit; then whatever is too old or too much.
     pub fn enforce_limits(&self) {
         let now = self.clock.now();

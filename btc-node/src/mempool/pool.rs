@@ -166,6 +166,11 @@ impl Pool {
         }
     }
 
+    /// Takes that mark away.
+    pub fn remove_unbroadcast(&mut self, txid: &Txid) {
+        self.unbroadcast.remove(txid);
+    }
+
     /// Adds `delta` sat to what a miner sees of a transaction's fee, here or not.
     pub fn prioritise(&mut self, txid: Txid, delta: i64) {
         let total = self

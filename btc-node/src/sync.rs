@@ -1,0 +1,353 @@
+//! What peers say to each other and mean by it: handshakes, headers, blocks, transactions.
+//!
+//! [`Peers`] takes what happened, one [`Event`] after the other with the time of each, and gives the [`Action`]s that
+//! follow. It has no sockets, no clock and no randomness of its own, so a network of many nodes runs in a test, in one
+//! thread, the same way each time. It asks the chainstate and the mempool, and hands them blocks and transactions.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`event`] | what comes in and goes out |
+//! | [`peer`] | what is known of one peer |
+//! | `handshake` | `version` to `verack` |
+//! | `liveness` | pings and timeouts |
+//! | `headers` | which chains peers have |
+//! | `presync` | long chains of headers, before they are known to be worth keeping |
+//! | `blocks` | which blocks are fetched from whom |
+//! | `announce` | new blocks told to peers |
+//! | `serve` | answers to what peers ask |
+//! | `transactions` | transactions fetched and told |
+//!
+//! Not here yet: orphans and packages of transactions, compact blocks (they are served and fetched whole), an address
+//! book, eviction of peers whose chain falls behind.
+
+mod announce;
+mod blocks;
+pub mod event;
+mod handshake;
+mod headers;
+mod info;
+mod liveness;
+pub mod peer;
+mod presync;
+mod recent;
+mod requests;
+mod serve;
+mod transactions;
+
+pub use event::{Action, ConnectionKind, Event, NewPeer, PeerId, Permissions};
+pub use info::PeerInfo;
+
+use crate::chainstate::{BlockSummary, ChainstateManager};
+use crate::mempool::Mempool;
+use crate::net::Message;
+use crate::net::message::DecodeError;
+use bitcoin::BlockHash;
+use bitcoin::key::rand::SeedableRng;
+use bitcoin::key::rand::rngs::StdRng;
+use bitcoin::p2p::ServiceFlags;
+use blocks::InFlight;
+use peer::Peer;
+use recent::RecentSet;
+use requests::TxRequests;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Transactions refused since the tip last changed that are remembered.
+const MAX_REJECTS: usize = 100_000;
+
+/// How a node behaves towards its peers.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What it says it is (BIP 14).
+    pub user_agent: String,
+    /// Takes no transactions from peers (`-blocksonly`).
+    pub blocks_only: bool,
+    /// How long a new peer may take for its first messages (`-peertimeout`).
+    pub peer_timeout: Duration,
+    /// The most transactions that are announced to a peer at one time.
+    pub max_announced: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            user_agent: format!("/{}:{}/", crate::CLIENT_NAME, env!("CARGO_PKG_VERSION")),
+            blocks_only: false,
+            peer_timeout: Duration::from_secs(60),
+            max_announced: 1000,
+        }
+    }
+}
+
+/// All peers of a node, and what is under way with them.
+pub struct Peers {
+    config: Config,
+    chain: Arc<ChainstateManager>,
+    mempool: Arc<Mempool>,
+    rng: StdRng,
+    /// The time of the event at hand, since 1970.
+    now: Duration,
+    peers: BTreeMap<PeerId, Peer>,
+    in_flight: HashMap<BlockHash, InFlight>,
+    stalling_timeout: Duration,
+    requests: TxRequests,
+    /// Transactions refused since the tip changed last, by wtxid or txid.
+    rejects: RecentSet<[u8; 32]>,
+    /// When transactions are next told to incoming peers; one time for all, so that many connections learn no more.
+    next_inbound_trickle: Duration,
+    actions: Vec<Action>,
+}
+
+impl std::fmt::Debug for Peers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Peers")
+            .field("peers", &self.peers.len())
+            .field("in_flight", &self.in_flight.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Peers {
+    /// No peers yet. `seed` makes what is random.
+    pub fn new(
+        config: Config,
+        chain: Arc<ChainstateManager>,
+        mempool: Arc<Mempool>,
+        seed: [u8; 32],
+    ) -> Self {
+        Self {
+            config,
+            chain,
+            mempool,
+            rng: StdRng::from_seed(seed),
+            now: Duration::ZERO,
+            peers: BTreeMap::new(),
+            in_flight: HashMap::new(),
+            stalling_timeout: blocks::STALLING_TIMEOUT,
+            requests: TxRequests::default(),
+            rejects: RecentSet::new(MAX_REJECTS),
+            next_inbound_trickle: Duration::ZERO,
+            actions: Vec::new(),
+        }
+    }
+
+    /// What this node offers.
+    pub fn services(&self) -> ServiceFlags {
+        ServiceFlags::NETWORK | ServiceFlags::WITNESS | ServiceFlags::NETWORK_LIMITED
+    }
+
+    /// Takes what happened at `now` (since 1970; a mocked time may stand still or jump) and gives what is to be done,
+    /// in order.
+    pub fn handle(&mut self, now: Duration, event: Event) -> Vec<Action> {
+        self.now = now;
+        match event {
+            Event::Connected(new) => self.connected(new),
+            Event::Disconnected(id) => self.disconnected(id),
+            Event::Received(id, message) => {
+                self.received(id, message);
+                self.work(id);
+            }
+            Event::Malformed(id, error) => self.malformed(id, &error),
+            Event::Congested(id, congested) => {
+                if let Some(peer) = self.peers.get_mut(&id) {
+                    peer.congested = congested;
+                }
+                self.work(id);
+            }
+            Event::Tick => {
+                self.check_block_timeouts();
+                self.work_all();
+            }
+            Event::TipChanged { hash, fork_height } => {
+                self.tip_changed(hash, fork_height);
+                self.work_all();
+            }
+            Event::TxAdded(tx) => self.tx_added(&tx),
+            Event::Ping => {
+                for peer in self.peers.values_mut() {
+                    peer.ping.queued = true;
+                }
+                self.work_all();
+            }
+        }
+        std::mem::take(&mut self.actions)
+    }
+
+    fn work_all(&mut self) {
+        let ids: Vec<PeerId> = self.peers.keys().copied().collect();
+        for id in ids {
+            self.work(id);
+        }
+    }
+
+    /// Whatever is due for a peer.
+    fn work(&mut self, id: PeerId) {
+        self.check_alive(id);
+        let Some(peer) = self.peers.get(&id) else {
+            return;
+        };
+        if !peer.handshake_done || peer.disconnecting {
+            return;
+        }
+        self.maybe_ping(id);
+        self.serve_queued(id);
+        self.start_headers_sync(id);
+        self.announce_blocks(id);
+        self.maybe_send_headers_wish(id);
+        self.maybe_send_fee_filter(id);
+        self.trickle(id);
+        self.request_blocks(id);
+        self.request_transactions(id);
+    }
+
+    fn received(&mut self, id: PeerId, message: Message) {
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
+        if peer.disconnecting {
+            return;
+        }
+        peer.last_received = Some(self.now);
+        let Some(message) = self.shake_hands(id, message) else {
+            return;
+        };
+        match message {
+            Message::Ping(nonce) => self.send(id, Message::Pong(Some(nonce))),
+            Message::Pong(nonce) => self.pong(id, nonce),
+            Message::Headers(headers) => self.headers(id, &headers),
+            Message::Inv(items) => self.inv(id, &items),
+            Message::Block(block) => self.block(id, block),
+            Message::Tx(tx) => self.tx(id, tx),
+            Message::NotFound(items) => self.not_found(id, &items),
+            Message::GetHeaders(locator) => self.get_headers(id, &locator),
+            Message::GetBlocks(locator) => self.get_blocks(id, &locator),
+            Message::GetData(items) => self.get_data(id, items),
+            Message::CmpctBlock(block) => {
+                // Never asked for, so it tells of a block and no more.
+                self.headers(id, &[block.header]);
+            }
+            Message::GetBlockTxn(request) => self.get_block_txn(id, request.block_hash),
+            Message::Mempool => self.send_whole_mempool(id),
+            Message::SendHeaders => self.with(id, |peer| peer.prefers_headers = true),
+            Message::SendCmpct { announce, .. } if announce > 1 => {
+                self.misbehaving(id, "invalid sendcmpct announce field");
+            }
+            Message::SendCmpct { announce, version } => self.with(id, |peer| {
+                if version == 2 {
+                    peer.high_bandwidth_from = announce == 1;
+                }
+            }),
+            Message::FeeFilter(rate) => self.with(id, |peer| {
+                if (0..=bitcoin::Amount::MAX_MONEY.to_sat().cast_signed()).contains(&rate) {
+                    peer.fee_filter = rate;
+                }
+            }),
+            Message::GetAddr => tracing::debug!(
+                target: "net",
+                "no addresses to give to peer={id}"
+            ),
+            Message::Addr(list) => {
+                self.with(id, |peer| peer.addresses_ignored += list.len() as u64)
+            }
+            Message::AddrV2(list) => {
+                self.with(id, |peer| peer.addresses_ignored += list.len() as u64);
+            }
+            Message::Other { command, .. } => self.other(id, command),
+            // The handshake takes these.
+            Message::Version(_)
+            | Message::Verack
+            | Message::WtxidRelay
+            | Message::SendAddrV2
+            | Message::Feature { .. }
+            | Message::SendTxRcncl { .. } => {}
+            Message::BlockTxn(_) => {
+                tracing::debug!(target: "net", "peer={id} sent us block transactions for block we weren't expecting");
+            }
+        }
+    }
+
+    fn malformed(&mut self, id: PeerId, error: &DecodeError) {
+        tracing::debug!(target: "net", "unreadable message from peer={id}: {error}");
+        match error {
+            DecodeError::TooMany {
+                command: "getblocks" | "getheaders",
+                ..
+            } => self.disconnect(id, &error.to_string()),
+            DecodeError::TooMany { .. } => self.misbehaving(id, &error.to_string()),
+            DecodeError::Feature => self.disconnect(id, &error.to_string()),
+            // A message that cannot be read is passed over.
+            DecodeError::Malformed { .. } => {}
+        }
+    }
+
+    fn connected(&mut self, new: NewPeer) {
+        let id = new.id;
+        self.peers.insert(id, Peer::new(new, self.now));
+        self.greet(id);
+    }
+
+    fn disconnected(&mut self, id: PeerId) {
+        self.peers.remove(&id);
+        self.in_flight.retain(|_, flight| flight.peer != id);
+        self.requests.forget_peer(id);
+        self.work_all();
+    }
+
+    fn with(&mut self, id: PeerId, change: impl FnOnce(&mut Peer)) {
+        if let Some(peer) = self.peers.get_mut(&id) {
+            change(peer);
+        }
+    }
+
+    fn send(&mut self, id: PeerId, message: Message) {
+        if let Some(peer) = self.peers.get_mut(&id)
+            && !peer.disconnecting
+        {
+            peer.last_sent = Some(self.now);
+            self.actions.push(Action::Send(id, message));
+        }
+    }
+
+    /// Ends a connection, with a word in the log.
+    fn disconnect(&mut self, id: PeerId, reason: &str) {
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
+        if !std::mem::replace(&mut peer.disconnecting, true) {
+            tracing::debug!(target: "net", "{reason}, disconnecting peer={id}");
+            self.actions.push(Action::Disconnect(id));
+        }
+    }
+
+    /// A peer broke a rule that no honest one breaks: it is let go, and its address is not welcome for a while. Peers
+    /// that the user chose stay.
+    fn misbehaving(&mut self, id: PeerId, what: &str) {
+        let Some(peer) = self.peers.get(&id) else {
+            return;
+        };
+        let colon = if what.is_empty() { "" } else { ": " };
+        tracing::debug!(target: "net", "Misbehaving: peer={id}{colon}{what}");
+        if peer.permissions.no_ban {
+            tracing::warn!(target: "net", "not punishing noban peer {id}!");
+        } else if peer.kind == ConnectionKind::Manual {
+            tracing::warn!(target: "net", "not punishing manually connected peer {id}!");
+        } else if peer.address.ip().is_loopback() {
+            tracing::warn!(
+                target: "net",
+                "disconnecting but not discouraging {} peer {id}!",
+                if peer.kind == ConnectionKind::Inbound { "inbound" } else { "outbound" },
+            );
+            self.disconnect(id, "misbehaving");
+        } else {
+            self.actions.push(Action::Discourage(peer.address.ip()));
+            self.disconnect(id, "discouraged");
+        }
+    }
+
+    /// The best block that a peer is known to have.
+    fn best_known(&self, id: PeerId) -> Option<BlockSummary> {
+        let hash = self.peers.get(&id)?.best_known?;
+        self.chain.block_summary(&hash)
+    }
+}

@@ -1,0 +1,282 @@
+//! Answers to what peers ask.
+
+use super::Peers;
+use super::event::PeerId;
+use crate::chain::Validity;
+use crate::chainstate::BlockSummary;
+use crate::net::Message;
+use crate::net::message::{Command, Locator, MAX_HEADERS};
+use bitcoin::p2p::message_blockdata::Inventory;
+use bitcoin::{Block, BlockHash, Txid, Witness, Wtxid};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Blocks in an answer to `getblocks`.
+const MAX_BLOCKS: u32 = 500;
+/// Bytes given to a peer before its connection must have carried some away.
+const SERVE_AT_ONCE: usize = 1_000_000;
+/// Requests of one peer that wait to be answered.
+const MAX_WANTED: usize = 50_000;
+/// Blocks off the active chain are given away up to this age: older ones would tell one node from others.
+const STALE_AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+impl Peers {
+    pub(super) fn get_headers(&mut self, id: PeerId, locator: &Locator) {
+        if self.chain.is_importing() {
+            tracing::debug!(target: "net", "Ignoring getheaders from peer={id} while importing/reindexing");
+            return;
+        }
+        let tip = self.chain.tip();
+        if tip.chainwork < self.chain.options().minimum_chain_work {
+            tracing::debug!(
+                target: "net",
+                "Ignoring getheaders from peer={id} because active chain has too little work; sending empty response"
+            );
+            self.send(id, Message::Headers(Vec::new()));
+            return;
+        }
+        let mut headers = Vec::new();
+        let mut next = if locator.hashes.is_empty() {
+            let Some(block) = self.chain.block_summary(&locator.stop) else {
+                return;
+            };
+            if !self.may_be_given(&block) {
+                tracing::debug!(
+                    target: "net",
+                    "ignoring request from peer={id} for old block header that isn't in the main chain"
+                );
+                return;
+            }
+            Some(block)
+        } else {
+            let fork = self.chain.find_fork(&locator.hashes);
+            self.chain.block_summary_at(fork.height + 1)
+        };
+        while let Some(block) = next {
+            headers.push(block.header);
+            if headers.len() == MAX_HEADERS || block.hash == locator.stop || !block.active {
+                break;
+            }
+            next = self.chain.block_summary_at(block.height + 1);
+        }
+        // An empty answer tells that there is nothing after what the peer has: the tip is where it stands.
+        let last = headers
+            .last()
+            .map_or(tip.hash, bitcoin::block::Header::block_hash);
+        self.with(id, |peer| peer.best_sent = Some(last));
+        self.send(id, Message::Headers(headers));
+    }
+
+    pub(super) fn get_blocks(&mut self, id: PeerId, locator: &Locator) {
+        let fork = self.chain.find_fork(&locator.hashes);
+        let mut items = Vec::new();
+        let mut continue_after = None;
+        for height in fork.height + 1..=fork.height.saturating_add(MAX_BLOCKS) {
+            let Some(hash) = self.chain.hash_at(height) else {
+                break;
+            };
+            if hash == locator.stop {
+                break;
+            }
+            items.push(Inventory::Block(hash));
+            if height == fork.height.saturating_add(MAX_BLOCKS) {
+                continue_after = Some(hash);
+            }
+        }
+        self.with(id, |peer| peer.continue_after = continue_after);
+        if !items.is_empty() {
+            self.send(id, Message::Inv(items));
+        }
+    }
+
+    pub(super) fn get_data(&mut self, id: PeerId, items: Vec<Inventory>) {
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
+        if peer.wanted.len() + items.len() > MAX_WANTED {
+            self.disconnect(id, "more requests than any peer makes");
+            return;
+        }
+        peer.wanted.extend(items);
+        self.serve_queued(id);
+    }
+
+    /// Gives a peer what it asked for, as fast as its connection takes it.
+    pub(super) fn serve_queued(&mut self, id: PeerId) {
+        let mut given = 0;
+        let mut missing = Vec::new();
+        while given < SERVE_AT_ONCE
+            && let Some(peer) = self.peers.get_mut(&id)
+            && !peer.congested
+            && !peer.disconnecting
+            && let Some(item) = peer.wanted.pop_front()
+        {
+            given += match item {
+                Inventory::Transaction(txid) => {
+                    self.give_tx(id, item, Some(txid), None, &mut missing)
+                }
+                Inventory::WitnessTransaction(txid) => {
+                    self.give_tx(id, item, Some(txid), None, &mut missing)
+                }
+                Inventory::WTx(wtxid) => self.give_tx(id, item, None, Some(wtxid), &mut missing),
+                Inventory::Block(hash) => self.give_block(id, hash, false),
+                // Compact blocks may be answered whole, too.
+                Inventory::WitnessBlock(hash) | Inventory::CompactBlock(hash) => {
+                    self.give_block(id, hash, true)
+                }
+                Inventory::Error | Inventory::Unknown { .. } => {
+                    tracing::debug!(target: "net", "peer={id} asks for something unknown");
+                    0
+                }
+            };
+        }
+        if !missing.is_empty() {
+            self.send(id, Message::NotFound(missing));
+        }
+    }
+
+    fn give_tx(
+        &mut self,
+        id: PeerId,
+        item: Inventory,
+        txid: Option<Txid>,
+        wtxid: Option<Wtxid>,
+        missing: &mut Vec<Inventory>,
+    ) -> usize {
+        let Some(peer) = self.peers.get(&id) else {
+            return 0;
+        };
+        let told = peer.told_sequence;
+        // Only what it was told of: else it could find out when this node learned of a transaction.
+        let tx = if peer.relays_transactions() {
+            self.mempool.read(|pool| {
+                let graph = pool.graph();
+                let entry = txid
+                    .and_then(|txid| graph.get(&txid))
+                    .or_else(|| wtxid.and_then(|wtxid| graph.get_by_wtxid(&wtxid)))?;
+                (entry.sequence < told).then(|| (entry.txid, Arc::clone(&entry.tx)))
+            })
+        } else {
+            None
+        };
+        let Some((txid, tx)) = tx else {
+            missing.push(item);
+            return 0;
+        };
+        // Somebody has it now: it need not be told again for its own sake.
+        self.mempool.remove_unbroadcast(&txid);
+        let size = tx.total_size();
+        self.send(id, Message::Tx(tx));
+        size
+    }
+
+    fn give_block(&mut self, id: PeerId, hash: BlockHash, witness: bool) -> usize {
+        let Some(block) = self.chain.block_summary(&hash) else {
+            return 0;
+        };
+        if !self.may_be_given(&block) {
+            tracing::debug!(
+                target: "net",
+                "ignoring request from peer={id} for old block that isn't in the main chain"
+            );
+            return 0;
+        }
+        if !block.has_data {
+            return 0;
+        }
+        let block = match self.chain.read_block(&hash) {
+            Ok(Some(block)) => block,
+            Ok(None) => return 0,
+            Err(error) => {
+                tracing::error!(target: "net", "Cannot load block from disk: {error}");
+                self.disconnect(id, "cannot load block from disk");
+                return 0;
+            }
+        };
+        let block = if witness {
+            block
+        } else {
+            without_witnesses(block)
+        };
+        let size = block.total_size();
+        self.send(id, Message::Block(Arc::new(block)));
+        if self
+            .peers
+            .get(&id)
+            .is_some_and(|peer| peer.continue_after == Some(hash))
+        {
+            let tip = self.chain.tip().hash;
+            self.send(id, Message::Inv(vec![Inventory::Block(tip)]));
+            self.with(id, |peer| peer.continue_after = None);
+        }
+        size
+    }
+
+    /// Whether a block may be shown: those of the active chain, and young ones that once were.
+    fn may_be_given(&self, block: &BlockSummary) -> bool {
+        if block.active {
+            return true;
+        }
+        let best = self.chain.best_header();
+        block.validity >= Validity::Scripts
+            && u64::from(best.time.saturating_sub(block.time)) < STALE_AGE.as_secs()
+            && btc_consensus::pow::equivalent_time(
+                best.chainwork,
+                block.chainwork,
+                best.header.bits.to_consensus(),
+                self.chain.params(),
+            ) < i64::try_from(STALE_AGE.as_secs()).unwrap_or(i64::MAX)
+    }
+
+    /// No compact block was sent, so nobody needs parts of one: it gets the whole, as for old blocks.
+    pub(super) fn get_block_txn(&mut self, id: PeerId, hash: BlockHash) {
+        self.get_data(id, vec![Inventory::WitnessBlock(hash)]);
+    }
+
+    pub(super) fn send_whole_mempool(&mut self, id: PeerId) {
+        let Some(peer) = self.peers.get(&id) else {
+            return;
+        };
+        if !peer.permissions.mempool {
+            if !peer.permissions.no_ban {
+                self.disconnect(id, "mempool request with bloom filters disabled");
+            }
+            return;
+        }
+        let all: Vec<(Txid, Wtxid)> = self.mempool.read(|pool| {
+            pool.graph()
+                .entries()
+                .map(|entry| (entry.txid, entry.wtxid))
+                .collect()
+        });
+        self.with(id, |peer| {
+            peer.transactions_to_tell.extend(all);
+            peer.next_trickle = Duration::ZERO;
+        });
+    }
+
+    /// Messages about services that this node does not offer, and what it does not know.
+    pub(super) fn other(&mut self, id: PeerId, command: Command) {
+        match command.as_str() {
+            "filterload" | "filteradd" | "filterclear" => {
+                let reason = format!("{command} received despite not offering bloom services");
+                self.disconnect(id, &reason);
+            }
+            "getcfilters" | "getcfheaders" | "getcfcheckpt" => {
+                self.disconnect(id, "peer requested unsupported block filter type: 0");
+            }
+            _ => tracing::debug!(
+                target: "net",
+                "Unknown message type \"{command}\" from peer={id}"
+            ),
+        }
+    }
+}
+
+/// A block as nodes without segregated witness know it.
+fn without_witnesses(mut block: Block) -> Block {
+    for input in block.txdata.iter_mut().flat_map(|tx| &mut tx.input) {
+        input.witness = Witness::new();
+    }
+    block
+}

@@ -1,0 +1,7 @@
+//! Many nodes and their peers in one thread: a network whose delays, losses and partitions come from a seed.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod conversation;
+mod network;
+mod simulator;

@@ -1,0 +1,131 @@
+//! Whole networks: whatever happens on the way, the nodes end on one chain.
+
+use crate::simulator::{Network, Node};
+use std::sync::Arc;
+use std::time::Duration;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[test]
+fn a_new_node_catches_up_and_hears_of_what_follows() {
+    let mut net = Network::new(3, 1);
+    net.nodes[0].generate(110);
+    net.connect(1, 0);
+    net.connect(2, 1);
+    assert!(net.run_until(5 * MINUTE, Network::agree));
+    assert_eq!(net.nodes[2].chain.tip().height, 110);
+    // News travels both ways.
+    net.nodes[2].generate(1);
+    assert!(net.run_until(MINUTE, Network::agree));
+    net.nodes[0].generate(2);
+    assert!(net.run_until(MINUTE, Network::agree));
+    assert_eq!(net.nodes[1].chain.tip().height, 113);
+}
+
+#[test]
+fn a_transaction_reaches_all_and_leaves_with_its_block() {
+    let mut net = Network::new(4, 2);
+    net.nodes[0].generate(110);
+    for (from, to) in [(1, 0), (2, 1), (3, 2)] {
+        net.connect(from, to);
+    }
+    assert!(net.run_until(5 * MINUTE, Network::agree));
+    let tx = net.nodes[3].spend_coinbase(2);
+    let txid = tx.compute_txid();
+    let node = &net.nodes[3];
+    node.mempool.submit(&node.chain, Arc::new(tx)).unwrap();
+    let everywhere = |net: &Network| net.nodes.iter().all(|node| node.mempool.contains(&txid));
+    assert!(net.run_until(5 * MINUTE, everywhere));
+    net.nodes[0].generate(1);
+    let nowhere = |net: &Network| net.nodes.iter().all(|node| !node.mempool.contains(&txid));
+    assert!(net.run_until(MINUTE, nowhere));
+    assert!(net.agree());
+}
+
+#[test]
+fn after_a_partition_the_chain_with_more_work_wins_everywhere() {
+    let mut net = Network::new(4, 3);
+    net.nodes[0].generate(5);
+    let links = [(1, 0), (2, 1), (3, 2), (0, 3)];
+    for (from, to) in links {
+        net.connect(from, to);
+    }
+    assert!(net.run_until(5 * MINUTE, Network::agree));
+    net.partition(&[0, 1], &[2, 3]);
+    net.nodes[0].generate(3);
+    net.nodes[3].generate(12);
+    net.run(MINUTE);
+    assert_eq!(net.nodes[1].tip(), net.nodes[0].tip());
+    assert_eq!(net.nodes[2].tip(), net.nodes[3].tip());
+    assert!(!net.agree());
+    net.heal();
+    net.connect(2, 1);
+    assert!(net.run_until(5 * MINUTE, Network::agree));
+    assert_eq!(net.nodes[0].chain.tip().height, 17);
+}
+
+#[test]
+fn chains_converge_through_delays_and_broken_connections() {
+    for seed in 10..13 {
+        let mut net = Network::new(5, seed);
+        net.max_delay = Duration::from_secs(3);
+        net.breaks_per_million = 10_000;
+        for round in 0..6 {
+            let miner = (seed as usize + round * 2) % 5;
+            net.nodes[miner].generate(1 + round as u64);
+            // Everybody keeps two connections of its own, as far as they broke.
+            if net.connections() < 6 {
+                for node in 0..5 {
+                    net.connect(node, (node + 1) % 5);
+                }
+            }
+            net.run(Duration::from_secs(20));
+        }
+        net.breaks_per_million = 0;
+        for node in 0..5 {
+            net.connect(node, (node + 1) % 5);
+        }
+        // Equal work may leave two tips: one more block decides.
+        net.run(5 * MINUTE);
+        net.nodes[0].generate(1);
+        assert!(net.run_until(10 * MINUTE, Network::agree), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_run_is_the_same_each_time() {
+    let run = || {
+        let mut net = Network::new(3, 7);
+        net.nodes[0].generate(20);
+        net.connect(1, 0);
+        net.connect(2, 1);
+        net.run(MINUTE);
+        net.log
+    };
+    assert_eq!(run(), run());
+}
+
+#[test]
+fn headers_with_little_work_are_kept_only_once_they_show_enough() {
+    // Each regtest block has work 2, so this is the work of 2100 blocks after the genesis block.
+    let minimum = btc_consensus::Work::new(btc_consensus::uint256::U256::from_be_bytes({
+        let mut bytes = [0; 32];
+        bytes[30..].copy_from_slice(&4202u16.to_be_bytes());
+        bytes
+    }));
+    let strict = |index| Node::new(index, |options| options.minimum_chain_work = minimum);
+    let mut net = Network::of(vec![Node::new(0, |_| {}), strict(1)], 4);
+    net.nodes[0].generate(2050);
+    net.connect(1, 0);
+    net.run(MINUTE);
+    assert_eq!(
+        net.nodes[1].chain.best_header().height,
+        0,
+        "not enough work, so nothing is kept"
+    );
+    net.nodes[0].generate(100);
+    let mut net = Network::of(vec![net.nodes.remove(0), strict(1)], 5);
+    net.connect(1, 0);
+    assert!(net.run_until(30 * MINUTE, Network::agree));
+    assert_eq!(net.nodes[1].chain.tip().height, 2150);
+}
