@@ -252,6 +252,23 @@ fn settings_stand_between_command_line_and_file() {
 }
 
 #[test]
+fn a_list_in_the_settings_is_taken_as_it_is() {
+    let mut args = loaded("regtest=1\n", &[]);
+    let values = json!({"wallet": ["a", [], false]});
+    args.set_rw_settings(values.as_object().expect("an object").clone());
+    // The wallets refuse what is no name; a negation in the list would hide the rest from them.
+    assert_eq!(
+        args.settings_list("wallet"),
+        [json!("a"), json!([]), json!(false)]
+    );
+    args.set_rw_settings(serde_json::Map::from_iter([(
+        "wallet".to_owned(),
+        json!(false),
+    )]));
+    assert!(args.settings_list("wallet").is_empty());
+}
+
+#[test]
 fn bad_files_say_where() {
     let reading = "Error reading configuration file: ";
     for (config, text) in [

@@ -83,7 +83,8 @@ impl Settings {
                 Source::CommandLine,
                 self.command_line.get(name).map(Vec::as_slice),
             ),
-            (Source::Rw, self.rw.get(name).map(as_values)),
+            // A list there is one value: nothing in it negates the option.
+            (Source::Rw, self.rw.get(name).map(std::slice::from_ref)),
             (
                 Source::ConfigSection,
                 Some(section)
@@ -183,13 +184,5 @@ impl Settings {
         names.sort();
         names.dedup();
         names
-    }
-}
-
-/// A value of `settings.json` as the list it stands for.
-fn as_values(value: &Value) -> &[Value] {
-    match value {
-        Value::Array(values) => values,
-        value => std::slice::from_ref(value),
     }
 }
