@@ -83,6 +83,7 @@
 
 #![deny(rustdoc::broken_intra_doc_links)]
 
+mod cancel;
 mod cap;
 mod connection;
 mod error;
@@ -100,6 +101,7 @@ pub mod thread;
 mod transport;
 pub mod wire;
 
+pub use cancel::{Cancellation, cancelled, with_timeout};
 pub use connection::Connection;
 pub use error::{DecodeError, Error, ExceptionKind};
 pub use field::{Decoder, Encoder, Field, Outcome, Slot, SlotMut};

@@ -391,6 +391,9 @@ impl Conn {
                 .deliver(Err(Error::Disconnected { during: true }));
         }
         for answer in remains.answers.into_values() {
+            if let Some(cancellation) = &answer.cancellation {
+                cancellation.cancel();
+            }
             answer.state.abandon(&Error::Disconnected { during: true });
         }
         for cap in remains.exports {

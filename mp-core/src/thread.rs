@@ -10,8 +10,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::{Arc, Mutex, Weak};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use crate::cancel::{Cancellation, Scope};
 use crate::cap::Cap;
 use crate::error::Error;
 use crate::interface::Reply;
@@ -24,8 +25,8 @@ mod tables;
 mod waiter;
 
 pub(crate) use server::{Target, ThreadMapServer, ThreadServer, find};
-pub(crate) use waiter::ReplyCell;
-use waiter::{Job, Waiter};
+use waiter::Job;
+pub(crate) use waiter::{ReplyCell, Waiter};
 
 /// What this crate knows of the current thread.
 struct Here {
@@ -34,6 +35,10 @@ struct Here {
     /// Jobs that run on this thread inside one another.
     depth: Cell<u32>,
     serving: Cell<u32>,
+    /// The call of a peer that runs here: its connection and number.
+    current: RefCell<Option<(Arc<Conn>, u32)>>,
+    /// What may end the calls that this thread makes.
+    scope: RefCell<Scope>,
 }
 
 /// A thread's part in one connection.
@@ -66,6 +71,8 @@ thread_local! {
         links: RefCell::default(),
         depth: Cell::new(0),
         serving: Cell::new(0),
+        current: RefCell::default(),
+        scope: RefCell::default(),
     };
     /// The waiter that a worker was made with, until it takes its place in [`HERE`].
     static ADOPTED: RefCell<Option<Arc<Waiter>>> = const { RefCell::new(None) };
@@ -118,29 +125,72 @@ pub(crate) fn name(exe_name: &str) -> String {
     own.unwrap_or_else(|| log::thread_name(exe_name))
 }
 
+/// Where this thread parks.
+pub(crate) fn waiter() -> Arc<Waiter> {
+    HERE.try_with(|here| here.waiter.clone())
+        .unwrap_or_default()
+}
+
+/// The call of a peer that runs on this thread.
+pub(crate) fn current_call() -> Option<(Arc<Conn>, u32)> {
+    HERE.try_with(|here| here.current.borrow().clone())
+        .ok()
+        .flatten()
+}
+
+/// What may end calls that this thread makes now.
+pub(crate) fn scope() -> Scope {
+    HERE.try_with(|here| here.scope.borrow().clone())
+        .unwrap_or_default()
+}
+
+/// Narrows this thread's scope until the value is dropped.
+pub(crate) fn narrow(until: Option<Instant>, word: Option<Cancellation>) -> Narrowed {
+    let outer = HERE
+        .try_with(|here| {
+            let inner = here.scope.borrow().narrowed(until, word);
+            here.scope.replace(inner)
+        })
+        .unwrap_or_default();
+    Narrowed { outer }
+}
+
+/// See [`narrow`].
+pub(crate) struct Narrowed {
+    outer: Scope,
+}
+
+impl Drop for Narrowed {
+    fn drop(&mut self) {
+        let outer = std::mem::take(&mut self.outer);
+        let inner = HERE.try_with(|here| here.scope.replace(outer));
+        drop(inner);
+    }
+}
+
 /// A place for a reply to this thread.
 pub(crate) fn reply_cell() -> Arc<ReplyCell> {
-    let waiter = HERE
-        .try_with(|here| here.waiter.clone())
-        .unwrap_or_default();
     Arc::new(ReplyCell {
-        waiter,
+        waiter: waiter(),
         reply: Mutex::new(None),
     })
 }
 
-/// Waits for a reply, and meanwhile runs calls that are addressed to this thread.
-pub(crate) fn wait_reply(
-    cell: &ReplyCell,
-    wait: Option<Duration>,
-    nesting: u32,
-) -> Result<Reply, Error> {
-    let until = wait.map(|wait| Instant::now() + wait);
+/// How waiting for a reply ended.
+pub(crate) enum Waited {
+    /// The reply is there.
+    Replied(Result<Reply, Error>),
+    /// It is not, and its time is over.
+    GaveUp(Error),
+}
+
+/// Waits for a reply, for as long as `scope` allows, and meanwhile runs calls that are addressed to this thread.
+pub(crate) fn wait_reply(cell: &ReplyCell, scope: &Scope, nesting: u32) -> Waited {
     let waiter = &cell.waiter;
     let mut state = lock(&waiter.state);
     loop {
         if let Some(reply) = lock(&cell.reply).take() {
-            return reply;
+            return Waited::Replied(reply);
         }
         if let Some(job) = state.jobs.pop_front() {
             drop(state);
@@ -148,10 +198,10 @@ pub(crate) fn wait_reply(
             state = lock(&waiter.state);
             continue;
         }
-        if until.is_some_and(|until| until <= Instant::now()) {
-            return Err(Error::Timeout);
+        if let Err(error) = scope.check() {
+            return Waited::GaveUp(error);
         }
-        state = waiter.park(state, until);
+        state = waiter.park(state, scope.deadline());
     }
 }
 
@@ -241,12 +291,18 @@ fn make_thread(conn: &Arc<Conn>) -> Result<Cap, Error> {
         .unwrap_or_default())
 }
 
-/// Marks that this thread serves a call of the peer, until the value is dropped. `callback` is the peer's thread that
-/// waits: calls made meanwhile run there.
-pub(crate) fn serve(conn: &Arc<Conn>, callback: Option<Cap>) -> Serving {
+/// Marks that this thread serves the peer's call number `answer`, until the value is dropped. `callback` is the peer's
+/// thread that waits: calls made meanwhile run there.
+pub(crate) fn serve(conn: &Arc<Conn>, answer: u32, callback: Option<Cap>) -> Serving {
     let mut entered = None;
+    let mut outer = (None, Scope::default());
     let _ = HERE.try_with(|here| {
         here.serving.set(here.serving.get() + 1);
+        // What bounds a call that waits on this thread is no concern of the one that runs meanwhile.
+        outer = (
+            here.current.replace(Some((conn.clone(), answer))),
+            here.scope.take(),
+        );
         if let Some(callback) = callback.filter(|callback| !matches!(callback, Cap::Null)) {
             with_link(here, conn, |link| {
                 // Inside a call of our own the entry is the thread that we called, which is the one that calls back.
@@ -257,12 +313,14 @@ pub(crate) fn serve(conn: &Arc<Conn>, callback: Option<Cap>) -> Serving {
             });
         }
     });
-    Serving { entered }
+    Serving { entered, outer }
 }
 
 /// See [`serve`].
 pub(crate) struct Serving {
     entered: Option<Arc<Conn>>,
+    /// The call that was served here when this one came, and the scope of the call that it waits for.
+    outer: (Option<(Arc<Conn>, u32)>, Scope),
 }
 
 impl Drop for Serving {
@@ -274,6 +332,10 @@ impl Drop for Serving {
         });
         // The reference goes back with the reply, so before this thread stops serving.
         drop(left);
+        let (current, scope) = std::mem::take(&mut self.outer);
+        let inner =
+            HERE.try_with(|here| (here.current.replace(current), here.scope.replace(scope)));
+        drop(inner);
         let _ = HERE.try_with(|here| here.serving.set(here.serving.get() - 1));
     }
 }

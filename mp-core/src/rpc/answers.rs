@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::tables::{AnswerState, Tables};
 use super::{Conn, protocol};
+use crate::cancel::Cancellation;
 use crate::cap::Cap;
 use crate::error::{Error, ExceptionKind};
 use crate::field::Encoder;
@@ -30,6 +31,46 @@ impl Conn {
         self.flush();
         if let Some(answer) = ended {
             answer.state.abandon(&error);
+        }
+    }
+
+    /// Answers a call that nobody waits for, and that was not run.
+    pub(super) fn return_canceled(&self, answer: u32) {
+        let ended = {
+            let mut tables = lock(&self.tables);
+            if tables.closed {
+                return;
+            }
+            self.push(protocol::return_bare(answer, 2));
+            tables.answers.remove(&answer)
+        };
+        self.answered.notify_all();
+        self.flush();
+        if let Some(answer) = ended {
+            answer.state.abandon(&Error::Cancelled);
+        }
+    }
+
+    /// Whether anybody waits for the answer to a call of the peer that is not answered yet.
+    pub(crate) fn is_wanted(&self, answer: u32) -> bool {
+        let tables = lock(&self.tables);
+        let entry = tables.answers.get(&answer);
+        !tables.closed && entry.is_some_and(super::tables::Answer::is_wanted)
+    }
+
+    /// What is given when nobody waits any more for the answer to a call of the peer.
+    pub(crate) fn cancellation(&self, answer: u32) -> Cancellation {
+        let mut tables = lock(&self.tables);
+        let open = !tables.closed;
+        match tables.answers.get_mut(&answer) {
+            Some(entry) if open && entry.is_wanted() => {
+                entry.cancellation.get_or_insert_default().clone()
+            }
+            _ => {
+                let given = Cancellation::new();
+                given.cancel();
+                given
+            }
         }
     }
 
@@ -80,7 +121,7 @@ impl Conn {
         let Some(entry) = tables.answers.get(&answer) else {
             return Ok(Returned::default());
         };
-        if entry.finished {
+        if !entry.is_wanted() {
             self.push(protocol::return_bare(answer, 2));
             let state = tables
                 .answers
@@ -90,13 +131,15 @@ impl Conn {
             return Ok(Returned { state, reply: None });
         }
         let awaited = matches!(entry.state, AnswerState::Awaited { .. });
+        // Calls were made on the results, which still need them although the caller does not.
+        let finished = entry.finished;
         let plain = caps.is_empty() && !kept && !awaited;
         let mut exported = Vec::new();
         if plain {
             at.set_no_finish(&mut builder);
         }
         // Results that the peer takes from here stay here, so it gets no references.
-        if !kept {
+        if !kept && !finished {
             match tables.describe(self, caps, &mut exported) {
                 Ok(described) => protocol::put_cap_table(&mut builder, at.payload, &described),
                 Err(error) => {
@@ -120,7 +163,9 @@ impl Conn {
                 return Err(error.into());
             }
         };
-        if kept {
+        if finished {
+            self.push(protocol::return_bare(answer, 2));
+        } else if kept {
             self.push(protocol::return_bare(answer, 3));
         } else {
             self.output.push(frame);
@@ -132,7 +177,7 @@ impl Conn {
                 self.clone(),
             ))
         });
-        let state = if plain {
+        let state = if plain || finished {
             tables.answers.remove(&answer).map(|entry| entry.state)
         } else {
             let done = AnswerState::Done {

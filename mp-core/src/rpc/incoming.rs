@@ -285,7 +285,15 @@ impl Conn {
         if prompt || has_caps || big {
             self.flush();
         }
-        reply_to.deliver(reply);
+        match (reply_to, reply) {
+            // What came back may be an object of this side, of which this is the last reference.
+            (ReplyTo::Nobody, Ok(reply)) => {
+                for cap in reply.into_caps() {
+                    self.discard(cap);
+                }
+            }
+            (reply_to, reply) => reply_to.deliver(reply),
+        }
         Ok(())
     }
 
@@ -306,7 +314,7 @@ impl Conn {
             if release_params {
                 tables.release_all(&question.exported, &mut garbage);
             }
-            if !no_finish {
+            if !no_finish && !question.finished {
                 self.push(protocol::finish(id));
             }
             question
@@ -355,6 +363,7 @@ impl Conn {
         let id = body.bits(32, 0) as u32;
         let release_results = !body.bit(32);
         let mut garbage = Vec::new();
+        let mut cancellation = None;
         let ended = {
             let mut tables = lock(&self.tables);
             // Unknown numbers are those of answers that asked for no `Finish`.
@@ -369,9 +378,15 @@ impl Conn {
                 tables.answers.remove(&id)
             } else {
                 answer.finished = true;
+                if !answer.is_wanted() {
+                    cancellation = answer.cancellation.take();
+                }
                 None
             }
         };
+        if let Some(cancellation) = cancellation {
+            cancellation.cancel();
+        }
         drop(ended);
         for cap in garbage {
             self.discard(cap);

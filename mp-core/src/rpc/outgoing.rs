@@ -2,10 +2,11 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::tables::{Question, ReplyTo};
 use super::{Conn, Import, protocol};
+use crate::cancel::Scope;
 use crate::cap::{Cap, Server};
 use crate::error::Error;
 use crate::field::{Decoder, Encoder};
@@ -13,7 +14,7 @@ use crate::interface::{Reply, ServerCall};
 use crate::log;
 use crate::plan::MethodPlan;
 use crate::sync::lock;
-use crate::thread;
+use crate::thread::{self, ReplyCell, Waited};
 use crate::wire::StructAt;
 
 /// Calls a method and waits for its reply.
@@ -65,8 +66,10 @@ pub(crate) fn destroy(import: &Arc<Import>, plan: &'static MethodPlan) {
 
 /// Asks for the peer's first object.
 pub(crate) fn bootstrap(conn: &Arc<Conn>) -> Result<Cap, Error> {
+    let scope = thread::scope();
+    scope.check()?;
     let cell = thread::reply_cell();
-    {
+    let question = {
         let mut tables = lock(&conn.tables);
         tables.may_ask(conn.limits())?;
         let reply_to = ReplyTo::Cell(cell.clone());
@@ -74,11 +77,13 @@ pub(crate) fn bootstrap(conn: &Arc<Conn>) -> Result<Cap, Error> {
             reply_to,
             exported: Vec::new(),
             prompt: true,
+            finished: false,
         });
         conn.push(protocol::bootstrap(question));
-    }
+        question
+    };
     conn.flush();
-    let reply = thread::wait_reply(&cell, None, conn.limits().nested_calls)?;
+    let reply = conn.wait(question, &cell, &scope)?;
     match reply.content()?.capability()? {
         Some(index) => Ok(reply
             .caps()
@@ -111,7 +116,14 @@ impl Conn {
         if self.is_closed() {
             return Err(Error::Disconnected { during: false });
         }
+        let scope = match wait {
+            None => thread::scope(),
+            Some(wait) => Scope::until(Instant::now() + wait),
+        };
         let waits = wait != Some(Duration::ZERO);
+        if wait.is_none() {
+            scope.check()?;
+        }
         if waits && self.is_reader() {
             return Err(reader_call());
         }
@@ -145,11 +157,19 @@ impl Conn {
         let prompt = encoder.caps.len() > implicit;
         log::client_send(plan, || log::building(&encoder, plan));
         let cell = thread::reply_cell();
-        self.send_call(encoder, &at, ReplyTo::Cell(cell.clone()), prompt)?;
+        let question = self.send_call(encoder, &at, ReplyTo::Cell(cell.clone()), prompt)?;
         if !waits {
             return Err(Error::Timeout);
         }
-        let reply = thread::wait_reply(&cell, wait, self.limits().nested_calls);
+        let reply = if wait.is_none() {
+            self.wait(question, &cell, &scope)
+        } else {
+            // A call that is to happen in any case is not called off.
+            match thread::wait_reply(&cell, &scope, self.limits().nested_calls) {
+                Waited::Replied(reply) => reply,
+                Waited::GaveUp(error) => Err(error),
+            }
+        };
         match &reply {
             Ok(reply) => log::client_recv(plan, reply),
             Err(error) => log::client_failed(plan, error),
@@ -157,14 +177,48 @@ impl Conn {
         reply
     }
 
-    /// Numbers and sends a call. `prompt` says that its `Finish` must not wait for the next message.
+    /// Waits for the reply to a question, or until the scope ends; then the peer is told that nobody waits.
+    fn wait(&self, question: u32, cell: &Arc<ReplyCell>, scope: &Scope) -> Result<Reply, Error> {
+        let nesting = self.limits().nested_calls;
+        let error = match thread::wait_reply(cell, scope, nesting) {
+            Waited::Replied(reply) => return reply,
+            Waited::GaveUp(error) => error,
+        };
+        let ours = |reply_to: &ReplyTo| matches!(reply_to, ReplyTo::Cell(known) if Arc::ptr_eq(known, cell));
+        if self.give_up(question, ours) {
+            return Err(error);
+        }
+        // The reply is just being delivered, and is as good as one that came in time.
+        match thread::wait_reply(cell, &Scope::default(), nesting) {
+            Waited::Replied(reply) => reply,
+            Waited::GaveUp(error) => Err(error),
+        }
+    }
+
+    /// Tells the peer that nobody waits for a call; `false` if its return has come.
+    pub(super) fn give_up(&self, question: u32, ours: impl FnOnce(&ReplyTo) -> bool) -> bool {
+        let waited = {
+            let mut tables = lock(&self.tables);
+            let waited = tables.give_up(question, ours);
+            if waited.is_some() {
+                self.push(protocol::finish(question));
+            }
+            waited
+        };
+        if waited.is_some() {
+            self.flush_no_wait();
+        }
+        waited.is_some()
+    }
+
+    /// Numbers and sends a call; gives the number. `prompt` says that its `Finish` must not wait for the next message.
     pub(super) fn send_call(
         self: &Arc<Self>,
         encoder: Encoder,
         at: &protocol::CallAt,
         reply_to: ReplyTo,
         prompt: bool,
-    ) -> Result<(), Error> {
+    ) -> Result<u32, Error> {
         let Encoder {
             mut builder, caps, ..
         } = encoder;
@@ -182,11 +236,12 @@ impl Conn {
                         reply_to,
                         exported,
                         prompt,
+                        finished: false,
                     });
                     at.set_question(&mut builder, question);
                     protocol::put_cap_table(&mut builder, at.payload, &described);
                     self.push(builder);
-                    Ok(())
+                    Ok(question)
                 }
                 Err(error) => {
                     tables.release_all(&exported, &mut garbage);
@@ -197,9 +252,9 @@ impl Conn {
         for cap in garbage {
             self.discard(cap);
         }
-        sent?;
+        let question = sent?;
         self.flush();
-        Ok(())
+        Ok(question)
     }
 }
 

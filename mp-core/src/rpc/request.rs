@@ -84,8 +84,11 @@ impl Incoming {
         self.uncount();
         let Some(plan) = self.plan else { return };
         let conn = self.conn.clone();
-        if conn.is_closed() {
+        if !conn.is_wanted(self.answer) {
             log::server_canceled(self.request);
+            self.caps.clear();
+            self.answered = true;
+            conn.return_canceled(self.answer);
             return;
         }
         if callback.is_some() {
@@ -94,7 +97,7 @@ impl Incoming {
         let mut encoder = Encoder::new(Some(conn.clone()));
         let at = protocol::begin_return(&mut encoder.builder, self.answer);
         let done = {
-            let serving = thread::serve(&conn, callback);
+            let serving = thread::serve(&conn, self.answer, callback);
             let done = std::panic::catch_unwind(AssertUnwindSafe(|| {
                 let params = protocol::params_of(self.message.root())?.structure()?;
                 let decoder = Decoder {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 
 use super::protocol::{Described, Path};
 use super::{Conn, Import};
+use crate::cancel::Cancellation;
 use crate::cap::{Cap, Promise};
 use crate::error::Error;
 use crate::interface::Reply;
@@ -31,6 +32,8 @@ pub(super) struct Question {
     pub(super) exported: Vec<u32>,
     /// Whether capabilities of either side depend on it being finished soon.
     pub(super) prompt: bool,
+    /// The peer was told that nobody waits for the return.
+    pub(super) finished: bool,
 }
 
 /// Who gets a reply.
@@ -39,6 +42,8 @@ pub(super) enum ReplyTo {
     Cell(Arc<ReplyCell>),
     /// A call that was passed on.
     Then(Box<dyn FnOnce(Result<Reply, Error>) + Send>),
+    /// Nobody any more.
+    Nobody,
 }
 
 impl ReplyTo {
@@ -46,6 +51,7 @@ impl ReplyTo {
         match self {
             Self::Cell(cell) => cell.deliver(reply),
             Self::Then(then) => then(reply),
+            Self::Nobody => drop(reply),
         }
     }
 }
@@ -56,6 +62,15 @@ pub(super) struct Answer {
     pub(super) state: AnswerState,
     /// The peer no longer wants the results.
     pub(super) finished: bool,
+    /// Given when the results are no longer wanted; made when somebody asks for it.
+    pub(super) cancellation: Option<Cancellation>,
+}
+
+impl Answer {
+    /// Whether anybody wants the results: the caller, or a call that was made on them.
+    pub(super) fn is_wanted(&self) -> bool {
+        !self.finished || matches!(self.state, AnswerState::Awaited { .. })
+    }
 }
 
 #[derive(Default)]
@@ -117,6 +132,21 @@ impl Tables {
     /// Ends a call: its number may be used again.
     pub(super) fn answered(&mut self, id: u32) -> Option<Question> {
         self.questions.remove(id)
+    }
+
+    /// Lets go of a call whose return nobody waits for, if it has not returned: `Finish` is to be sent. The number may
+    /// belong to another call by now, which `is_ours` tells. Gives what waited.
+    pub(super) fn give_up(
+        &mut self,
+        id: u32,
+        is_ours: impl FnOnce(&ReplyTo) -> bool,
+    ) -> Option<ReplyTo> {
+        let question = self.questions.get_mut(id)?;
+        if !is_ours(&question.reply_to) {
+            return None;
+        }
+        question.finished = true;
+        Some(std::mem::replace(&mut question.reply_to, ReplyTo::Nobody))
     }
 
     /// The peer's calls that have not returned.

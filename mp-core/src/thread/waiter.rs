@@ -41,7 +41,7 @@ impl ReplyCell {
 }
 
 impl Waiter {
-    pub(super) fn notify(&self) {
+    pub(crate) fn notify(&self) {
         let parked = lock(&self.state).parked;
         if parked {
             self.wake.notify_one();

@@ -5,6 +5,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::disallowed_names)]
 
 mod calls;
+mod cancel;
 mod ends;
 mod inline;
 mod interface;

@@ -30,9 +30,13 @@ enum To {
     Answer(u32, Option<u16>),
 }
 
+/// A return that says the call was canceled.
+const CANCELED: Got = Got::Other(102);
+
 struct Raw {
     stream: UnixStream,
     serving: Connection,
+    server: Arc<Server>,
 }
 
 /// A reply: whether it is an exception, its text, and what it is about.
@@ -53,13 +57,18 @@ impl Raw {
         stream
             .set_read_timeout(Some(Duration::from_secs(10)))
             .unwrap();
-        let server: Arc<dyn Foo> = Arc::new(Server::default());
+        let server = Arc::<Server>::default();
+        let served: Arc<dyn Foo> = server.clone();
         let options = Options {
             limits,
             ..Options::default()
         };
-        let serving = Connection::serve(there, server, options).unwrap();
-        Self { stream, serving }
+        let serving = Connection::serve(there, served, options).unwrap();
+        Self {
+            stream,
+            serving,
+            server,
+        }
     }
 
     fn send(&mut self, builder: Builder) {
@@ -147,6 +156,13 @@ impl Raw {
                 let context = builder.init_struct(params.pointer(0), 0, 2);
                 builder.set_capability(context.pointer(0), 0);
             }
+        });
+    }
+
+    /// `Foo.addDirect`, which needs no thread.
+    fn add_direct(&mut self, question: u32) {
+        self.call(question, To::Hosted(0), FOO.id, 2, &[], |builder, at| {
+            builder.init_struct(at, 1, 0);
         });
     }
 
@@ -299,6 +315,43 @@ fn a_call_may_be_made_on_results_that_are_still_to_come() {
     for question in 1..8 {
         assert_eq!(raw.got(), Some(Got::Results(question)));
     }
+}
+
+#[test]
+fn a_call_that_others_depend_on_runs_though_its_caller_gave_up() {
+    let mut raw = Raw::ready();
+    raw.call(1, To::Hosted(0), FOO.id, 0, &[], empty);
+    raw.call(2, To::Answer(1, Some(0)), THREAD_MAP, 0, &[], empty);
+    for question in [1, 2] {
+        assert_eq!(raw.got(), Some(Got::Results(question)));
+    }
+    let thread = [To::Answer(2, Some(0))];
+    let on_thread = |builder: &mut Builder, at: PointerAt| {
+        let params = builder.init_struct(at, 0, 1);
+        let context = builder.init_struct(params.pointer(0), 0, 2);
+        builder.set_capability(context.pointer(0), 0);
+    };
+    // The thread is busy, so that the rest waits: a counter that its number is asked of, and one of no use to anybody.
+    raw.call(3, To::Hosted(0), FOO.id, 23, &thread, on_thread);
+    raw.server.wait_blocked();
+    raw.call(4, To::Hosted(0), FOO.id, 13, &thread, on_thread);
+    raw.call(5, To::Answer(4, Some(0)), COUNTER.id, 1, &thread, on_thread);
+    raw.call(6, To::Hosted(0), FOO.id, 13, &thread, on_thread);
+    raw.finish(4);
+    raw.finish(6);
+    // Answered on the connection's own thread, so after the two above are known.
+    raw.add_direct(7);
+    assert_eq!(raw.got(), Some(Got::Results(7)));
+    raw.server.unblock();
+    assert_eq!(raw.got(), Some(Got::Results(3)));
+    assert_eq!(raw.got(), Some(CANCELED), "4 has no results for its caller");
+    let order = [raw.got(), raw.got()];
+    assert!(order.contains(&Some(Got::Results(5))), "{order:?}");
+    assert!(order.contains(&Some(CANCELED)), "{order:?}");
+    // Nobody holds the counter any more, once 5 is finished; 6 made none.
+    raw.finish(5);
+    raw.add_direct(8);
+    assert_eq!(raw.got(), Some(Got::Results(8)));
 }
 
 #[test]
@@ -508,7 +561,7 @@ fn conversation() -> Vec<u8> {
     let (mut ours, theirs) = UnixStream::pair().unwrap();
     let mut raw = Raw {
         stream: theirs,
-        serving: Raw::new().serving,
+        ..Raw::new()
     };
     raw.bootstrap(0);
     raw.call(1, To::Answer(0, None), FOO.id, 0, &[], empty);
