@@ -7,6 +7,7 @@ mod addresses;
 mod coins;
 mod descriptors;
 mod encryption;
+mod received;
 mod send;
 mod transactions;
 mod wallets;
@@ -41,6 +42,7 @@ pub(crate) fn methods() -> impl Iterator<Item = &'static Entry> {
         wallets::METHODS,
         addresses::METHODS,
         coins::METHODS,
+        received::METHODS,
         transactions::METHODS,
         send::METHODS,
         descriptors::METHODS,

@@ -325,3 +325,126 @@ fn many_are_paid_at_once() {
         "Input not found or already spent"
     );
 }
+
+#[test]
+fn what_was_received_is_told_by_address_and_label() {
+    let directory = tempfile::tempdir().unwrap();
+    let wallets = alice_and_bob(directory.path());
+    let address = wallets.call("bob", "getnewaddress", json!(["rent"]));
+    let txid = wallets.call("alice", "sendtoaddress", json!([address, 2]));
+    let by_label = |least: i32| {
+        wallets
+            .call("bob", "getreceivedbylabel", json!(["rent", least]))
+            .to_string()
+    };
+    assert_eq!(
+        (by_label(0).as_str(), by_label(1).as_str()),
+        ("2.00000000", "0.00000000")
+    );
+    wallets.chain.mine(1, &elsewhere());
+    // It stays received when it is spent.
+    wallets.call(
+        "bob",
+        "sendtoaddress",
+        json!([wallets.address("alice", "bech32").0, 1]),
+    );
+    assert_eq!(by_label(1), "2.00000000");
+    assert_eq!(
+        wallets
+            .call("bob", "getreceivedbyaddress", json!([address]))
+            .to_string(),
+        "2.00000000"
+    );
+    assert_eq!(
+        wallets
+            .call(
+                "bob",
+                "listreceivedbyaddress",
+                json!({"address_filter": address})
+            )
+            .to_string(),
+        json!([{
+            "address": address,
+            "amount": serde_json::from_str::<Value>("2.00000000").unwrap(),
+            "confirmations": 1,
+            "label": "rent",
+            "txids": [txid],
+        }])
+        .to_string()
+    );
+    let labels = |empty: bool| wallets.call("bob", "listreceivedbylabel", json!([1, empty]));
+    assert_eq!(labels(false).as_array().map(Vec::len), Some(1));
+    // Alice's coinbase is mature; those after it are not.
+    let (_, script) = wallets.address("alice", "bech32");
+    wallets.chain.mine(1, &script);
+    let all = wallets.call(
+        "alice",
+        "listreceivedbylabel",
+        json!([1, false, false, true]),
+    );
+    let mature = wallets.call("alice", "listreceivedbylabel", json!([]));
+    assert_ne!(all[0]["amount"], mature[0]["amount"]);
+    for (method, argument, code, message) in [
+        (
+            "getreceivedbylabel",
+            "none",
+            -4,
+            "Label not found in wallet",
+        ),
+        (
+            "getreceivedbyaddress",
+            "none",
+            -5,
+            "Invalid Bitcoin address",
+        ),
+        (
+            "getreceivedbyaddress",
+            "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080",
+            -4,
+            "Address not found in wallet",
+        ),
+    ] {
+        assert_eq!(
+            wallets.refuse("bob", method, json!([argument])),
+            (code, message.to_owned())
+        );
+    }
+    assert_eq!(
+        wallets.refuse(
+            "bob",
+            "listreceivedbyaddress",
+            json!({"address_filter": "none"})
+        ),
+        (-4, "address_filter parameter was invalid".to_owned())
+    );
+}
+
+#[test]
+fn a_message_is_signed_by_an_addresses_key() {
+    let directory = tempfile::tempdir().unwrap();
+    let wallets = alice_and_bob(directory.path());
+    let (address, script) = wallets.address("alice", "legacy");
+    let signature = wallets.call("alice", "signmessage", json!([address, "hello"]));
+    let signer = bitcoin::Address::from_script(&script, bitcoin::Network::Regtest)
+        .unwrap()
+        .pubkey_hash()
+        .unwrap();
+    let signature = signature.as_str().unwrap();
+    assert_eq!(
+        btc_interfaces::message::verify(signer, signature, "hello"),
+        Ok(true)
+    );
+    let (witness, _) = wallets.address("alice", "bech32");
+    let refused = |wallet: &str, address: &str| {
+        wallets.refuse(wallet, "signmessage", json!([address, "hello"]))
+    };
+    assert_eq!(refused("alice", "none").0, -5);
+    assert_eq!(
+        refused("alice", &witness),
+        (-3, "Address does not refer to key".to_owned())
+    );
+    assert_eq!(
+        refused("bob", &address),
+        (-5, "Private key not available".to_owned())
+    );
+}
