@@ -2,6 +2,7 @@
 //!
 //! | module | what it does |
 //! |---|---|
+//! | [`connections`] | sockets, on one thread |
 //! | [`message`] | messages from bytes and to bytes |
 //! | [`frame`] | where one message ends and the next begins (the v1 transport) |
 //! | [`version`] | the message that opens a connection |
@@ -9,6 +10,7 @@
 //! What messages mean is [`sync`](crate::sync)'s matter; this room knows neither the chain nor the mempool. The encrypted
 //! transport (BIP 324) is not here yet: everything is v1.
 
+pub mod connections;
 pub mod frame;
 pub mod message;
 pub mod version;

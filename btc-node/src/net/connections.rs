@@ -1,0 +1,499 @@
+//! Connections over TCP: made, taken, counted and ended.
+//!
+//! All sockets live on one thread with a single-threaded runtime of tokio, which the RPC port uses too: a hundred
+//! connections that mostly wait need no more, and one thread keeps each connection's events in order. What arrives is
+//! handed to a callback; whatever it stands for is done elsewhere, so a slow block never keeps sockets waiting.
+//!
+//! Both directions are bounded. Bytes that were read and not yet worked on are limited per connection: beyond, the
+//! socket is not read. Bytes that wait to be sent are reported when they become many, and end the connection when far
+//! too many.
+
+mod socket;
+mod traffic;
+
+pub use traffic::Traffic;
+
+use super::message::{DecodeError, Message};
+use socket::{Link, Side};
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+
+/// How sockets behave.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The network's magic.
+    pub magic: [u8; 4],
+    /// The addresses to listen on.
+    pub listen: Vec<SocketAddr>,
+    /// The most connections that others may make.
+    pub max_inbound: usize,
+    /// How long making a connection may take.
+    pub connect_timeout: Duration,
+    /// Bytes of a connection that may wait to be worked on.
+    pub max_receive_buffer: usize,
+    /// Bytes that may wait to be sent before the connection counts as congested.
+    pub max_send_buffer: usize,
+    /// The port of addresses that name none.
+    pub default_port: u16,
+    /// Whether names are looked up (`-dns`).
+    pub look_up_names: bool,
+}
+
+/// Why the network cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    #[error("Unable to bind to {address} on this computer. {program} is probably already running.", program = crate::CLIENT_NAME)]
+    InUse {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// As before, for another reason.
+    #[error("Unable to bind to {address} on this computer (bind returned error {source})")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The thread or its runtime cannot be started.
+    #[error("cannot start the thread of the network: {0}")]
+    Thread(#[source] io::Error),
+}
+
+/// A connection that was made.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// Its name.
+    pub id: u64,
+    /// The peer's address.
+    pub address: SocketAddr,
+    /// What the user wrote to reach it; `None` if the peer made the connection.
+    pub target: Option<String>,
+}
+
+/// Something that happened on a socket.
+#[derive(Debug)]
+pub enum SocketEvent {
+    /// A connection was made.
+    Opened(Opened),
+    /// A message came. [`Connections::done`] is owed for its bytes.
+    Message {
+        /// The connection.
+        id: u64,
+        /// What came, or why it cannot be read.
+        message: Result<Message, DecodeError>,
+        /// Bytes it took.
+        bytes: usize,
+    },
+    /// Much waits to be sent, or no longer does.
+    Congested {
+        /// The connection.
+        id: u64,
+        /// Which of the two.
+        congested: bool,
+    },
+    /// A connection ended.
+    Closed {
+        /// The connection.
+        id: u64,
+    },
+    /// A connection could not be made.
+    Failed {
+        /// What the user wrote.
+        target: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Who is told. Called on the network's thread; must not wait for anything.
+pub type OnEvent = Arc<dyn Fn(SocketEvent) + Send + Sync>;
+
+/// Whether connections from an address are taken.
+pub type Admission = Arc<dyn Fn(SocketAddr) -> bool + Send + Sync>;
+
+struct Shared {
+    options: Options,
+    on_event: OnEvent,
+    admission: Admission,
+    links: Mutex<BTreeMap<u64, Arc<Link>>>,
+    next_id: AtomicU64,
+    totals: traffic::Totals,
+}
+
+impl Shared {
+    fn links(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Link>>> {
+        // Entries come and go by single calls, so the map is whole after a panic elsewhere.
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// All sockets of a node.
+pub struct Connections {
+    shared: Arc<Shared>,
+    runtime: tokio::runtime::Handle,
+    listening: Vec<SocketAddr>,
+    stop: Mutex<Option<oneshot::Sender<()>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Connections {
+    /// Listens, and starts the network's thread.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn start(
+        options: Options,
+        admission: Admission,
+        on_event: OnEvent,
+    ) -> Result<Self, StartError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(StartError::Thread)?;
+        let mut listeners = Vec::new();
+        for address in &options.listen {
+            listeners.push(bind(&runtime, *address)?);
+        }
+        let listening = listeners
+            .iter()
+            .filter_map(|listener| listener.local_addr().ok())
+            .collect();
+        let shared = Arc::new(Shared {
+            options,
+            on_event,
+            admission,
+            links: Mutex::default(),
+            next_id: AtomicU64::new(0),
+            totals: traffic::Totals::default(),
+        });
+        let (stop, stopped) = oneshot::channel();
+        let handle = runtime.handle().clone();
+        for listener in listeners {
+            handle.spawn(accept(Arc::clone(&shared), listener));
+        }
+        let thread = std::thread::Builder::new()
+            .name("net".into())
+            .spawn(move || {
+                // Either end of the channel ends the thread.
+                let _ = runtime.block_on(stopped);
+            })
+            .map_err(StartError::Thread)?;
+        Ok(Self {
+            shared,
+            runtime: handle,
+            listening,
+            stop: Mutex::new(Some(stop)),
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// The addresses that are listened on, with the ports that the system chose.
+    pub fn listening(&self) -> &[SocketAddr] {
+        &self.listening
+    }
+
+    /// Makes a connection to an address or name, with or without port. What becomes of it is told as an event.
+    pub fn connect(&self, target: String) {
+        let shared = Arc::clone(&self.shared);
+        self.runtime.spawn(async move {
+            let timeout = shared.options.connect_timeout;
+            let connecting = open(&shared.options, &target);
+            let result = match tokio::time::timeout(timeout, connecting).await {
+                Ok(result) => result.map_err(|error| error.to_string()),
+                Err(_) => Err("timed out".to_owned()),
+            };
+            match result {
+                Ok(stream) => socket::run(shared, stream, Side::Ours(target)).await,
+                Err(reason) => (shared.on_event)(SocketEvent::Failed { target, reason }),
+            }
+        });
+    }
+
+    /// Sends a message, after those before it. Nothing happens if the connection is gone.
+    pub fn send(&self, id: u64, message: &Message) {
+        let link = self.shared.links().get(&id).cloned();
+        if let Some(link) = link {
+            let bytes = super::frame::encode(self.shared.options.magic, message);
+            if link.queue(
+                message.command(),
+                bytes,
+                self.shared.options.max_send_buffer,
+            ) {
+                (self.shared.on_event)(SocketEvent::Congested {
+                    id,
+                    congested: true,
+                });
+            }
+        }
+    }
+
+    /// Ends a connection, once what waits is sent or that takes too long.
+    pub fn close(&self, id: u64) {
+        if let Some(link) = self.shared.links().get(&id) {
+            link.close();
+        }
+    }
+
+    /// A message was worked on: as many bytes may be read again.
+    pub fn done(&self, id: u64, bytes: usize) {
+        if let Some(link) = self.shared.links().get(&id) {
+            link.give_back(bytes);
+        }
+    }
+
+    /// What a connection carried; `None` if it is gone.
+    pub fn traffic(&self, id: u64) -> Option<Traffic> {
+        let link = self.shared.links().get(&id).cloned()?;
+        Some(link.traffic())
+    }
+
+    /// Bytes that all connections received and sent.
+    pub fn totals(&self) -> (u64, u64) {
+        self.shared.totals.get()
+    }
+
+    /// Ends everything; no event comes afterwards.
+    pub fn stop(&self) {
+        let take = |stop: &Mutex<Option<oneshot::Sender<()>>>| {
+            stop.lock().unwrap_or_else(PoisonError::into_inner).take()
+        };
+        // Gone already if stopped before.
+        drop(take(&self.stop));
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!(target: "net", "the network's thread ended with a panic");
+        }
+        self.shared.links().clear();
+    }
+}
+
+impl Drop for Connections {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn bind(runtime: &tokio::runtime::Runtime, address: SocketAddr) -> Result<TcpListener, StartError> {
+    let failed = |source: io::Error| match source.kind() {
+        io::ErrorKind::AddrInUse => StartError::InUse { address },
+        _ => StartError::Bind { address, source },
+    };
+    let _entered = runtime.enter();
+    let listener = std::net::TcpListener::bind(address).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    let listener = TcpListener::from_std(listener).map_err(failed)?;
+    tracing::info!("Bound to {address}");
+    Ok(listener)
+}
+
+/// Takes connections for as long as the runtime lives.
+async fn accept(shared: Arc<Shared>, listener: TcpListener) {
+    /// After a failure, such as too many open files, there is no use in trying again at once.
+    const PAUSE: Duration = Duration::from_millis(100);
+    loop {
+        let (stream, address) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(target: "net", "socket error accept failed: {error}");
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
+        if !(shared.admission)(address) {
+            tracing::debug!(target: "net", "connection from {address} dropped (banned)");
+            continue;
+        }
+        let inbound = shared
+            .links()
+            .values()
+            .filter(|link| link.is_inbound())
+            .count();
+        if inbound >= shared.options.max_inbound {
+            tracing::debug!(target: "net", "connection from {address} dropped (full)");
+            continue;
+        }
+        tokio::spawn(socket::run(Arc::clone(&shared), stream, Side::Theirs));
+    }
+}
+
+/// Connects to the first address of a target that answers.
+async fn open(options: &Options, target: &str) -> io::Result<TcpStream> {
+    let addresses = match parse(target, options.default_port) {
+        Some(address) => vec![address],
+        None if !options.look_up_names => {
+            let reason = "it is no address, and -dns=0 looks up no names";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+        }
+        None => {
+            let (name, port) = match target.rsplit_once(':') {
+                Some((name, port)) if !name.contains(':') => (
+                    name,
+                    port.parse()
+                        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "bad port"))?,
+                ),
+                _ => (target, options.default_port),
+            };
+            tokio::net::lookup_host((name, port)).await?.collect()
+        }
+    };
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in addresses {
+        match TcpStream::connect(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// An address as users write it, `1.2.3.4`, `1.2.3.4:8333`, `::1` or `[::1]:8333`; `None` for names.
+pub fn parse(text: &str, default_port: u16) -> Option<SocketAddr> {
+    if let Ok(address) = text.parse() {
+        return Some(address);
+    }
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(text);
+    Some(SocketAddr::new(bare.parse().ok()?, default_port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::sync::mpsc;
+
+    const MAGIC: [u8; 4] = [0xfa, 0xbf, 0xb5, 0xda];
+
+    fn start(max_inbound: usize) -> (Connections, mpsc::Receiver<SocketEvent>) {
+        let (sender, receiver) = mpsc::channel();
+        let sender = Mutex::new(sender);
+        let options = Options {
+            magic: MAGIC,
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+            max_inbound,
+            connect_timeout: Duration::from_secs(10),
+            max_receive_buffer: 100_000,
+            max_send_buffer: 100_000,
+            default_port: 18444,
+            look_up_names: false,
+        };
+        let on_event: OnEvent = Arc::new(move |event| {
+            let _ = sender.lock().expect("unpoisoned").send(event);
+        });
+        let connections = Connections::start(options, Arc::new(|_| true), on_event);
+        (connections.expect("starts"), receiver)
+    }
+
+    fn next(events: &mpsc::Receiver<SocketEvent>) -> SocketEvent {
+        events
+            .recv_timeout(Duration::from_secs(30))
+            .expect("an event comes")
+    }
+
+    fn opened(events: &mpsc::Receiver<SocketEvent>) -> Opened {
+        match next(events) {
+            SocketEvent::Opened(opened) => opened,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn messages_cross_and_are_counted_until_one_side_ends() {
+        let (server, at_server) = start(8);
+        let (client, at_client) = start(8);
+        client.connect(server.listening()[0].to_string());
+        let near = opened(&at_client);
+        let far = opened(&at_server);
+        assert!(near.target.is_some() && far.target.is_none());
+        for nonce in 0..50 {
+            client.send(near.id, &Message::Ping(nonce));
+        }
+        for nonce in 0..50 {
+            let SocketEvent::Message { message, bytes, id } = next(&at_server) else {
+                panic!("a message comes");
+            };
+            assert_eq!((message, bytes), (Ok(Message::Ping(nonce)), 32));
+            server.done(id, bytes);
+        }
+        let traffic = server.traffic(far.id).expect("is open");
+        assert_eq!(traffic.received.get("ping"), Some(&1600));
+        assert_eq!(server.totals().0, 1600);
+        client.send(near.id, &Message::Verack);
+        client.close(near.id);
+        assert!(matches!(next(&at_server), SocketEvent::Message { .. }));
+        assert!(matches!(next(&at_server), SocketEvent::Closed { .. }));
+        assert!(matches!(next(&at_client), SocketEvent::Closed { .. }));
+    }
+
+    #[test]
+    fn strangers_bytes_end_the_connection_and_a_full_house_takes_no_more() {
+        let (server, events) = start(1);
+        let mut stranger = std::net::TcpStream::connect(server.listening()[0]).expect("connects");
+        let first = opened(&events);
+        let mut second = std::net::TcpStream::connect(server.listening()[0]).expect("connects");
+        let mut byte = [0];
+        assert_eq!(second.read(&mut byte).expect("is closed"), 0);
+        stranger
+            .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            .expect("writes");
+        assert!(matches!(next(&events), SocketEvent::Closed { id } if id == first.id));
+    }
+
+    #[test]
+    fn a_peer_that_floods_is_read_only_as_fast_as_it_is_worked_on() {
+        let (server, events) = start(8);
+        let mut flood = std::net::TcpStream::connect(server.listening()[0]).expect("connects");
+        let id = opened(&events).id;
+        let ping = super::super::frame::encode(MAGIC, &Message::Ping(1));
+        let bytes = ping.repeat(10_000);
+        let writer = std::thread::spawn(move || {
+            flood.write_all(&bytes).expect("is read in the end");
+            flood
+        });
+        let mut pending = 0;
+        for _ in 0..10_000 {
+            let SocketEvent::Message { bytes, .. } = next(&events) else {
+                panic!("a message comes");
+            };
+            pending += bytes;
+            assert!(pending <= 100_000 + 32);
+            if pending > 90_000 {
+                server.done(id, pending);
+                pending = 0;
+            }
+        }
+        drop(writer.join().expect("wrote all"));
+    }
+
+    #[test]
+    fn addresses_are_read_with_and_without_port() {
+        for (text, expected) in [
+            ("1.2.3.4", Some("1.2.3.4:7")),
+            ("1.2.3.4:9", Some("1.2.3.4:9")),
+            ("::1", Some("[::1]:7")),
+            ("[::1]:9", Some("[::1]:9")),
+            ("[::1]", Some("[::1]:7")),
+            ("a.name:9", None),
+        ] {
+            let parsed = parse(text, 7).map(|address| address.to_string());
+            assert_eq!(parsed.as_deref(), expected, "{text}");
+        }
+    }
+}
