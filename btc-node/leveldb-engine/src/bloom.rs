@@ -121,11 +121,6 @@ impl FilterReader {
         })
     }
 
-    /// Bytes of memory that the filters take.
-    pub(crate) fn memory(&self) -> usize {
-        self.block.len()
-    }
-
     /// Whether the data block that begins at `offset` may hold the user key.
     pub(crate) fn may_contain(&self, offset: u64, user_key: &[u8]) -> bool {
         let index = offset >> self.base_log;

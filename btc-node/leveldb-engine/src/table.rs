@@ -185,11 +185,6 @@ impl Table {
             None => Ok(self.meta),
         }
     }
-
-    /// Bytes of memory that index and filter take.
-    pub(crate) fn memory(&self) -> usize {
-        self.index.memory() + self.filter.as_ref().map_or(0, FilterReader::memory)
-    }
 }
 
 #[cfg(test)]

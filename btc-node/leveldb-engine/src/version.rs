@@ -1,0 +1,271 @@
+//! A version: the tables of each level at one moment.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use arc_swap::ArcSwapOption;
+
+use crate::cache::BlockCache;
+use crate::edit::{Edit, LEVELS, TableRecord};
+use crate::error::{Error, Result};
+use crate::fs::{FileName, Fs};
+use crate::key::{self, Kind};
+use crate::table::{Table, TableIter};
+
+/// Tables of level 0 at which they are merged into level 1.
+pub(crate) const LEVEL0_TRIGGER: usize = 4;
+/// Tables of level 0 at which writers wait.
+pub(crate) const LEVEL0_STOP: usize = 12;
+/// The deepest level to which a table goes straight from memory.
+const MAX_FLUSH_LEVEL: usize = 2;
+
+/// A table of a version. It is opened when it is first needed.
+#[derive(Debug)]
+pub(crate) struct TableFile {
+    pub(crate) record: TableRecord,
+    table: ArcSwapOption<Table>,
+}
+
+impl TableFile {
+    fn smallest(&self) -> &[u8] {
+        key::user(&self.record.smallest)
+    }
+
+    fn largest(&self) -> &[u8] {
+        key::user(&self.record.largest)
+    }
+
+    /// Whether the table can hold keys in the range; `None` is without bound.
+    fn overlaps(&self, range: UserRange<'_>) -> bool {
+        range.0.is_none_or(|begin| self.largest() >= begin)
+            && range.1.is_none_or(|end| self.smallest() <= end)
+    }
+}
+
+/// User keys from the first to the second, both included; `None` is without bound.
+pub(crate) type UserRange<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+/// Tables of one level.
+pub(crate) type Files = Vec<Arc<TableFile>>;
+
+/// Opens tables, and keeps no more than a number of them open.
+#[derive(Debug)]
+pub(crate) struct Tables {
+    pub(crate) fs: Arc<dyn Fs>,
+    pub(crate) dir: PathBuf,
+    pub(crate) cache: Arc<BlockCache>,
+    max_open: usize,
+    opened: Mutex<VecDeque<Weak<TableFile>>>,
+}
+
+impl Tables {
+    pub(crate) fn new(fs: Arc<dyn Fs>, dir: PathBuf, cache_size: usize, max_open: usize) -> Self {
+        Self {
+            fs,
+            dir,
+            cache: Arc::new(BlockCache::new(cache_size)),
+            max_open,
+            opened: Mutex::default(),
+        }
+    }
+
+    /// The open table; no lock is taken if it is open already.
+    pub(crate) fn table(&self, file: &Arc<TableFile>) -> Result<Arc<Table>> {
+        if let Some(table) = file.table.load_full() {
+            return Ok(table);
+        }
+        let (number, size) = (file.record.number, file.record.size);
+        let mut path = FileName::Table(number).path(&self.dir);
+        let opened = match self.fs.open(&path) {
+            // Old versions of LevelDB named their tables so.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let old = path.with_extension("sst");
+                self.fs
+                    .open(&old)
+                    .inspect(|_| path = old)
+                    .map_err(|_| error)
+            }
+            other => other,
+        };
+        let reader = opened.map_err(Error::io(&path))?;
+        let table = Arc::new(Table::open(
+            reader,
+            path,
+            number,
+            size,
+            Arc::clone(&self.cache),
+        )?);
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        file.table.store(Some(Arc::clone(&table)));
+        opened.push_back(Arc::downgrade(file));
+        while opened.len() > self.max_open {
+            if let Some(oldest) = opened.pop_front().and_then(|file| file.upgrade()) {
+                oldest.table.store(None);
+            }
+        }
+        Ok(table)
+    }
+
+    /// An iterator through one table.
+    pub(crate) fn iter(&self, file: &Arc<TableFile>, fill_cache: bool) -> Result<TableIter> {
+        Ok(TableIter::new(self.table(file)?, fill_cache))
+    }
+}
+
+/// The tables of each level. Level 0 is newest first and may overlap; the others are in key order and do not.
+#[derive(Debug, Default)]
+pub(crate) struct Version {
+    pub(crate) levels: [Files; LEVELS],
+}
+
+impl Version {
+    /// This version with an edit applied.
+    ///
+    /// # Errors
+    /// Tables of a level that must not overlap would.
+    pub(crate) fn edited(&self, edits: &[Edit]) -> Result<Self> {
+        let mut levels = self.levels.clone();
+        for edit in edits {
+            let gone: BTreeSet<_> = edit.deleted.iter().copied().collect();
+            for (level, files) in levels.iter_mut().enumerate() {
+                files.retain(|file| !gone.contains(&(level, file.record.number)));
+            }
+            for (level, record) in &edit.added {
+                levels[*level].push(self.file(record));
+            }
+        }
+        levels[0].sort_by_key(|file| std::cmp::Reverse(file.record.number));
+        for files in &mut levels[1..] {
+            files.sort_by(|a, b| key::compare(&a.record.smallest, &b.record.smallest));
+            let disjoint = files.windows(2).all(|pair| {
+                key::compare(&pair[0].record.largest, &pair[1].record.smallest).is_lt()
+            });
+            if !disjoint {
+                return Err(Error::Corruption("overlapping ranges in same level".into()));
+            }
+        }
+        Ok(Self { levels })
+    }
+
+    /// A table by its record: the one that is there, if it only moves to another level.
+    fn file(&self, record: &TableRecord) -> Arc<TableFile> {
+        let known = self.levels.iter().flatten();
+        match known.into_iter().find(|file| file.record == *record) {
+            Some(file) => Arc::clone(file),
+            None => Arc::new(TableFile {
+                record: record.clone(),
+                table: ArcSwapOption::empty(),
+            }),
+        }
+    }
+
+    /// The newest change of the sought key at or before its sequence number: `Some(None)` for a deletion.
+    pub(crate) fn get(&self, tables: &Tables, sought: &[u8]) -> Result<Option<Option<Vec<u8>>>> {
+        let user = key::user(sought);
+        let overlapping = self.levels[0]
+            .iter()
+            .filter(|file| file.overlaps((Some(user), Some(user))));
+        let deeper = self.levels[1..].iter().filter_map(|files| {
+            let at =
+                files.partition_point(|file| key::compare(&file.record.largest, sought).is_lt());
+            files.get(at).filter(|file| file.smallest() <= user)
+        });
+        for file in overlapping.chain(deeper) {
+            if let Some((trailer, value)) = tables.table(file)?.get(sought)? {
+                return match key::parse_trailer(trailer) {
+                    Some((_, Kind::Value)) => Ok(Some(Some(value))),
+                    Some((_, Kind::Deletion)) => Ok(Some(None)),
+                    None => Err(Error::Corruption(format!(
+                        "corrupted key for table {}",
+                        file.record.number
+                    ))),
+                };
+            }
+        }
+        Ok(None)
+    }
+
+    /// Tables of a level that can hold keys in the range. On level 0 the range grows with what overlaps it, for newer
+    /// tables there must not be merged away over older ones.
+    pub(crate) fn overlapping(&self, level: usize, range: UserRange<'_>) -> Files {
+        let files = &self.levels[level];
+        let mut found: Files = files
+            .iter()
+            .filter(|f| f.overlaps(range))
+            .cloned()
+            .collect();
+        while level == 0 {
+            let Some((low, high)) = user_range(&found) else {
+                break;
+            };
+            let wide = (
+                range.0.map(|begin| begin.min(&low)),
+                range.1.map(|end| end.max(&high)),
+            );
+            let more: Files = files.iter().filter(|f| f.overlaps(wide)).cloned().collect();
+            if more.len() == found.len() {
+                break;
+            }
+            found = more;
+        }
+        found
+    }
+
+    /// Whether a table of the level can hold keys in the range.
+    pub(crate) fn overlaps(&self, level: usize, range: UserRange<'_>) -> bool {
+        self.levels[level].iter().any(|file| file.overlaps(range))
+    }
+
+    /// The level for a table from memory: as deep as nothing is in its way, so that it need not be merged soon.
+    pub(crate) fn flush_level(&self, range: UserRange<'_>, max_grandparent: u64) -> usize {
+        if self.overlaps(0, range) {
+            return 0;
+        }
+        let free = |level: &usize| {
+            !self.overlaps(*level, range)
+                && total_size(&self.overlapping(level + 1, range)) <= max_grandparent
+        };
+        (1..=MAX_FLUSH_LEVEL).take_while(free).last().unwrap_or(0)
+    }
+
+    /// The level that most needs merging into the next, if one does.
+    pub(crate) fn full_level(&self) -> Option<usize> {
+        let scores = self.levels[..LEVELS - 1]
+            .iter()
+            .enumerate()
+            .map(|(level, files)| {
+                let score = match level {
+                    0 => files.len() as f64 / LEVEL0_TRIGGER as f64,
+                    _ => total_size(files) as f64 / (1_048_576.0 * 10f64.powi(level as i32)),
+                };
+                (level, score)
+            });
+        let (level, score) = scores.max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0)))?;
+        (score >= 1.0).then_some(level)
+    }
+
+    /// About how many bytes of tables come before an internal key.
+    pub(crate) fn offset_of(&self, tables: &Tables, sought: &[u8]) -> Result<u64> {
+        let mut total = 0;
+        for file in self.levels.iter().flatten() {
+            if key::compare(&file.record.largest, sought).is_le() {
+                total += file.record.size;
+            } else if key::compare(&file.record.smallest, sought).is_le() {
+                total += tables.table(file)?.offset_of(sought)?;
+            }
+        }
+        Ok(total)
+    }
+}
+
+/// Bytes of the tables together.
+pub(crate) fn total_size(files: &Files) -> u64 {
+    files.iter().map(|file| file.record.size).sum()
+}
+
+/// Smallest and largest user key of the tables.
+pub(crate) fn user_range(files: &Files) -> Option<(Vec<u8>, Vec<u8>)> {
+    let low = files.iter().map(|file| file.smallest()).min()?;
+    let high = files.iter().map(|file| file.largest()).max()?;
+    Some((low.to_vec(), high.to_vec()))
+}

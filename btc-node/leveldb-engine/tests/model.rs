@@ -1,0 +1,204 @@
+//! Random histories beside a map: what is read, iterated and left after reopening.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use leveldb_engine::{Batch, Db, Durability, MemoryFs, Options};
+use proptest::prelude::*;
+
+type Map = BTreeMap<Vec<u8>, Vec<u8>>;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Write(Vec<(u16, Option<u16>)>, bool),
+    Flush,
+    Compact(Option<u16>, Option<u16>),
+    Reopen,
+    Snapshot,
+    Release,
+    Seek(u16),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let change = (0..300u16, proptest::option::weighted(0.7, 0..5000u16));
+    prop_oneof![
+        8 => (proptest::collection::vec(change, 0..80), any::<bool>()).prop_map(|(c, s)| Step::Write(c, s)),
+        2 => Just(Step::Flush),
+        1 => (proptest::option::of(0..300u16), proptest::option::of(0..300u16)).prop_map(|(a, b)| Step::Compact(a, b)),
+        1 => Just(Step::Reopen),
+        2 => Just(Step::Snapshot),
+        1 => Just(Step::Release),
+        3 => (0..310u16).prop_map(Step::Seek),
+    ]
+}
+
+fn key(n: u16) -> Vec<u8> {
+    format!("key{n:05}").into_bytes()
+}
+
+fn value(n: u16) -> Vec<u8> {
+    vec![n as u8; usize::from(n)]
+}
+
+fn options() -> Options {
+    Options {
+        write_buffer_size: 64 << 10,
+        max_file_size: 1 << 20,
+        block_cache_size: 32 << 10,
+        block_size: 1 << 10,
+        ..Options::default()
+    }
+}
+
+fn open(fs: &MemoryFs) -> Db {
+    Db::open(Arc::new(fs.clone()), Path::new("/db"), options()).expect("opens")
+}
+
+fn entries(iter: leveldb_engine::Result<leveldb_engine::Iter<'_>>) -> Map {
+    let mut iter = iter.expect("iterates");
+    iter.seek_to_first().expect("reads");
+    let mut last = None;
+    iter.map(|entry| entry.expect("reads"))
+        .inspect(|(key, _)| {
+            assert!(last.as_ref() < Some(key), "keys come in order");
+            last = Some(key.clone());
+        })
+        .collect()
+}
+
+fn run(steps: Vec<Step>) {
+    let fs = MemoryFs::new();
+    let mut model = Map::new();
+    let mut steps = steps.into_iter().peekable();
+    while steps.peek().is_some() {
+        let db = open(&fs);
+        assert_eq!(entries(db.iter()), model);
+        let mut snapshots = Vec::new();
+        for step in steps.by_ref() {
+            match step {
+                Step::Write(changes, durable) => {
+                    let mut batch = Batch::new();
+                    for (n, change) in changes {
+                        match change {
+                            Some(v) => {
+                                batch.put(&key(n), &value(v));
+                                model.insert(key(n), value(v));
+                            }
+                            None => {
+                                batch.delete(&key(n));
+                                model.remove(&key(n));
+                            }
+                        }
+                    }
+                    let durability = match durable {
+                        true => Durability::Durable,
+                        false => Durability::Lazy,
+                    };
+                    db.write(&batch, durability).expect("writes");
+                }
+                Step::Flush => db.flush().expect("flushes"),
+                Step::Compact(begin, end) => {
+                    let (begin, end) = (begin.map(key), end.map(key));
+                    db.compact(begin.as_deref(), end.as_deref())
+                        .expect("compacts");
+                }
+                Step::Reopen => break,
+                Step::Snapshot => snapshots.push((db.snapshot(), model.clone())),
+                Step::Release => drop(snapshots.pop()),
+                Step::Seek(n) => {
+                    let mut iter = db.iter().expect("iterates");
+                    iter.seek(&key(n)).expect("seeks");
+                    let found = iter.entry().map(|(k, v)| (k.to_vec(), v.to_vec()));
+                    let expected = model.range(key(n)..).next();
+                    assert_eq!(found, expected.map(|(k, v)| (k.clone(), v.clone())));
+                }
+            }
+            for n in (0..300).step_by(17) {
+                assert_eq!(db.get(&key(n)).expect("reads").as_ref(), model.get(&key(n)));
+            }
+        }
+        for (snapshot, then) in &snapshots {
+            assert_eq!(&entries(snapshot.iter()), then);
+            for n in 0..300 {
+                assert_eq!(
+                    snapshot.get(&key(n)).expect("reads").as_ref(),
+                    then.get(&key(n))
+                );
+            }
+        }
+        for n in 0..300 {
+            assert_eq!(db.get(&key(n)).expect("reads").as_ref(), model.get(&key(n)));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #[test]
+    fn it_is_a_map(steps in proptest::collection::vec(step(), 1..60)) {
+        run(steps);
+    }
+}
+
+#[test]
+fn an_iterator_keeps_what_compaction_takes_away() {
+    let fs = MemoryFs::new();
+    let db = open(&fs);
+    let mut batch = Batch::new();
+    for n in 0..2000 {
+        batch.put(&key(n), &value(n));
+    }
+    db.write(&batch, Durability::Lazy).expect("writes");
+    let mut iter = db.iter().expect("iterates");
+    iter.seek_to_first().expect("reads");
+    batch.clear();
+    for n in 0..2000 {
+        batch.delete(&key(n));
+    }
+    db.write(&batch, Durability::Lazy).expect("writes");
+    db.compact(None, None).expect("compacts");
+    assert!(entries(db.iter()).is_empty());
+    assert_eq!(iter.count(), 2000);
+}
+
+#[test]
+fn threads_read_whole_batches_while_one_writes() {
+    let fs = MemoryFs::new();
+    let db = open(&fs);
+    let write = |round: u32| {
+        let mut batch = Batch::new();
+        for n in 0..200u16 {
+            batch.put(&key(n), &[&round.to_be_bytes()[..], &[0; 300]].concat());
+        }
+        db.write(&batch, Durability::Lazy).expect("writes");
+    };
+    write(0);
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let mut last = 0;
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    let snapshot = db.snapshot();
+                    let rounds: std::collections::BTreeSet<_> = entries(snapshot.iter())
+                        .into_values()
+                        .map(|v| u32::from_be_bytes(*v.first_chunk().expect("long")))
+                        .collect();
+                    assert_eq!(rounds.len(), 1, "all of a batch is seen, or nothing");
+                    let round = rounds.into_iter().next().expect("one");
+                    assert!(round >= last, "time does not run backwards");
+                    last = round;
+                    let value = snapshot.get(&key(100)).expect("reads").expect("is there");
+                    assert_eq!(value[..4], round.to_be_bytes());
+                    let live = db.get(&key(7)).expect("reads").expect("is there");
+                    assert!(live[..4] >= round.to_be_bytes()[..]);
+                }
+            });
+        }
+        for round in 1..300 {
+            write(round);
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+}
