@@ -183,12 +183,11 @@ struct Process {
 
 impl Process {
     fn show(&self) {
-        println!(
-            "  {}{} {} ({} sockets)",
-            self.indent, self.pid, self.command, self.sockets
-        );
+        println!("  {}{} {}", self.indent, self.pid, self.command);
+        let indent = " ".repeat(self.indent.chars().count() + 5);
+        println!("  {indent}sockets: {}", self.sockets);
         for file in &self.files {
-            println!("  {}     {}", self.indent, file.display());
+            println!("  {indent}{}", file.display());
         }
     }
 }
@@ -199,7 +198,8 @@ fn tree(node: &Node, wallet: u32, dir: &Path) -> [Process; 2] {
         let (files, sockets) = procfs::holdings(pid);
         let held = files
             .iter()
-            .filter(|file| file.starts_with(dir))
+            // What this program gave them as stderr is no file of theirs.
+            .filter(|file| file.starts_with(dir) && !file.ends_with("stderr"))
             .map(|file| below(file, dir).to_owned());
         let command = procfs::command_line(pid).replace(&dir.display().to_string(), "DIR");
         Process {
