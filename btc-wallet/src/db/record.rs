@@ -388,6 +388,14 @@ impl Batch {
         self.put(key(TX).bitcoin(txid).done(), record.encode());
     }
 
+    pub(crate) fn erase_tx(&mut self, txid: &Txid, record: &TxRecord) {
+        for tx in record.variants() {
+            let wtxid = tx.compute_wtxid();
+            self.erase(key(WTX_VARIANT).bitcoin(txid).bitcoin(&wtxid).done());
+        }
+        self.erase(key(TX).bitcoin(txid).done());
+    }
+
     pub(crate) fn lock_coin(&mut self, outpoint: &OutPoint, locked: bool) {
         let key = key(LOCKED_UTXO)
             .bitcoin(&outpoint.txid)

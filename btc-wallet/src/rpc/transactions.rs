@@ -75,6 +75,17 @@ pub(super) const METHODS: &[Entry] = &[
     },
     Entry {
         method: Method {
+            name: "removeprunedfunds",
+            category: "wallet",
+            summary: "Deletes a transaction from the wallet, and with it what it adds to the balance. Deprecated: needs -deprecatedrpc=removeprunedfunds.",
+            args: &[Arg::required("txid", Kind::StringHex, "The transaction id")],
+            result: "null",
+            examples: &["\"a8d0c0184dde994a09ec054286f1ce581bebf46446a512166eae7628734ea0a5\""],
+        },
+        run: remove_pruned_funds,
+    },
+    Entry {
+        method: Method {
             name: "rescanblockchain",
             category: "wallet",
             summary: "Looks through blocks again for the wallet's transactions.",
@@ -408,6 +419,37 @@ fn abandon_transaction(call: &Call<'_>) -> Result<Value> {
         }
     });
     state.db.commit(batch)?;
+    Ok(Value::Null)
+}
+
+fn remove_pruned_funds(call: &Call<'_>) -> Result<Value> {
+    let wallet = call.wallet()?;
+    let method = "removeprunedfunds";
+    if !wallet
+        .context
+        .chain
+        .rpc_enable_deprecated(method.to_owned())?
+    {
+        return Err(WalletError::refused(
+            code::METHOD_DEPRECATED,
+            format!(
+                "DEPRECATION WARNING: This feature will be removed in the next major release. \
+                 Start bitcoind with the `-deprecatedrpc={method}` option in order to use this."
+            ),
+        ));
+    }
+    let txid: Txid = call.args.hash(0)?;
+    let mut state = wallet.lock();
+    let Some(tx) = state.txs.get(&txid) else {
+        return Err(WalletError::refused(
+            code::WALLET_ERROR,
+            format!("Transaction {txid} does not belong to this wallet"),
+        ));
+    };
+    let mut batch = Batch::new();
+    batch.erase_tx(&txid, &tx.record);
+    state.db.commit(batch)?;
+    state.forget_tx(&txid);
     Ok(Value::Null)
 }
 

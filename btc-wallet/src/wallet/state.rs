@@ -321,7 +321,7 @@ impl State {
         );
     }
 
-    /// Takes out a transaction that could not be written.
+    /// Takes out a transaction that could not be written, or was erased.
     pub(crate) fn forget_tx(&mut self, txid: &Txid) {
         let Some(tx) = self.txs.remove(txid) else {
             return;

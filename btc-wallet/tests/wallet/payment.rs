@@ -2,6 +2,7 @@
 
 use crate::support::{self, FakeChain, Wallets};
 use bitcoin::Txid;
+use btc_interfaces::{Chain as _, SettingsAction};
 use serde_json::{Value, json};
 
 /// Two wallets, the first with one spendable coinbase.
@@ -447,4 +448,38 @@ fn a_message_is_signed_by_an_addresses_key() {
         refused("bob", &address),
         (-5, "Private key not available".to_owned())
     );
+}
+
+#[test]
+fn a_transaction_is_deleted_for_good_if_deprecated_methods_are_wanted() {
+    let directory = tempfile::tempdir().unwrap();
+    let wallets = alice_and_bob(directory.path());
+    let (to, _) = wallets.address("bob", "bech32");
+    let txid = wallets.call("alice", "sendtoaddress", json!([to, 2]));
+    // In the mempool it would be found again.
+    wallets.chain.mine(1, &elsewhere());
+    assert_eq!(wallets.balance("bob"), "2.00000000");
+    let remove = |wallets: &Wallets| wallets.refuse("bob", "removeprunedfunds", json!([txid]));
+    assert_eq!(remove(&wallets).0, -32);
+    wallets
+        .chain
+        .overwrite_rw_setting(
+            "deprecatedrpc".to_owned(),
+            json!(["removeprunedfunds"]),
+            SettingsAction::SkipWrite,
+        )
+        .unwrap();
+    wallets.call("bob", "removeprunedfunds", json!([txid]));
+    let missing = (
+        -4,
+        format!(
+            "Transaction {} does not belong to this wallet",
+            txid.as_str().unwrap()
+        ),
+    );
+    assert_eq!(remove(&wallets), missing);
+    assert_eq!(wallets.balance("bob"), "0.00000000");
+    wallets.call("bob", "unloadwallet", json!([]));
+    wallets.call("", "loadwallet", json!(["bob"]));
+    assert_eq!(remove(&wallets), missing);
 }

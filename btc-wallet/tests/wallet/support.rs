@@ -665,8 +665,9 @@ impl Chain for FakeChain {
             .insert(command.name, handler);
         Ok(Arc::new(FnHandler::new(|| {})))
     }
-    fn rpc_enable_deprecated(&self, _: String) -> Result<bool> {
-        Ok(false)
+    fn rpc_enable_deprecated(&self, method: String) -> Result<bool> {
+        let enabled = self.settings_list("deprecatedrpc".to_owned())?;
+        Ok(enabled.contains(&Value::from(method)))
     }
     fn setting(&self, name: String) -> Result<Value> {
         self.rw_setting(name)
