@@ -3,8 +3,8 @@
 //! The node owns the HTTP port. A part that has methods of its own, the wallet, registers each with
 //! [`Chain::handle_rpc`](crate::Chain::handle_rpc); the node forwards the calls.
 
-pub mod encode;
 pub mod convert;
+pub mod encode;
 pub mod table;
 pub mod value;
 
@@ -150,6 +150,14 @@ pub mod code {
     pub const CLIENT_NOT_CONNECTED: i32 = -9;
     /// Still downloading blocks.
     pub const CLIENT_IN_INITIAL_DOWNLOAD: i32 = -10;
+    /// The peer is on the list already.
+    pub const CLIENT_NODE_ALREADY_ADDED: i32 = -23;
+    /// The peer is not on the list.
+    pub const CLIENT_NODE_NOT_ADDED: i32 = -24;
+    /// There is no connection to the peer.
+    pub const CLIENT_NODE_NOT_CONNECTED: i32 = -29;
+    /// There is no network of peers.
+    pub const CLIENT_P2P_DISABLED: i32 = -31;
     /// The wallet failed in a way of no other code.
     pub const WALLET_ERROR: i32 = -4;
     /// Not enough funds.

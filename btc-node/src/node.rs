@@ -8,6 +8,7 @@
 //! | `parts` | the steps of the shutdown |
 //! | [`placement`], `wallets` | where wallets run; the one place that knows more than one process |
 //! | `import` | block files and the mempool's file, read while the node runs |
+//! | `network` | the thread that leads the peers |
 //! | `program` | what `bitcoin-node` and `bitcoind` share |
 
 mod builder;
@@ -23,6 +24,7 @@ mod init;
 mod listen;
 mod messages;
 mod methods;
+mod network;
 mod options;
 mod parts;
 mod pid_file;

@@ -4,6 +4,7 @@ use super::builder::Builder;
 use super::clock::NodeClock;
 use super::commands;
 use super::messages::Messages;
+use super::network::Network;
 use super::options::Options;
 use super::settings::RwSettings;
 use super::shutdown::Shutdown;
@@ -50,6 +51,7 @@ pub struct Context {
     pub registry: Registry,
     chain: RwLock<Option<Loaded>>,
     pub(crate) wallets: OnceLock<Arc<Wallets>>,
+    network: RwLock<Option<Arc<Network>>>,
 }
 
 /// What is there while the chain's databases are open.
@@ -82,6 +84,7 @@ impl Context {
             registry: Registry::new(),
             chain: RwLock::new(None),
             wallets: OnceLock::new(),
+            network: RwLock::new(None),
         }
     }
 
@@ -119,6 +122,18 @@ impl Context {
         // Without the lock, since closing databases takes its time.
         drop(chain);
         drop(before);
+    }
+
+    /// The peers, while the network is open.
+    pub(crate) fn network(&self) -> Option<Arc<Network>> {
+        let network = self.network.read().unwrap_or_else(PoisonError::into_inner);
+        network.clone()
+    }
+
+    /// Shows the network to everybody, or no longer.
+    pub(super) fn set_network(&self, network: Option<Arc<Network>>) {
+        let mut current = self.network.write().unwrap_or_else(PoisonError::into_inner);
+        *current = network;
     }
 
     /// The wallets, unless the node runs without.

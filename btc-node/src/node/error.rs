@@ -57,6 +57,9 @@ pub enum StartError {
         /// Why.
         source: super::serve::BindError,
     },
+    /// The network of peers cannot be opened.
+    #[error("{0}")]
+    Network(String),
     /// The wallets cannot be started.
     #[error(transparent)]
     Wallets(#[from] WalletsError),

@@ -8,6 +8,7 @@
 //! | chain | block index and coins, checked; mempool; methods that need them |
 //! | wallets | loaded, up to the chain's tip |
 //! | import | runs on in the background: block files, then `mempool.dat` |
+//! | network | peers, made and taken |
 //!
 //! Whatever a step made is in [`Parts`] at once, so that a failure, or a shutdown that comes in between, takes down what
 //! is there in the order of any shutdown.
@@ -115,9 +116,10 @@ fn say_what_is_odd(args: &mut Args, messages: &Messages) {
     for option in args.not_yet_effective() {
         tracing::warn!("option -{option} has no effect yet");
     }
-    if args.value("connect").as_deref() != Some("0") {
+    if !args.is_set("connect") && !args.is_set("addnode") {
         tracing::warn!(
-            "There is no peer-to-peer network yet: this node hears of blocks and transactions from its user alone"
+            "There is no address book yet: this node finds no peers by itself, but takes those of -connect, -addnode \
+             and the RPC addnode, and those that come"
         );
     }
 }
@@ -157,6 +159,10 @@ fn run(context: &Arc<Context>, builder: Builder, parts: &mut Parts) -> Result<()
     if let Some(wallets) = context.wallets() {
         wallets.start()?;
     }
+    context.messages.progress("Starting network threads…");
+    let network = super::network::start(context)?;
+    context.set_network(Some(network.network()));
+    parts.network = Some(network);
     context.registry.set_warmup_finished();
     context.messages.progress("Done loading");
     for command in &context.options.startup_notify {

@@ -4,6 +4,7 @@ use super::context::Context;
 use crate::chainstate::ChainstateManager;
 use crate::mempool::Mempool;
 use crate::rpc::context::{NodeParts, register_all};
+use crate::rpc::network::PeerHooks;
 use crate::rpc::registry::Registration;
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ pub(super) fn register(
     mempool: &Arc<Mempool>,
 ) -> Vec<Registration> {
     let node = Arc::downgrade(context);
+    let for_peers = Arc::downgrade(context);
     let parts = NodeParts {
         chain: Arc::clone(chainstate),
         mempool: Arc::clone(mempool),
@@ -25,6 +27,11 @@ pub(super) fn register(
                 .map_or_else(Vec::new, |context| context.warnings.texts())
         }),
         deprecated: context.args().values("deprecatedrpc"),
+        peers: Arc::new(move || {
+            let network = for_peers.upgrade()?.network()?;
+            Some(network as Arc<dyn PeerHooks>)
+        }),
+        relays_transactions: !context.options.network.blocks_only,
         mempool_path: context.mempool_path(),
         scan: Arc::default(),
     };

@@ -3,14 +3,17 @@
 //! | module | whose options |
 //! |---|---|
 //! | `network` | the rules of the chain |
+//! | `peers` | the network of peers |
 //! | `rooms` | chainstate, mempool, mining |
 //! | `server` | the RPC port |
 
 mod network;
+mod peers;
 mod rooms;
 mod server;
 
 use super::error::StartError;
+use super::network::NetworkOptions;
 use crate::mempool::{Limits, Policy};
 use crate::mining::TemplateOptions;
 use btc_consensus::params::ChainParams;
@@ -65,6 +68,8 @@ pub(crate) struct Options {
     pub(crate) mempool_limits: Limits,
     /// How block templates are made.
     pub(crate) template: TemplateOptions,
+    /// The network of peers.
+    pub(crate) network: NetworkOptions,
     chainstate: ChainstateChoices,
     rpc: ServerChoices,
 }
@@ -103,6 +108,7 @@ impl Options {
             policy: rooms::policy(args, &params)?,
             mempool_limits: rooms::mempool_limits(args),
             template: rooms::template(args)?,
+            network: peers::network(args, params.chain)?,
             chainstate: rooms::chainstate(args)?,
             rpc: server::choices(args)?,
             params,

@@ -20,6 +20,7 @@ pub(super) struct Parts {
     pub(super) listeners: Vec<notify::Registration>,
     pub(super) messages: Vec<super::messages::Listening>,
     pub(super) import: Option<JoinHandle<()>>,
+    pub(super) network: Option<super::network::Running>,
     #[cfg(feature = "ipc")]
     pub(super) incoming: Vec<Incoming>,
 }
@@ -50,6 +51,10 @@ impl Parts {
         }
         if let Some(server) = self.server.take() {
             server.stop();
+        }
+        context.set_network(None);
+        if let Some(network) = self.network.take() {
+            network.stop();
         }
         if let Some(wallets) = context.wallets() {
             wallets.stop();

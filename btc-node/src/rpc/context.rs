@@ -28,6 +28,10 @@ pub struct NodeParts {
     pub warnings: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
     /// Methods that `-deprecatedrpc` names.
     pub deprecated: Vec<String>,
+    /// The network, once it is open.
+    pub peers: super::network::FindPeers,
+    /// Whether transactions are taken from peers (not `-blocksonly`).
+    pub relays_transactions: bool,
     /// Where `savemempool` writes.
     pub mempool_path: PathBuf,
     /// Whether scanning of the coins is under way, and how far.

@@ -29,6 +29,8 @@ impl Rpc {
             client_version: 100,
             warnings: Arc::new(|| vec!["untested".into()]),
             deprecated: Vec::new(),
+            peers: Arc::new(|| None),
+            relays_transactions: true,
             mempool_path: node.path("mempool.dat"),
             scan: Arc::default(),
         };

@@ -32,7 +32,7 @@ pub(super) const GENERAL: &[OptionSpec] = &[
         "Transactions kept besides the mempool to rebuild compact blocks from (default: 100).",
     ).pending_always(),
     general("blocksdir=<dir>", "Directory for the blocks directory and its files (default: the data directory)."),
-    general("blocksonly", "Ask peers for no transactions (default: 0).").pending(),
+    general("blocksonly", "Ask peers for no transactions (default: 0)."),
     general("blocksxor", "Obfuscate the block files of a new data directory (default: 1)."),
     general("coinstatsindex", "Keep an index of statistics of the coins (default: 0).").pending(),
     general("conf=<file>", "Configuration file, relative to the data directory (default: bitcoin.conf)."),
