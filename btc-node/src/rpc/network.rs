@@ -137,7 +137,7 @@ const METHODS: &[Entry] = &[
         },
         run: |parts, _| {
             let peers = peers(parts);
-            Ok(peers.iter().map(|peer| peer_info(peer)).collect())
+            Ok(peers.iter().map(peer_info).collect())
         },
     },
     Entry {

@@ -263,11 +263,7 @@ impl Peers {
 
     /// Takes a block off what is waited for.
     fn block_arrived(&mut self, id: PeerId, hash: &BlockHash) {
-        if !self
-            .in_flight
-            .get(hash)
-            .is_some_and(|flight| flight.peer == id)
-        {
+        if self.in_flight.get(hash).is_none_or(|flight| flight.peer != id) {
             return;
         }
         self.in_flight.remove(hash);
