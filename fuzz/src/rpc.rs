@@ -80,6 +80,7 @@ pub fn rpc_connection(data: &[u8]) {
             ..Limits::default()
         },
         name: "fuzz".to_owned(),
+        ..Options::default()
     };
     let room: Arc<dyn Room> = Arc::new(Hall);
     let connection = Connection::serve(served, Arc::clone(&room), options).expect("it can start");
