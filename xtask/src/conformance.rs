@@ -13,7 +13,7 @@ use command_line::Wanted;
 use entries::Entry;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use table::{Record, Status, Table};
 
 /// Runs the entries that the arguments choose and shows how each ended, beside how it ended last time.
@@ -30,10 +30,7 @@ pub fn run(arguments: &[String]) -> Result {
     let mut kept = Table::parse(&read(&kept_at)?)?;
     let programs = match &wanted.programs {
         Some(folder) => folder.canonicalize()?,
-        None => {
-            println!("building the programs …");
-            build::programs(false)?
-        }
+        None => built_programs()?,
     };
     let outcome = suite::run(&wanted, &programs, &chosen)?;
     let lost = show(&chosen, &outcome, &kept);
@@ -53,6 +50,23 @@ pub fn run(arguments: &[String]) -> Result {
     } else {
         Err(format!("no longer passed: {}", lost.join(", ")).into())
     }
+}
+
+/// Builds this checkout's programs and gives the folder they are in.
+fn built_programs() -> Result<PathBuf> {
+    println!("building the programs …");
+    let programs = build::programs(false)?;
+    // The wrapper `bitcoin` runs it where nothing asks for several processes.
+    let one_process = [
+        "-p",
+        "btc-node",
+        "--features",
+        "wallet",
+        "--bin",
+        "bitcoind",
+    ];
+    build::run(build::cargo().args(["build", "--quiet"]).args(one_process))?;
+    Ok(programs)
 }
 
 /// Prints the entries, one a line, and gives those that passed before and do not now.

@@ -19,7 +19,7 @@ use super::context::{Context, Loaded};
 use super::control::Control;
 use super::error::{StartError, remediable};
 use super::messages::{Message, Messages};
-use super::options::Options;
+use super::options::{Options, rpc_access};
 use super::parts::Parts;
 use super::pid_file::PidFile;
 use super::placement::Placement;
@@ -308,10 +308,7 @@ fn serve(context: &Arc<Context>, by_default: bool, parts: &mut Parts) -> Result<
         StartError::Server
     };
     let bound = BoundServer::bind(context.options.rpc_server()).map_err(|error| failed(&error))?;
-    let access = context
-        .options
-        .rpc_access()
-        .map_err(|error| failed(&error))?;
+    let access = rpc_access(&context.args()).map_err(|error| failed(&error))?;
     let server = bound
         .start(context.registry.clone(), access)
         .map_err(|error| failed(&error))?;

@@ -16,10 +16,11 @@ use super::error::StartError;
 use super::network::NetworkOptions;
 use crate::mempool::{Limits, Policy};
 use crate::mining::TemplateOptions;
+use crate::rpc::server::ServerConfig;
 use btc_consensus::params::ChainParams;
 use btc_interfaces::args::Args;
 use rooms::ChainstateChoices;
-use server::ServerChoices;
+pub(crate) use server::rpc_access;
 use std::path::PathBuf;
 
 /// The longest user agent that peers take, in bytes.
@@ -71,7 +72,7 @@ pub(crate) struct Options {
     /// The network of peers.
     pub(crate) network: NetworkOptions,
     chainstate: ChainstateChoices,
-    rpc: ServerChoices,
+    rpc: ServerConfig,
 }
 
 impl Options {
@@ -110,7 +111,7 @@ impl Options {
             template: rooms::template(args)?,
             network: peers::network(args, params.chain)?,
             chainstate: rooms::chainstate(args)?,
-            rpc: server::choices(args)?,
+            rpc: server::config(args)?,
             params,
         })
     }
@@ -244,8 +245,6 @@ mod tests {
                 "-rpcallowip=x",
                 "Invalid -rpcallowip subnet specification: x.",
             ),
-            ("-rpccookieperms=world", "Invalid -rpccookieperms=world"),
-            ("-rpcauth=user", "Invalid -rpcauth argument."),
             (
                 "-blockmaxweight=4000001",
                 "Specified -blockmaxweight (4000001) exceeds",

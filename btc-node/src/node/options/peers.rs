@@ -39,7 +39,13 @@ pub(super) fn network(args: &Args, chain: Chain) -> Result<NetworkOptions, Start
         ];
     } else if listen {
         for text in &bind {
-            addresses.push(bind_address(text, port)?);
+            let address = bind_address(text, port)?;
+            if addresses.contains(&address) {
+                return Err(option(format!(
+                    "Duplicate binding configuration for address {address}. Please check your -bind, -bind=...=onion and -whitebind settings."
+                )));
+            }
+            addresses.push(address);
         }
     }
     let seconds =
@@ -138,6 +144,10 @@ mod tests {
             (
                 vec!["-bind=1.2.3.4:x"],
                 "Cannot resolve -bind address: '1.2.3.4:x'",
+            ),
+            (
+                vec!["-bind=127.0.0.1:9", "-bind=127.0.0.1:9=onion"],
+                "Duplicate binding configuration for address 127.0.0.1:9.",
             ),
             (
                 vec!["-bind=127.0.0.1", "-listen=0"],
