@@ -145,6 +145,16 @@ impl Connection {
         Ok(())
     }
 
+    /// Has the peer make `threads` threads, which run the calls of this side that are made without waiting: those of
+    /// asynchronous twins. Such calls run in any order, and what they call back runs on threads of its own here.
+    ///
+    /// # Errors
+    /// What the peer answers, when it refuses: it makes one pool for a connection, and no more threads than it allows.
+    /// [`Error::Local`] when the interface that the connection began with exchanges no threads.
+    pub fn make_pool(&self, threads: u32) -> Result<(), Error> {
+        crate::thread::make_pool(&self.conn, threads)
+    }
+
     /// Whether the connection has ended.
     #[must_use]
     pub fn is_closed(&self) -> bool {

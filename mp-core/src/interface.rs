@@ -117,9 +117,14 @@ pub(crate) fn import<I: Interface + ?Sized>(cap: Cap) -> Arc<I> {
     object
 }
 
+/// The capability behind a proxy; `None` for other objects.
+pub(crate) fn capability_of<I: Interface + ?Sized>(object: &Arc<I>) -> Option<Cap> {
+    lock(&PROXIES).get(&address(Arc::as_ptr(object))).cloned()
+}
+
 /// A capability for an object: that of the proxy, if it is one of the same connection, else one that serves it.
 pub(crate) fn export<I: Interface + ?Sized>(object: &Arc<I>, conn: Option<&Arc<Conn>>) -> Cap {
-    let known = lock(&PROXIES).get(&address(Arc::as_ptr(object))).cloned();
+    let known = capability_of(object);
     match (&known, conn) {
         (Some(Cap::Remote(import)), Some(conn)) if Arc::ptr_eq(import.conn(), conn) => {
             return Cap::Remote(import.clone());
@@ -366,33 +371,36 @@ impl Reply {
     }
 }
 
+const NOTHING: schema::Struct = schema::Struct {
+    id: 0,
+    name: "",
+    wrap: "",
+    data_words: 0,
+    pointers: 0,
+    fields: &[],
+};
+
+/// The plan of no method.
+pub(crate) const NO_PLAN: MethodPlan = MethodPlan {
+    interface: "",
+    method: schema::Method {
+        interface: 0,
+        ordinal: 0,
+        name: "",
+        rust_name: "",
+        params: NOTHING,
+        results: NOTHING,
+    },
+    context: None,
+    result: None,
+    exception: None,
+};
+
 /// The plans of all methods of an interface.
 #[doc(hidden)]
 #[must_use]
 pub const fn plans<const N: usize>(interface: &schema::Interface) -> [MethodPlan; N] {
     assert!(N == interface.methods.len());
-    const NOTHING: schema::Struct = schema::Struct {
-        id: 0,
-        name: "",
-        wrap: "",
-        data_words: 0,
-        pointers: 0,
-        fields: &[],
-    };
-    const NO_PLAN: MethodPlan = MethodPlan {
-        interface: "",
-        method: schema::Method {
-            interface: 0,
-            ordinal: 0,
-            name: "",
-            rust_name: "",
-            params: NOTHING,
-            results: NOTHING,
-        },
-        context: None,
-        result: None,
-        exception: None,
-    };
     let mut plans = [NO_PLAN; N];
     let mut at = 0;
     while at < N {

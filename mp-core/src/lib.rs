@@ -92,6 +92,7 @@ mod interface;
 mod limits;
 mod log;
 mod options;
+mod pending;
 mod plan;
 pub mod process;
 mod rpc;
@@ -109,6 +110,7 @@ pub use interface::{Extends, Interface, Proxy};
 pub use limits::Limits;
 pub use mp_derive::{Message, interface};
 pub use options::{Options, PeerCheck};
+pub use pending::{AsyncProxy, Pending};
 pub use transport::Transport;
 
 /// What the macros' code refers to. No part of the interface that semantic versions speak of.
@@ -117,6 +119,7 @@ pub mod __private {
     pub use crate::interface::{
         Reply, ServerCall, check_fields, only_results, plan_at, plans, result_fields, result_named,
     };
+    pub use crate::pending::local_only;
     pub use crate::plan::{
         FieldPlan, MethodPlan, check_params, construct, find_method, layout_fields, layout_struct,
         plan_field,

@@ -57,6 +57,8 @@ pub(crate) struct Conn {
     peer_threads: Mutex<Cap>,
     /// The pool made by the peer's `makePool`.
     pub(crate) pool: OnceLock<Vec<Arc<ThreadServer>>>,
+    /// Whether the peer has a pool for the calls of this side that name no thread.
+    pub(crate) peer_pool: AtomicBool,
     pub(crate) threads: AtomicUsize,
     queued_bytes: AtomicUsize,
     anchor: Mutex<Weak<Anchor>>,
@@ -155,6 +157,7 @@ impl Conn {
             root,
             peer_threads: Mutex::default(),
             pool: OnceLock::new(),
+            peer_pool: AtomicBool::new(false),
             threads: AtomicUsize::new(0),
             queued_bytes: AtomicUsize::new(0),
             anchor: Mutex::default(),

@@ -9,6 +9,7 @@
 //! for anything.
 
 use std::cell::{Cell, RefCell};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Instant;
 
@@ -289,6 +290,22 @@ fn make_thread(conn: &Arc<Conn>) -> Result<Cap, Error> {
         .and_then(|index| reply.caps().get(index as usize))
         .cloned()
         .unwrap_or_default())
+}
+
+/// Has the peer make a pool of threads for the calls of this side that name none.
+pub(crate) fn make_pool(conn: &Arc<Conn>, threads: u32) -> Result<(), Error> {
+    let map = conn.peer_threads();
+    if matches!(map, Cap::Null) {
+        return Err(Error::Local(
+            "peer gave no means to make threads".to_owned(),
+        ));
+    }
+    rpc::call(&map, &tables::MAKE_POOL, |params, encoder| {
+        encoder.builder.set_bits(params, 32, 0, threads.into());
+        Ok(())
+    })?;
+    conn.peer_pool.store(threads > 0, Ordering::Relaxed);
+    Ok(())
 }
 
 /// Marks that this thread serves the peer's call number `answer`, until the value is dropped. `callback` is the peer's

@@ -57,11 +57,21 @@ impl Transport for UnixStream {
         Ok(())
     }
 
+    /// Waits by `poll`, not by `recv`: Linux wakes who sleeps in the latter also whenever the peer has taken what was
+    /// sent, which would be once for every message.
     fn recv(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
-        let (_, count) = rustix::io::retry_on_intr(|| {
-            rustix::net::recv(self, spare_capacity(buffer), RecvFlags::empty())
-        })?;
-        Ok(count)
+        loop {
+            let mut fds = [PollFd::new(self, PollFlags::IN)];
+            rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, None))?;
+            let received = rustix::io::retry_on_intr(|| {
+                rustix::net::recv(self, spare_capacity(buffer), RecvFlags::DONTWAIT)
+            });
+            match received {
+                Ok((_, count)) => return Ok(count),
+                Err(rustix::io::Errno::AGAIN) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     #[cfg(target_os = "linux")]

@@ -16,6 +16,7 @@ pub(crate) struct Arguments {
     pub(crate) direct: bool,
     pub(crate) root: bool,
     pub(crate) secret: bool,
+    pub(crate) async_twin: bool,
     pub(crate) extends: Vec<Path>,
     pub(crate) local: Vec<Ident>,
     /// Every argument met, to refuse those that have no place.
@@ -42,6 +43,7 @@ impl Arguments {
         self.direct |= other.direct;
         self.root |= other.root;
         self.secret |= other.secret;
+        self.async_twin |= other.async_twin;
         self.extends.extend(other.extends);
         self.local.extend(other.local);
         self.seen.extend(other.seen);
@@ -100,6 +102,7 @@ impl Parse for Arguments {
                 "direct" => out.direct = true,
                 "root" => out.root = true,
                 "secret" => out.secret = true,
+                "async_twin" => out.async_twin = true,
                 "extends" => out.extends = list(input)?,
                 "local" => out.local = list(input)?,
                 _ => {

@@ -4,8 +4,8 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{
-    Error, FnArg, Ident, ItemTrait, Pat, Path, Result, ReturnType, TraitItem, TraitItemFn, Type,
-    TypeParamBound, parse_quote,
+    Error, FnArg, Ident, ItemTrait, Pat, Path, Result, ReturnType, Signature, TraitItem,
+    TraitItemFn, Type, TypeParamBound, Visibility, parse_quote,
 };
 
 use crate::attribute::Arguments;
@@ -64,7 +64,15 @@ impl MethodArguments {
 
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenStream> {
     let arguments: Arguments = syn::parse2(arguments)?;
-    arguments.only(&["codec", "schema", "id", "root", "extends", "local"])?;
+    arguments.only(&[
+        "codec",
+        "schema",
+        "id",
+        "root",
+        "extends",
+        "local",
+        "async_twin",
+    ])?;
     let mut item: ItemTrait = syn::parse2(item)?;
     if !item.generics.params.is_empty() {
         return Err(Error::new(
@@ -200,8 +208,16 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
         }
     });
 
+    let (twin, twin_methods) = if arguments.async_twin {
+        twin(&item.vis, name, &codec, &methods)
+    } else {
+        (TokenStream::new(), TokenStream::new())
+    };
+
     Ok(quote! {
         #item
+
+        #twin
 
         #[allow(clippy::all, unused, missing_docs)]
         const _: () = {
@@ -250,6 +266,8 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> Result<TokenS
             {
                 #(#proxies)*
             }
+
+            #twin_methods
         };
     })
 }
@@ -455,31 +473,7 @@ fn proxy_method(interface: &Ident, codec: &Type, method: &Method<'_>) -> TokenSt
         .params
         .iter()
         .map(|param| param_plan(interface, codec, method, param));
-    let writes = method.params.iter().map(|param| {
-        let constant = param_const(method, param);
-        let (name, owned) = (&param.name, &param.owned);
-        let (binding, value) = match &param.written {
-            Type::Reference(reference) => match &*reference.elem {
-                Type::Slice(_) => (
-                    quote!(let __owned: #owned = #name.to_vec();),
-                    quote!(&__owned),
-                ),
-                Type::Path(path) if path.path.is_ident("str") => (
-                    quote!(let __owned: #owned = ::std::string::String::from(#name);),
-                    quote!(&__owned),
-                ),
-                _ => (quote!(), quote!(#name)),
-            },
-            _ => (quote!(), quote!(&#name)),
-        };
-        quote! {
-            #binding
-            <#owned as ::mp_core::Field<#codec>>::write(
-                #value,
-                ::mp_core::SlotMut::field(__params, &#constant, __encoder),
-            )?;
-        }
-    });
+    let writes = param_writes(codec, method);
     let remote = quote! {
         <#output as ::mp_core::Outcome<#codec>>::from_reply(
             ::mp_core::Proxy::call(self, __plan, |__params, __encoder| {
@@ -505,7 +499,18 @@ fn proxy_method(interface: &Ident, codec: &Type, method: &Method<'_>) -> TokenSt
             #remote
         },
     };
-    // The signature's patterns may say `mut`; the proxy's arguments need no change.
+    let signature = plain_signature(signature);
+    quote! {
+        #(#attributes)*
+        #signature {
+            #(#plans)*
+            #body
+        }
+    }
+}
+
+/// The signature without `mut` in its patterns: a proxy's arguments need no change.
+fn plain_signature(signature: &Signature) -> Signature {
     let mut signature = signature.clone();
     for input in &mut signature.inputs {
         if let FnArg::Typed(input) = input
@@ -514,13 +519,100 @@ fn proxy_method(interface: &Ident, codec: &Type, method: &Method<'_>) -> TokenSt
             pattern.mutability = None;
         }
     }
-    quote! {
-        #(#attributes)*
-        #signature {
-            #(#plans)*
-            #body
+    signature
+}
+
+/// Statements that write the arguments.
+fn param_writes(codec: &Type, method: &Method<'_>) -> Vec<TokenStream> {
+    let write = |param: &Param| {
+        let constant = param_const(method, param);
+        let (name, owned) = (&param.name, &param.owned);
+        let (binding, value) = match &param.written {
+            Type::Reference(reference) => match &*reference.elem {
+                Type::Slice(_) => (
+                    quote!(let __owned: #owned = #name.to_vec();),
+                    quote!(&__owned),
+                ),
+                Type::Path(path) if path.path.is_ident("str") => (
+                    quote!(let __owned: #owned = ::std::string::String::from(#name);),
+                    quote!(&__owned),
+                ),
+                _ => (quote!(), quote!(#name)),
+            },
+            _ => (quote!(), quote!(&#name)),
+        };
+        quote! {
+            #binding
+            <#owned as ::mp_core::Field<#codec>>::write(
+                #value,
+                ::mp_core::SlotMut::field(__params, &#constant, __encoder),
+            )?;
         }
-    }
+    };
+    method.params.iter().map(write).collect()
+}
+
+/// The asynchronous twin: a struct, and its methods, which are written where the plans are.
+fn twin(
+    vis: &Visibility,
+    interface: &Ident,
+    codec: &Type,
+    methods: &[Method<'_>],
+) -> (TokenStream, TokenStream) {
+    let twin = format_ident!("{interface}Async");
+    let doc = format!(
+        "Calls an object of another process without waiting: the methods of `{interface}`, each of which sends its call at once and gives a future of the reply."
+    );
+    let doc_new =
+        format!("The twin of a proxy. An error says that the `{interface}` is of this process.");
+    let structure = quote! {
+        #[doc = #doc]
+        #[allow(dead_code)]
+        #[derive(Clone, Debug)]
+        #vis struct #twin(::mp_core::AsyncProxy<dyn #interface>);
+    };
+    let calls = methods.iter().map(|method| {
+        let kept = method.item.attrs.iter().filter(|attribute| {
+            ["cfg", "doc", "deprecated"]
+                .iter()
+                .any(|known| attribute.path().is_ident(known))
+        });
+        let plan = plan_const(method);
+        let output = method.output;
+        let plans = method
+            .params
+            .iter()
+            .map(|param| param_plan(interface, codec, method, param));
+        let writes = param_writes(codec, method);
+        let mut signature = plain_signature(&method.item.sig);
+        signature.output = parse_quote!(-> ::mp_core::Pending<#output>);
+        quote! {
+            #(#kept)*
+            #vis #signature {
+                #(#plans)*
+                match const { #plan.as_ref() } {
+                    ::core::option::Option::Some(__plan) => {
+                        self.0.start::<#codec, #output>(__plan, |__params, __encoder| {
+                            #(#writes)*
+                            ::core::result::Result::Ok(())
+                        })
+                    }
+                    ::core::option::Option::None => ::mp_core::__private::local_only::<#codec, #output>(),
+                }
+            }
+        }
+    });
+    let methods = quote! {
+        impl #twin {
+            #[doc = #doc_new]
+            #vis fn new(object: &::std::sync::Arc<dyn #interface>) -> ::core::result::Result<Self, ::mp_core::Error> {
+                ::mp_core::AsyncProxy::new(object).map(Self)
+            }
+
+            #(#calls)*
+        }
+    };
+    (structure, methods)
 }
 
 /// The server's part: reads the parameters, calls the object, writes the results.

@@ -29,6 +29,7 @@ use proc_macro::TokenStream;
 /// | `id = 0x…` | instead of a schema: the type id; ordinals come from `#[mp(ordinal = n)]` on each method, or from their order |
 /// | `root` | with `id`: the interface is where connections begin; ordinal 0 becomes `construct`, by which each side lets the other make threads |
 /// | `extends(Base, …)` | further interfaces whose methods the objects have; supertraits other than `Send`, `Sync`, `Debug` and `Any` count without being named |
+/// | `async_twin` | makes a struct `CalculatorAsync`, whose methods give futures instead of waiting; see `mp_core::Pending` |
 /// | `local(name, …)` | methods that never travel; they need a body |
 ///
 /// With `id`, `#[mp(secret)]` on a parameter keeps its value out of logs, and on a method its result; a schema says

@@ -261,7 +261,9 @@ impl Conn {
             Err(error) => incoming.fail(&error),
         }));
         // On failure the call is dropped with its closure, and answered by that.
-        let _ = conn.send_call(encoder, &at, then, true);
+        if conn.send_call(encoder, &at, then, true).is_ok() {
+            conn.flush();
+        }
     }
 
     fn on_return(self: &Arc<Self>, message: Message) -> Result<(), Error> {

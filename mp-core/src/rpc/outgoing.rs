@@ -2,6 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::tables::{Question, ReplyTo};
@@ -12,6 +13,7 @@ use crate::error::Error;
 use crate::field::{Decoder, Encoder};
 use crate::interface::{Reply, ServerCall};
 use crate::log;
+use crate::pending::Task;
 use crate::plan::MethodPlan;
 use crate::sync::lock;
 use crate::thread::{self, ReplyCell, Waited};
@@ -127,37 +129,15 @@ impl Conn {
         if waits && self.is_reader() {
             return Err(reader_call());
         }
-        let mut encoder = Encoder::new(Some(self.clone()));
-        let method = &plan.method;
-        let at = protocol::begin_call(
-            &mut encoder.builder,
-            import.id,
-            method.interface,
-            method.ordinal,
-        );
-        let params_at = encoder.builder.init_struct(
-            at.content(),
-            method.params.data_words,
-            method.params.pointers,
-        );
-        if let Some(field) = plan.context {
-            let links = if waits {
-                thread::context(self)?
-            } else {
-                thread::Context::default()
-            };
-            let context = encoder
-                .builder
-                .init_struct(params_at.pointer(field.offset), 0, 2);
-            encoder.put_cap(context.pointer(0), links.thread);
-            encoder.put_cap(context.pointer(1), links.callback);
-        }
-        let implicit = encoder.caps.len();
-        params(params_at, &mut encoder)?;
-        let prompt = encoder.caps.len() > implicit;
-        log::client_send(plan, || log::building(&encoder, plan));
+        let context = if waits && plan.context.is_some() {
+            thread::context(self)?
+        } else {
+            thread::Context::default()
+        };
+        let (encoder, at, prompt) = self.encode_call(import, plan, context, params)?;
         let cell = thread::reply_cell();
         let question = self.send_call(encoder, &at, ReplyTo::Cell(cell.clone()), prompt)?;
+        self.flush();
         if !waits {
             return Err(Error::Timeout);
         }
@@ -175,6 +155,81 @@ impl Conn {
             Err(error) => log::client_failed(plan, error),
         }
         reply
+    }
+
+    /// Writes a call; tells whether capabilities are among its arguments.
+    fn encode_call(
+        self: &Arc<Self>,
+        import: &Import,
+        plan: &'static MethodPlan,
+        links: thread::Context,
+        params: impl FnOnce(StructAt, &mut Encoder) -> Result<(), Error>,
+    ) -> Result<(Encoder, protocol::CallAt, bool), Error> {
+        let mut encoder = Encoder::new(Some(self.clone()));
+        let method = &plan.method;
+        let at = protocol::begin_call(
+            &mut encoder.builder,
+            import.id,
+            method.interface,
+            method.ordinal,
+        );
+        let params_at = encoder.builder.init_struct(
+            at.content(),
+            method.params.data_words,
+            method.params.pointers,
+        );
+        if let Some(field) = plan.context {
+            let context = encoder
+                .builder
+                .init_struct(params_at.pointer(field.offset), 0, 2);
+            encoder.put_cap(context.pointer(0), links.thread);
+            encoder.put_cap(context.pointer(1), links.callback);
+        }
+        let implicit = encoder.caps.len();
+        params(params_at, &mut encoder)?;
+        let prompt = encoder.caps.len() > implicit;
+        log::client_send(plan, || log::building(&encoder, plan));
+        Ok((encoder, at, prompt))
+    }
+
+    /// Sends a call whose reply goes to a future; gives its number. Never waits.
+    pub(crate) fn start_call(
+        self: &Arc<Self>,
+        import: &Import,
+        plan: &'static MethodPlan,
+        params: impl FnOnce(StructAt, &mut Encoder) -> Result<(), Error>,
+        task: Arc<Task>,
+    ) -> Result<u32, Error> {
+        if let Some(error) = import.broken.get() {
+            return Err(error.clone());
+        }
+        if self.is_closed() {
+            return Err(Error::Disconnected { during: false });
+        }
+        if plan.context.is_some() && !self.peer_pool.load(Ordering::Relaxed) {
+            return Err(Error::Local(
+                "calls that do not wait run on a pool of the peer; make one with Connection::make_pool"
+                    .to_owned(),
+            ));
+        }
+        let limit = self.limits().output_bytes;
+        if self.output.bytes() > limit {
+            return Err(Error::Limit {
+                what: "bytes waiting for the peer to read",
+                limit: limit as u64,
+            });
+        }
+        let context = thread::Context::default();
+        let (encoder, at, prompt) = self.encode_call(import, plan, context, params)?;
+        let question = self.send_call(encoder, &at, ReplyTo::Task(task), prompt)?;
+        self.flush_no_wait();
+        Ok(question)
+    }
+
+    /// Tells the peer that a future no longer waits.
+    pub(crate) fn give_up_task(&self, question: u32, task: &Arc<Task>) {
+        let ours = |reply_to: &ReplyTo| matches!(reply_to, ReplyTo::Task(known) if Arc::ptr_eq(known, task));
+        self.give_up(question, ours);
     }
 
     /// Waits for the reply to a question, or until the scope ends; then the peer is told that nobody waits.
@@ -211,7 +266,7 @@ impl Conn {
         waited.is_some()
     }
 
-    /// Numbers and sends a call; gives the number. `prompt` says that its `Finish` must not wait for the next message.
+    /// Numbers and queues a call; gives the number. `prompt` says that its `Finish` must not wait for the next message.
     pub(super) fn send_call(
         self: &Arc<Self>,
         encoder: Encoder,
@@ -252,9 +307,7 @@ impl Conn {
         for cap in garbage {
             self.discard(cap);
         }
-        let question = sent?;
-        self.flush();
-        Ok(question)
+        sent
     }
 }
 

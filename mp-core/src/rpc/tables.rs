@@ -10,6 +10,7 @@ use crate::cap::{Cap, Promise};
 use crate::error::Error;
 use crate::interface::Reply;
 use crate::limits::Limits;
+use crate::pending::Task;
 use crate::thread::ReplyCell;
 
 /// The four tables.
@@ -42,6 +43,8 @@ pub(super) enum ReplyTo {
     Cell(Arc<ReplyCell>),
     /// A call that was passed on.
     Then(Box<dyn FnOnce(Result<Reply, Error>) + Send>),
+    /// A future.
+    Task(Arc<Task>),
     /// Nobody any more.
     Nobody,
 }
@@ -51,6 +54,7 @@ impl ReplyTo {
         match self {
             Self::Cell(cell) => cell.deliver(reply),
             Self::Then(then) => then(reply),
+            Self::Task(task) => task.deliver(reply),
             Self::Nobody => drop(reply),
         }
     }

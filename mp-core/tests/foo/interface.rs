@@ -9,7 +9,7 @@ use crate::tables;
 
 pub struct Codec;
 
-#[mp_core::interface(codec = Codec, schema = tables::FOO)]
+#[mp_core::interface(codec = Codec, schema = tables::FOO, async_twin)]
 pub trait Foo: Send + Sync {
     fn add(&self, a: i32, b: i32) -> Result<i32, Error>;
     fn add_direct(&self, b: i32, a: i32) -> Result<i32, Error>;
@@ -57,7 +57,7 @@ pub trait Foo: Send + Sync {
     }
 }
 
-#[mp_core::interface(codec = Codec, schema = tables::CALLBACK)]
+#[mp_core::interface(codec = Codec, schema = tables::CALLBACK, async_twin)]
 pub trait Callback: Send + Sync {
     fn call(&self, n: i32) -> Result<i32, Error>;
 }

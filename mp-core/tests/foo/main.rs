@@ -19,3 +19,4 @@ mod server;
 #[rustfmt::skip]
 mod tables;
 mod threads;
+mod twins;
