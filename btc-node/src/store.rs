@@ -19,6 +19,8 @@ pub mod codec;
 pub mod coins_db;
 pub mod compress;
 pub mod data_dir;
+#[cfg(feature = "rust-leveldb")]
+pub mod engine;
 pub mod error;
 pub mod flat_file;
 pub mod import;
@@ -30,3 +32,10 @@ pub mod obfuscation;
 pub mod undo;
 
 pub use error::StoreError;
+
+/// The engine of the node's databases.
+#[cfg(feature = "rust-leveldb")]
+pub type Database = engine::EngineDb;
+/// The engine of the node's databases.
+#[cfg(not(feature = "rust-leveldb"))]
+pub type Database = leveldb::LevelDb;

@@ -49,6 +49,14 @@ impl Engine {
     }
 }
 
+/// Seconds that all threads of this process have run, in user code and the system.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit(')').next().unwrap_or_default();
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    ticks.filter_map(|n| n.parse::<f64>().ok()).sum::<f64>() / 100.0
+}
+
 fn mix(n: u64) -> u64 {
     let z = (n ^ n >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -78,9 +86,10 @@ fn read(db: &Engine, seed: u64, reads: u64) {
 
 fn bench(name: &str, path: &Path) {
     let timed = |what: &str, work: &mut dyn FnMut()| {
-        let start = Instant::now();
+        let (start, cpu) = (Instant::now(), cpu_seconds());
         work();
-        println!("{name:8} {what:24} {:7.2} s", start.elapsed().as_secs_f64());
+        let (wall, cpu) = (start.elapsed().as_secs_f64(), cpu_seconds() - cpu);
+        println!("{name:8} {what:24} {wall:7.2} s, {cpu:7.2} s of CPU");
     };
     let mut slowest = 0f64;
     let db = Engine::open(name, path);

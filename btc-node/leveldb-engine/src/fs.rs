@@ -58,8 +58,8 @@ pub trait ReadFile: Send + Sync + Debug {
     /// Reads into `buffer` from `offset`; fewer bytes than asked for only at the file's end.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
 
-    /// The file's length in bytes.
-    fn len(&self) -> io::Result<u64>;
+    /// The file's size in bytes.
+    fn size(&self) -> io::Result<u64>;
 }
 
 /// Holds a lock until it drops.

@@ -143,7 +143,7 @@ pub(crate) fn recover(fs: &dyn Fs, dir: &Path) -> Result<Recovered> {
 }
 
 fn read_current(file: &dyn ReadFile) -> std::io::Result<Vec<u8>> {
-    let mut bytes = vec![0; file.len()?.min(MAX_CURRENT) as usize];
+    let mut bytes = vec![0; file.size()?.min(MAX_CURRENT) as usize];
     let read = file.read_at(&mut bytes, 0)?;
     bytes.truncate(read);
     Ok(bytes)

@@ -185,24 +185,22 @@ impl Version {
         Ok(None)
     }
 
-    /// Tables of a level that can hold keys in the range. On level 0 the range grows with what overlaps it, for newer
-    /// tables there must not be merged away over older ones.
+    /// Tables of a level that can hold keys in the range. On level 0 the range grows with what overlaps it, for a
+    /// newer table must not sink below an older one.
     pub(crate) fn overlapping(&self, level: usize, range: UserRange<'_>) -> Files {
-        let files = &self.levels[level];
-        let mut found: Files = files
-            .iter()
-            .filter(|f| f.overlaps(range))
-            .cloned()
-            .collect();
-        while level == 0 {
-            let Some((low, high)) = user_range(&found) else {
-                break;
-            };
-            let wide = (
+        let within = |range: UserRange<'_>| -> Files {
+            let files = self.levels[level].iter();
+            files.filter(|file| file.overlaps(range)).cloned().collect()
+        };
+        let mut found = within(range);
+        if level > 0 {
+            return found;
+        }
+        while let Some((low, high)) = user_range(&found) {
+            let more = within((
                 range.0.map(|begin| begin.min(&low)),
                 range.1.map(|end| end.max(&high)),
-            );
-            let more: Files = files.iter().filter(|f| f.overlaps(wide)).cloned().collect();
+            ));
             if more.len() == found.len() {
                 break;
             }

@@ -23,12 +23,12 @@ use super::summary::{BlockSummary, VerifyError};
 use crate::chain::entry::{SEQUENCE_BEST_CHAIN, SEQUENCE_FROM_DISK};
 use crate::chain::{ActiveChain, BlockTree, Candidates, Validity};
 use crate::notify::{Event, Notifier};
+use crate::store::Database;
 use crate::store::StoreError;
 use crate::store::block_files::{BlockFiles, BlockFilesOptions};
 use crate::store::block_reader::BlockReader;
 use crate::store::coins_db::{CoinsDb, HeadBlocks, coins_dir, has_snapshot};
 use crate::store::index_db::IndexDb;
-use crate::store::leveldb::LevelDb;
 use crate::store::obfuscation::ObfuscatedKv;
 
 /// Most memory for the block index database, in bytes.
@@ -193,10 +193,10 @@ fn load_index(options: &Options, budget: &Budget) -> Result<Loaded, OpenError> {
     // The key file must be made before anything else is in the directory: that is how a new one is told.
     let mut files = BlockFiles::open(blocks, &files_options)?;
     if options.reindex {
-        LevelDb::destroy(&index_dir).map_err(OpenError::BlockIndex)?;
+        Database::destroy(&index_dir).map_err(OpenError::BlockIndex)?;
     }
     let index = IndexDb::new(Box::new(
-        LevelDb::open(&index_dir, budget.index).map_err(OpenError::BlockIndex)?,
+        Database::open(&index_dir, budget.index).map_err(OpenError::BlockIndex)?,
     ));
     if options.reindex {
         index.set_reindexing(true)?;
@@ -289,7 +289,7 @@ fn open_coins(
 ) -> Result<CoinsCache, OpenError> {
     let dir = coins_dir(&options.dirs.net);
     if options.reindex || options.reindex_chainstate {
-        LevelDb::destroy(&dir).map_err(OpenError::CoinsDatabase)?;
+        Database::destroy(&dir).map_err(OpenError::CoinsDatabase)?;
     }
     let db = open_coins_db(&dir, budget.coins_db).map_err(OpenError::CoinsDatabase)?;
     if db.needs_upgrade()? {
@@ -303,7 +303,7 @@ fn open_coins(
 }
 
 fn open_coins_db(dir: &Path, cache: usize) -> Result<CoinsDb, StoreError> {
-    let db = ObfuscatedKv::open(Box::new(LevelDb::open(dir, cache)?), true)?;
+    let db = ObfuscatedKv::open(Box::new(Database::open(dir, cache)?), true)?;
     Ok(CoinsDb::new(Box::new(db)))
 }
 

@@ -71,10 +71,13 @@ impl Worker {
                 Job::Manual(manual) => self.manual(&manual),
                 Job::Compact(compaction) => self.compact(&compaction),
             };
-            match result {
-                Ok(()) => self.shared.done.notify_all(),
-                Err(error) => return self.shared.fail(error),
+            if let Err(error) = result {
+                // Nobody can say then which files the manifest names, so none is deleted.
+                return self.shared.fail(error);
             }
+            // Only now: a compaction keeps the version that it took its inputs from.
+            self.remove_obsolete();
+            self.shared.done.notify_all();
         }
     }
 
@@ -235,7 +238,6 @@ impl Worker {
         for number in numbers {
             self.pending.remove(&number);
         }
-        self.remove_obsolete();
         Ok(())
     }
 

@@ -321,7 +321,7 @@ impl ReadFile for Reader {
         Ok(len)
     }
 
-    fn len(&self) -> io::Result<u64> {
+    fn size(&self) -> io::Result<u64> {
         Ok(lock(&self.0).bytes.len() as u64)
     }
 }

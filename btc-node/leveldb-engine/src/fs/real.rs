@@ -99,7 +99,7 @@ impl ReadFile for Reader {
         Ok(total)
     }
 
-    fn len(&self) -> io::Result<u64> {
+    fn size(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
     }
 }

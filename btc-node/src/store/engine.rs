@@ -1,0 +1,141 @@
+//! The project's own engine for LevelDB's files behind the key-value seam, with the options that Core sets.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use leveldb_engine::{Db, Durability, Error, Iter, Options, RealFs};
+
+use super::error::StoreError;
+use super::kv::{Batch, Change, Entries, Entry, KvError, KvStore, Sync};
+
+/// Largest table file, in bytes.
+const MAX_FILE_SIZE: usize = 32 << 20;
+
+/// A database of the project's own engine. The directory is locked against other processes while it is open.
+#[derive(Debug)]
+pub struct EngineDb(Db);
+
+impl EngineDb {
+    /// Opens or creates the database in `path`, with about `cache_bytes` of memory for caches and buffers.
+    ///
+    /// # Errors
+    /// The directory cannot be created; another process holds the database; its files are damaged.
+    pub fn open(path: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
+        let options = Options {
+            max_file_size: MAX_FILE_SIZE,
+            ..Options::with_budget(cache_bytes)
+        };
+        let db = Db::open(Arc::new(RealFs), path, options).map_err(KvError::from)?;
+        Ok(Self(db))
+    }
+
+    /// Deletes the database in `path`, if there is one. It must not be open.
+    ///
+    /// # Errors
+    /// It is open, or a file cannot be deleted.
+    pub fn destroy(path: &Path) -> Result<(), StoreError> {
+        Db::destroy(&RealFs, path).map_err(KvError::from)?;
+        Ok(())
+    }
+}
+
+impl From<Error> for KvError {
+    fn from(error: Error) -> Self {
+        Self::Engine(error.to_string())
+    }
+}
+
+impl KvStore for EngineDb {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, KvError> {
+        Ok(self.0.get(key)?)
+    }
+
+    fn write(&self, batch: &Batch, sync: Sync) -> Result<(), KvError> {
+        let mut changes = leveldb_engine::Batch::with_capacity(batch.approximate_size());
+        for change in batch.changes() {
+            match change {
+                Change::Put(key, value) => changes.put(key, value),
+                Change::Delete(key) => changes.delete(key),
+            }
+        }
+        let durability = match sync {
+            Sync::Lazy => Durability::Lazy,
+            Sync::Durable => Durability::Durable,
+        };
+        Ok(self.0.write(&changes, durability)?)
+    }
+
+    fn iter_from(&self, start: &[u8]) -> Result<Entries<'_>, KvError> {
+        let mut iter = self.0.iter()?;
+        iter.seek(start)?;
+        Ok(Box::new(Cursor(iter)))
+    }
+
+    /// An estimate, so a table that cannot be read counts as nothing: reading its keys will say what is wrong.
+    fn approximate_size(&self, start: &[u8], end: &[u8]) -> u64 {
+        self.0.approximate_size(start, end).unwrap_or(0)
+    }
+
+    /// A failure is the engine's from then on: every later write returns it.
+    fn compact(&self) {
+        let _ = self.0.compact(None, None);
+    }
+}
+
+/// Entries with the seam's error.
+struct Cursor<'db>(Iter<'db>);
+
+impl Iterator for Cursor<'_> {
+    type Item = Result<Entry, KvError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some(self.0.next()?.map_err(KvError::from))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::leveldb::LevelDb;
+    use super::*;
+
+    fn contents(db: &dyn KvStore) -> Vec<Entry> {
+        let entries = db.iter_from(b"").expect("iterates");
+        entries.map(|entry| entry.expect("reads")).collect()
+    }
+
+    #[test]
+    fn the_engines_read_what_the_other_wrote() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let mut batch = Batch::new();
+        for n in 0..5000u32 {
+            batch.put(n.to_be_bytes(), vec![n as u8; 70]);
+        }
+        let ours = EngineDb::open(dir.path(), 1 << 20).expect("opens");
+        ours.write(&batch, Sync::Durable).expect("writes");
+        ours.compact();
+        let first = contents(&ours);
+        assert_eq!(first.len(), 5000);
+        drop(ours);
+
+        let theirs = LevelDb::open(dir.path(), 1 << 20).expect("opens");
+        assert_eq!(contents(&theirs), first);
+        let mut batch = Batch::new();
+        batch.delete(7u32.to_be_bytes());
+        theirs.write(&batch, Sync::Lazy).expect("writes");
+        drop(theirs);
+
+        let ours = EngineDb::open(dir.path(), 1 << 20).expect("opens");
+        assert_eq!(ours.get(&7u32.to_be_bytes()), Ok(None));
+        assert_eq!(contents(&ours).len(), 4999);
+        assert!(ours.approximate_size(&[0; 4], &[0xff; 4]) > 70 * 4000);
+    }
+
+    #[test]
+    fn a_database_in_use_is_refused_with_the_engines_reason() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let _held = EngineDb::open(dir.path(), 1 << 20).expect("opens");
+        let error = EngineDb::open(dir.path(), 1 << 20).expect_err("is held");
+        let expected = "Fatal LevelDB error: IO error: lock";
+        assert!(error.to_string().starts_with(expected), "{error}");
+    }
+}
