@@ -54,6 +54,8 @@ pub(crate) struct NetworkOptions {
     pub(crate) max_send_buffer: usize,
     /// `-blocksonly`.
     pub(crate) blocks_only: bool,
+    /// `-logips`.
+    pub(crate) log_ips: bool,
 }
 
 enum Input {
@@ -87,6 +89,7 @@ pub(crate) struct Network {
     clock: Arc<NodeClock>,
     inputs: Mutex<mpsc::Sender<Input>>,
     port: u16,
+    log_ips: bool,
 }
 
 /// What ends with the network.
@@ -147,6 +150,7 @@ pub(super) fn start(context: &Arc<Context>) -> Result<Running, StartError> {
         clock: Arc::clone(&context.clock),
         inputs: Mutex::new(sender.clone()),
         port: options.port,
+        log_ips: options.log_ips,
     });
     let sender = Mutex::new(sender);
     let listener = context
@@ -267,6 +271,11 @@ impl Network {
     fn socket(&self, event: SocketEvent) {
         match event {
             SocketEvent::Opened(opened) => {
+                // Addresses of peers stand in the log only if the user wants them there.
+                if self.log_ips {
+                    let (id, address) = (opened.id, opened.address);
+                    tracing::debug!(target: "net", "connection made: peer={id}, peeraddr={address}");
+                }
                 let new = NewPeer {
                     id: PeerId(opened.id),
                     kind: if opened.target.is_some() {

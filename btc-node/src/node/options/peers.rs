@@ -72,6 +72,7 @@ pub(super) fn network(args: &Args, chain: Chain) -> Result<NetworkOptions, Start
         max_receive_buffer: kilobytes("maxreceivebuffer", 5000),
         max_send_buffer: kilobytes("maxsendbuffer", 1000),
         blocks_only: args.flag("blocksonly").unwrap_or(false),
+        log_ips: args.flag("logips").unwrap_or(false),
     })
 }
 
