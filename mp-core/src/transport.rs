@@ -7,6 +7,10 @@ use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 
+mod memory;
+
+pub use memory::{Memory, memory};
+
 /// A stream of bytes to and from a peer, used by one reading thread and any number of writing ones.
 pub trait Transport: Send + Sync + 'static {
     /// Sends what can be sent without waiting, and says how much.

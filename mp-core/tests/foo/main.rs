@@ -15,6 +15,7 @@ mod objects;
 mod peers;
 mod raw;
 mod server;
+mod streams;
 #[allow(dead_code)]
 #[rustfmt::skip]
 mod tables;
