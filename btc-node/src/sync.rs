@@ -283,6 +283,7 @@ impl Peers {
 
     fn connected(&mut self, new: NewPeer) {
         let id = new.id;
+        tracing::debug!(target: "net", "Added connection peer={id}");
         self.peers.insert(id, Peer::new(new, self.now));
         self.greet(id);
     }

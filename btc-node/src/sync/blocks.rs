@@ -43,6 +43,7 @@ impl Peers {
         let behind = self.chain.is_initial_block_download();
         if behind
             && !peer.is_preferred()
+            && !self.in_flight.is_empty()
             && self
                 .peers
                 .values()
@@ -263,7 +264,11 @@ impl Peers {
 
     /// Takes a block off what is waited for.
     fn block_arrived(&mut self, id: PeerId, hash: &BlockHash) {
-        if self.in_flight.get(hash).is_none_or(|flight| flight.peer != id) {
+        if self
+            .in_flight
+            .get(hash)
+            .is_none_or(|flight| flight.peer != id)
+        {
             return;
         }
         self.in_flight.remove(hash);

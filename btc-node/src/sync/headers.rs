@@ -46,7 +46,8 @@ impl Peers {
             if others().any(is_answering) {
                 return;
             }
-            if !peer.is_preferred() && others().any(super::peer::Peer::is_preferred) {
+            let busy = !self.in_flight.is_empty();
+            if busy && !peer.is_preferred() && others().any(super::peer::Peer::is_preferred) {
                 return;
             }
         }

@@ -88,11 +88,15 @@ impl Peers {
             return;
         }
         let reason = if peer.last_received.is_none() || peer.last_sent.is_none() {
+            let missing = |what: Option<Duration>, text: &'static str| match what {
+                Some(_) => "",
+                None => text,
+            };
             format!(
-                "socket no message in first {} seconds, receive: {} send: {}",
+                "socket no message in first {} seconds{}{}",
                 grace.as_secs(),
-                u8::from(peer.last_received.is_some()),
-                u8::from(peer.last_sent.is_some())
+                missing(peer.last_received, ", never received from peer"),
+                missing(peer.last_sent, ", never sent to peer"),
             )
         } else if peer
             .last_sent

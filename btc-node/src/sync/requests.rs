@@ -2,7 +2,7 @@
 
 use super::event::PeerId;
 use bitcoin::p2p::message_blockdata::Inventory;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 /// Announcements of one peer that are remembered.
@@ -32,10 +32,15 @@ struct Candidate {
 }
 
 /// Announced transactions that this node has not got.
+///
+/// Each look costs what is due, not what is remembered: peers can fill this with announcements of nothing.
 #[derive(Debug, Default)]
 pub(super) struct TxRequests {
     candidates: HashMap<[u8; 32], Candidate>,
-    announced: HashMap<PeerId, usize>,
+    /// Announcements of each peer by the time when it may be asked.
+    queues: HashMap<PeerId, BTreeSet<(Duration, [u8; 32])>>,
+    /// What was asked for, by the time when the answer is no longer waited for.
+    expiries: BTreeSet<(Duration, [u8; 32])>,
     in_flight: HashMap<PeerId, usize>,
 }
 
@@ -49,8 +54,8 @@ impl TxRequests {
         preferred: bool,
         now: Duration,
     ) {
-        let count = self.announced.entry(peer).or_default();
-        if *count >= MAX_ANNOUNCED {
+        let queue = self.queues.entry(peer).or_default();
+        if queue.len() >= MAX_ANNOUNCED {
             return;
         }
         let candidate = self.candidates.entry(id).or_default();
@@ -59,7 +64,6 @@ impl TxRequests {
         if known {
             return;
         }
-        *count += 1;
         let mut ready = now;
         if !preferred {
             ready += INBOUND_DELAY;
@@ -67,6 +71,7 @@ impl TxRequests {
         if self.in_flight.get(&peer).copied().unwrap_or(0) >= MAX_IN_FLIGHT {
             ready += OVERLOADED_DELAY;
         }
+        queue.insert((ready, id));
         candidate
             .announcements
             .push(Announcement { peer, item, ready });
@@ -74,70 +79,105 @@ impl TxRequests {
 
     /// What a peer is to be asked for now. A transaction is asked of one peer at a time.
     pub(super) fn due(&mut self, peer: PeerId, now: Duration) -> Vec<Inventory> {
-        if self.announced.get(&peer).copied().unwrap_or(0) == 0 {
-            return Vec::new();
+        while let Some((_, id)) = self.expiries.first().copied().filter(|(at, _)| *at <= now) {
+            self.end_request(&id);
         }
         let mut due = Vec::new();
-        for candidate in self.candidates.values_mut() {
-            if let Some((asked, until)) = candidate.asked
-                && now >= until
-            {
-                candidate.asked = None;
-                subtract(&mut self.in_flight, asked);
-            }
-            if candidate.asked.is_some() {
+        let Some(queue) = self.queues.get_mut(&peer) else {
+            return due;
+        };
+        while let Some((ready, id)) = queue.first().copied().filter(|(at, _)| *at <= now) {
+            queue.remove(&(ready, id));
+            let Some(candidate) = self.candidates.get_mut(&id) else {
+                continue;
+            };
+            let Some(index) = candidate.announcements.iter().position(|a| a.peer == peer) else {
+                continue;
+            };
+            if let Some((_, until)) = candidate.asked {
+                // Another was asked; this one's turn comes if that leads to nothing.
+                candidate.announcements[index].ready = until;
+                queue.insert((until, id));
                 continue;
             }
-            let found = candidate
-                .announcements
-                .iter()
-                .position(|a| a.peer == peer && a.ready <= now);
-            let Some(index) = found else { continue };
             let announcement = candidate.announcements.swap_remove(index);
-            subtract(&mut self.announced, peer);
-            candidate.asked = Some((peer, now + EXPIRY));
+            let until = now + EXPIRY;
+            candidate.asked = Some((peer, until));
+            self.expiries.insert((until, id));
             *self.in_flight.entry(peer).or_default() += 1;
             due.push(announcement.item);
         }
-        due.sort();
-        self.candidates.retain(|_, candidate| {
-            candidate.asked.is_some() || !candidate.announcements.is_empty()
-        });
         due
+    }
+
+    /// The answer to a request came, or is no longer waited for: the next peer may be asked at once.
+    fn end_request(&mut self, id: &[u8; 32]) {
+        let Some(candidate) = self.candidates.get_mut(id) else {
+            return;
+        };
+        let Some((peer, until)) = candidate.asked.take() else {
+            return;
+        };
+        self.expiries.remove(&(until, *id));
+        subtract(&mut self.in_flight, peer);
+        for announcement in &mut candidate.announcements {
+            if let Some(queue) = self.queues.get_mut(&announcement.peer)
+                && announcement.ready == until
+                && queue.remove(&(until, *id))
+            {
+                announcement.ready = Duration::ZERO;
+                queue.insert((Duration::ZERO, *id));
+            }
+        }
+        if candidate.announcements.is_empty() {
+            self.candidates.remove(id);
+        }
     }
 
     /// A peer answered: with the transaction, or that it has it not.
     pub(super) fn answered(&mut self, peer: PeerId, id: &[u8; 32]) {
-        if let Some(candidate) = self.candidates.get_mut(id)
-            && candidate.asked.is_some_and(|(asked, _)| asked == peer)
-        {
-            candidate.asked = None;
-            subtract(&mut self.in_flight, peer);
+        let asked = self.candidates.get(id).and_then(|found| found.asked);
+        if asked.is_some_and(|(asked, _)| asked == peer) {
+            self.end_request(id);
         }
     }
 
     /// Nobody needs to be asked for a transaction any more.
     pub(super) fn forget(&mut self, id: &[u8; 32]) {
+        self.end_request(id);
         let Some(candidate) = self.candidates.remove(id) else {
             return;
         };
         for announcement in candidate.announcements {
-            subtract(&mut self.announced, announcement.peer);
-        }
-        if let Some((peer, _)) = candidate.asked {
-            subtract(&mut self.in_flight, peer);
+            if let Some(queue) = self.queues.get_mut(&announcement.peer) {
+                queue.remove(&(announcement.ready, *id));
+            }
         }
     }
 
     /// A peer is gone.
     pub(super) fn forget_peer(&mut self, peer: PeerId) {
-        self.announced.remove(&peer);
+        for (_, id) in self.queues.remove(&peer).unwrap_or_default() {
+            if let Some(candidate) = self.candidates.get_mut(&id) {
+                candidate.announcements.retain(|a| a.peer != peer);
+                if candidate.announcements.is_empty() && candidate.asked.is_none() {
+                    self.candidates.remove(&id);
+                }
+            }
+        }
+        let asked: Vec<[u8; 32]> = self
+            .expiries
+            .iter()
+            .map(|(_, id)| *id)
+            .filter(|id| {
+                let asked = self.candidates.get(id).and_then(|found| found.asked);
+                asked.is_some_and(|(asked, _)| asked == peer)
+            })
+            .collect();
+        for id in asked {
+            self.end_request(&id);
+        }
         self.in_flight.remove(&peer);
-        self.candidates.retain(|_, candidate| {
-            candidate.announcements.retain(|a| a.peer != peer);
-            candidate.asked = candidate.asked.filter(|(asked, _)| *asked != peer);
-            candidate.asked.is_some() || !candidate.announcements.is_empty()
-        });
     }
 }
 
@@ -186,6 +226,7 @@ mod tests {
         requests.forget_peer(PeerId(2));
         assert_eq!(requests.due(PeerId(3), start), [item()]);
         requests.forget(&TX);
-        assert!(requests.candidates.is_empty());
+        assert!(requests.candidates.is_empty() && requests.expiries.is_empty());
+        assert!(requests.queues.values().all(BTreeSet::is_empty));
     }
 }

@@ -17,6 +17,8 @@ const MAX_BLOCKS: u32 = 500;
 const SERVE_AT_ONCE: usize = 1_000_000;
 /// Requests of one peer that wait to be answered.
 const MAX_WANTED: usize = 50_000;
+/// The number of `getdata`'s items that are blocks through a filter (BIP 37).
+const FILTERED_BLOCK: u32 = 3;
 /// Blocks off the active chain are given away up to this age: older ones would tell one node from others.
 const STALE_AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
@@ -123,6 +125,14 @@ impl Peers {
                 // Compact blocks may be answered whole, too.
                 Inventory::WitnessBlock(hash) | Inventory::CompactBlock(hash) => {
                     self.give_block(id, hash, true)
+                }
+                Inventory::Unknown {
+                    inv_type: FILTERED_BLOCK,
+                    ..
+                } => {
+                    let reason = "filtered block request received when NODE_BLOOM service disabled";
+                    self.disconnect(id, reason);
+                    0
                 }
                 Inventory::Error | Inventory::Unknown { .. } => {
                     tracing::debug!(target: "net", "peer={id} asks for something unknown");

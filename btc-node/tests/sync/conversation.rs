@@ -225,7 +225,16 @@ fn what_no_honest_peer_sends_ends_the_connection() {
         command: command(name),
         payload: Vec::new(),
     };
-    for message in [other("filterload"), other("getcfilters"), Message::Mempool] {
+    let filtered = Message::GetData(vec![Inventory::Unknown {
+        inv_type: 3,
+        hash: [1; 32],
+    }]);
+    for message in [
+        other("filterload"),
+        other("getcfilters"),
+        Message::Mempool,
+        filtered,
+    ] {
         let mut talk = Talk::with_chain(1, Permissions::default());
         assert_eq!(names(&talk.say(message)), ["(disconnect)"]);
     }
