@@ -81,6 +81,24 @@
 //! Several results are a struct with `#[derive(Message)]` and `#[mp(codec = …, results)]`, whose members have the
 //! results' names. A result declared with `$Proxy.exception` makes the method's type `Result<Result<R, X>, E>`.
 
+//!
+//! # Bounds of a call
+//!
+//! A call takes as long as the other side needs, unless its caller bounds it with [`with_timeout`] or calls it off with
+//! a [`Cancellation`]. The other side is told: a call that has not begun does not run, and one that runs learns of it
+//! from [`cancelled`] or [`Cancellation::of_call`].
+//!
+//! # Calls that do not wait
+//!
+//! With `async_twin`, a trait `Echo` has a twin `EchoAsync`, whose methods send their call and give a [`Pending`]
+//! reply, a future for any executor. Dropping it calls the call off. Such calls run on threads that the other side
+//! keeps for them, see [`Connection::make_pool`].
+//!
+//! # Whom to trust with what
+//!
+//! [`Options`] say which user the other process must belong to, which interfaces it may call, and what it may cost.
+//! Values marked as secret (`$Rust.secret` in a schema, `#[mp(secret)]` without one) are never written to a log.
+
 #![deny(rustdoc::broken_intra_doc_links)]
 
 mod cancel;

@@ -107,6 +107,58 @@ fn shutdown_lets_running_calls_end() {
 }
 
 #[test]
+fn calls_that_race_a_shutdown_are_answered_or_refused() {
+    for _ in 0..10 {
+        let pair = pair();
+        let (begun, begins) = channel();
+        let callers: Vec<_> = (0..4)
+            .map(|n| {
+                let (foo, begun) = (pair.foo.clone(), begun.clone());
+                thread::spawn(move || {
+                    foo.add(n, 1).unwrap();
+                    begun.send(()).unwrap();
+                    loop {
+                        match foo.add(n, 1) {
+                            Ok(sum) => assert_eq!(sum, n + 1),
+                            Err(error) => return error,
+                        }
+                    }
+                })
+            })
+            .collect();
+        for _ in &callers {
+            begins.recv_timeout(SOON).unwrap();
+        }
+        assert!(pair.serving.shutdown(SOON), "short calls are all answered");
+        for caller in callers {
+            let error = caller.join().unwrap();
+            let refused = error.to_string() == "connection is being closed";
+            assert!(refused || error.is_disconnected(), "{error:?}");
+        }
+    }
+}
+
+#[test]
+fn two_may_shut_down_at_once() {
+    let pair = pair();
+    let foo = pair.foo.clone();
+    let waiting = thread::spawn(move || foo.block());
+    pair.server.wait_blocked();
+    let shutting: Vec<_> = [pair.serving.clone(), pair.connection.clone()]
+        .into_iter()
+        .map(|connection| thread::spawn(move || connection.shutdown(SOON)))
+        .collect();
+    // The caller's side has no calls to answer, so it ends the connection; the server's call is cut off.
+    let error = waiting.join().unwrap().unwrap_err();
+    assert!(error.is_disconnected(), "{error}");
+    pair.server.unblock();
+    for thread in shutting {
+        thread.join().unwrap();
+    }
+    assert!(pair.serving.is_closed() && pair.connection.is_closed());
+}
+
+#[test]
 fn shutdown_does_not_wait_longer_than_told() {
     let pair = pair();
     let foo = pair.foo.clone();
