@@ -51,8 +51,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Error> {
     }
     let options = Options::parse(rest)?;
     let mut nodes = Vec::new();
-    for program in &options.peers {
-        nodes.push(Node::start(program)?);
+    for (number, program) in (1..).zip(&options.peers) {
+        println!("peer-{number}.sock is {}", program.display());
+        nodes.push(Node::start(program, &format!("peer-{number}.sock"))?);
     }
     let mut bench = build::cargo();
     bench.args(["bench", "--quiet", "-p", "mp-core", "--bench", "ipc", "--"]);
@@ -123,9 +124,9 @@ struct Node {
 }
 
 impl Node {
-    fn start(program: &Path) -> Result<Self, Error> {
+    fn start(program: &Path, name: &str) -> Result<Self, Error> {
         let directory = tempfile::Builder::new().prefix("ipc-bench-").tempdir()?;
-        let socket = directory.path().join("node.sock");
+        let socket = directory.path().join(name);
         let process = Command::new(program)
             .arg(format!("-datadir={}", directory.path().display()))
             .arg(format!("-ipcbind=unix:{}", socket.display()))
