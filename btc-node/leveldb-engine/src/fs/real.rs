@@ -127,7 +127,11 @@ struct Lock {
 
 impl Lock {
     fn take(path: &Path) -> io::Result<Self> {
-        let path = std::path::absolute(path)?;
+        // One name for each file, whatever links lead to it.
+        let path = match (path.parent(), path.file_name()) {
+            (Some(dir), Some(name)) => fs::canonicalize(dir)?.join(name),
+            _ => return Err(io::ErrorKind::InvalidInput.into()),
+        };
         let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
         // Before opening: closing any handle of the file would give up the lock that is held.
         if held.contains(&path) {
