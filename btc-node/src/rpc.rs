@@ -13,18 +13,18 @@
 //! its own with a table of methods, which [`context::register_all`] registers.
 
 pub mod auth;
-pub mod control;
-pub mod util;
-pub mod rawtransaction;
-pub mod numbers;
-pub mod network;
-pub mod mining;
-pub mod mempool;
-pub mod context;
-pub mod blockchain;
 pub mod block_json;
+pub mod blockchain;
+pub mod context;
+pub mod control;
 pub mod jsonrpc;
+pub mod mempool;
+pub mod mining;
+pub mod network;
+pub mod numbers;
 pub mod options;
+pub mod rawtransaction;
 pub mod registry;
 pub mod server;
 pub mod subnet;
+pub mod util;

@@ -35,8 +35,7 @@ impl BroadcastError {
 
 impl Mempool {
     /// Takes a transaction of our own. One that is here already is fine. With `max_fee` (sat) it is refused, before it is
-    /// added, if it pays more. With `announce` it counts as unbroadcast until a peer asks for it; there are no peers yet,
-    /// so it waits for them.
+    /// added, if it pays more. With `announce` it counts as unbroadcast until a peer asks for it.
     ///
     /// # Errors
     /// See [`BroadcastError`].

@@ -7,10 +7,11 @@
 use super::clock::NodeClock;
 use super::context::Context;
 use super::error::StartError;
+use super::options::Whitelist;
 use crate::net::connections::{self, Connections, Opened, SocketEvent};
 use crate::notify::{self, Event as NodeEvent};
 use crate::rpc::network::{AddError, AddedNode, PeerHooks, PeerView};
-use crate::sync::{Action, Config, ConnectionKind, Event, NewPeer, PeerId, Peers, Permissions};
+use crate::sync::{Action, Config, ConnectionKind, Event, NewPeer, PeerId, Peers};
 use bitcoin::key::rand::{RngCore, rngs::OsRng};
 use std::collections::{BTreeMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
@@ -56,6 +57,8 @@ pub(crate) struct NetworkOptions {
     pub(crate) blocks_only: bool,
     /// `-logips`.
     pub(crate) log_ips: bool,
+    /// `-whitelist`.
+    pub(crate) whitelist: Whitelist,
 }
 
 enum Input {
@@ -90,6 +93,7 @@ pub(crate) struct Network {
     inputs: Mutex<mpsc::Sender<Input>>,
     port: u16,
     log_ips: bool,
+    whitelist: Whitelist,
 }
 
 /// What ends with the network.
@@ -151,6 +155,7 @@ pub(super) fn start(context: &Arc<Context>) -> Result<Running, StartError> {
         inputs: Mutex::new(sender.clone()),
         port: options.port,
         log_ips: options.log_ips,
+        whitelist: options.whitelist,
     });
     let sender = Mutex::new(sender);
     let listener = context
@@ -284,7 +289,9 @@ impl Network {
                         ConnectionKind::Inbound
                     },
                     address: opened.address,
-                    permissions: Permissions::default(),
+                    permissions: self
+                        .whitelist
+                        .permissions(opened.address.ip(), opened.target.is_none()),
                 };
                 {
                     let mut state = lock(&self.state);

@@ -11,6 +11,7 @@ mod network;
 mod peers;
 mod rooms;
 mod server;
+mod whitelist;
 
 use super::error::StartError;
 use super::network::NetworkOptions;
@@ -22,6 +23,7 @@ use btc_interfaces::args::Args;
 use rooms::ChainstateChoices;
 pub(crate) use server::rpc_access;
 use std::path::PathBuf;
+pub(crate) use whitelist::Whitelist;
 
 /// The longest user agent that peers take, in bytes.
 const MAX_SUBVERSION: usize = 256;

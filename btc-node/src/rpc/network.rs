@@ -324,7 +324,7 @@ fn network(parts: &NodeParts) -> Result<Arc<dyn PeerHooks>, RpcError> {
 }
 
 /// The peers; none before the network is open.
-fn peers(parts: &NodeParts) -> Vec<PeerView> {
+pub(super) fn peers(parts: &NodeParts) -> Vec<PeerView> {
     (parts.peers)().map_or_else(Vec::new, |network| network.peers())
 }
 

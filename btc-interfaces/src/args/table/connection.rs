@@ -52,7 +52,7 @@ pub(super) const CONNECTION: &[OptionSpec] = &[
     connection("txreconciliation", "Reconcile transactions with peers (BIP 330; default: 0).").debug().pending(),
     connection("v2transport", "Encrypt connections to peers (BIP 324; default: 1).").pending(),
     connection("whitebind=<[permissions@]addr>", "As -bind, with permissions for those who connect there.").pending(),
-    connection("whitelist=<[permissions@]IP address or network>", "Permissions for peers from this address or network.").pending(),
+    connection("whitelist=<[permissions@]IP address or network>", "Permissions for peers from this address or network."),
 ];
 
 pub(super) const ZMQ: &[OptionSpec] = &[

@@ -62,8 +62,7 @@ pub(super) const RELAY: &[OptionSpec] = &[
     relay(
         "whitelistrelay",
         "Give whitelisted peers the relay permission (default: 1).",
-    )
-    .pending(),
+    ),
 ];
 
 pub(super) const MINING: &[OptionSpec] = &[

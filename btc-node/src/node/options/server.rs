@@ -55,7 +55,9 @@ mod tests {
             let mut args = Args::new(Program::Node);
             args.parse(["-regtest", "-datadir=/nowhere", argument])
                 .expect("options of these names");
-            let error = rpc_access(&args).err().expect("nobody can come in");
+            let Err(error) = rpc_access(&args) else {
+                panic!("nobody can come in")
+            };
             assert_eq!(error.to_string(), reason);
         }
     }

@@ -2,6 +2,7 @@
 
 use super::super::block_json::target_hex;
 use super::super::context::{Entry, NodeParts};
+use super::super::network;
 use super::super::registry::{RequestContext, RpcResult};
 use super::generate::template_error;
 use super::submit::decode_block;
@@ -87,11 +88,22 @@ fn get_block_template(parts: &NodeParts, context: &RequestContext<'_>) -> RpcRes
         return Err(invalid("Invalid mode"));
     }
     if !parts.chain.params().chain.is_test() {
-        // There are no peers yet; a miner on mainnet would work on a chain that nobody else sees.
-        return Err(RpcError::new(
-            code::CLIENT_NOT_CONNECTED,
-            format!("{} is not connected!", crate::CLIENT_NAME),
-        ));
+        // A miner would work on a chain that nobody else sees.
+        if network::peers(parts).is_empty() {
+            return Err(RpcError::new(
+                code::CLIENT_NOT_CONNECTED,
+                format!("{} is not connected!", crate::CLIENT_NAME),
+            ));
+        }
+        if parts.chain.is_initial_block_download() {
+            return Err(RpcError::new(
+                code::CLIENT_IN_INITIAL_DOWNLOAD,
+                format!(
+                    "{} is in initial sync and waiting for blocks...",
+                    crate::CLIENT_NAME
+                ),
+            ));
+        }
     }
     if let Some(id) = request.get("longpollid").filter(|id| !id.is_null()) {
         wait_for_news(parts, context, id.as_str());

@@ -26,7 +26,7 @@ pub(super) const METHODS: &[Entry] = &[
         method: Method {
             name: "sendrawtransaction",
             category: "rawtransactions",
-            summary: "Takes a transaction into the mempool and, once there are peers, announces it to them.",
+            summary: "Takes a transaction into the mempool and announces it to peers.",
             args: &[
                 Arg::required("hexstring", Kind::StringHex, "The transaction"),
                 MAX_FEERATE,
