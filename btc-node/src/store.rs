@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`data_dir`] | the data directory: layout, locks, atomic file replacement |
 //! | [`kv`], [`leveldb`], [`obfuscation`] | the key-value seam, LevelDB behind it, and the value obfuscation on top |
+//! | `engine` | our own engine for LevelDB's files, behind feature `rust-leveldb` |
 //! | [`codec`], [`compress`], [`undo`] | the encodings of Core's records |
 //! | [`flat_file`], [`block_files`], [`block_reader`] | `blk?????.dat` and `rev?????.dat` with `xor.dat` |
 //! | [`index_db`] | the block index database, `blocks/index` |

@@ -1,7 +1,6 @@
 //! Times the engine beside the system's LevelDB, and counts lost and risen keys after churn.
 //!
 //! `engines [ours|leveldb] [bench|churn] DIRECTORY`
-#![allow(unsafe_code, missing_docs)]
 
 #[path = "../tests/support/leveldb.rs"]
 mod leveldb;

@@ -1,5 +1,6 @@
-//! The system's LevelDB, to hold the engine against. Needs its library and header-less linking alone.
-#![allow(unsafe_code, dead_code)]
+//! The system's LevelDB, to hold the engine against. The one place of this crate with `unsafe` code.
+#![allow(unsafe_code)]
+#![allow(missing_docs, dead_code)]
 
 use std::ffi::{CStr, CString, c_char, c_int, c_uchar, c_void};
 use std::os::unix::ffi::OsStrExt;
