@@ -23,6 +23,18 @@ pub fn run(arguments: &[String]) -> Result {
         &["test", "--workspace", "--all-features", "--no-fail-fast"],
         &mut kinds,
     )?;
+    // With all features the node's databases run on the engine in Rust; this is what users get.
+    clean &= suite(
+        &[
+            "test",
+            "--no-fail-fast",
+            "-p",
+            "btc-node",
+            "--features",
+            "wallet",
+        ],
+        &mut kinds,
+    )?;
     // The crates that a third party takes without the processes.
     clean &= suite(
         &["test", "--no-fail-fast", "-p", "btc-interfaces"],

@@ -67,6 +67,8 @@ fn a_program_that_started_the_node_has_its_objects_and_takes_it_along_when_it_go
             "-regtest".to_owned(),
             "-disablewallet".to_owned(),
             "-server=0".to_owned(),
+            // Another node of this machine may hold the chain's own port.
+            "-listen=0".to_owned(),
             "-printtoconsole=0".to_owned(),
         ],
     )
