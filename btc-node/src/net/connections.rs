@@ -14,6 +14,7 @@ mod traffic;
 pub use traffic::Traffic;
 
 use super::message::{DecodeError, Message};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use socket::{Link, Side};
 use std::collections::BTreeMap;
 use std::io;
@@ -25,6 +26,9 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
+/// Connections that may wait to be taken, as many as the standard library lets wait.
+const BACKLOG: i32 = 128;
+
 /// How sockets behave.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -32,6 +36,8 @@ pub struct Options {
     pub magic: [u8; 4],
     /// The addresses to listen on.
     pub listen: Vec<SocketAddr>,
+    /// Addresses of which one that can be listened on is enough.
+    pub listen_if_possible: Vec<SocketAddr>,
     /// The most connections that others may make.
     pub max_inbound: usize,
     /// How long making a connection may take.
@@ -63,6 +69,9 @@ pub enum StartError {
         /// What the system says.
         source: io::Error,
     },
+    /// None of the addresses that need not be there is.
+    #[error("Failed to listen on any port. Use -listen=0 if you want this.")]
+    Nowhere,
     /// The thread or its runtime cannot be started.
     #[error("cannot start the thread of the network: {0}")]
     Thread(#[source] io::Error),
@@ -162,6 +171,15 @@ impl Connections {
         let mut listeners = Vec::new();
         for address in &options.listen {
             listeners.push(bind(&runtime, *address)?);
+        }
+        for address in &options.listen_if_possible {
+            match bind(&runtime, *address) {
+                Ok(listener) => listeners.push(listener),
+                Err(error) => tracing::warn!("{error}"),
+            }
+        }
+        if listeners.is_empty() && !options.listen_if_possible.is_empty() {
+            return Err(StartError::Nowhere);
         }
         let listening = listeners
             .iter()
@@ -294,11 +312,26 @@ fn bind(runtime: &tokio::runtime::Runtime, address: SocketAddr) -> Result<TcpLis
         _ => StartError::Bind { address, source },
     };
     let _entered = runtime.enter();
-    let listener = std::net::TcpListener::bind(address).map_err(failed)?;
+    let listener = listener(address).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
     let listener = TcpListener::from_std(listener).map_err(failed)?;
     tracing::info!("Bound to {address}");
     Ok(listener)
+}
+
+/// A socket that listens on `address`, and for an IPv6 address on nothing else: the system would give it the port of
+/// IPv4 too, which has a listener of its own.
+fn listener(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    if address.is_ipv4() {
+        return std::net::TcpListener::bind(address);
+    }
+    let flags = SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(AddressFamily::INET6, SocketType::STREAM, flags, None)?;
+    sockopt::set_ipv6_v6only(&socket, true)?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    rustix::net::bind(&socket, &address)?;
+    rustix::net::listen(&socket, BACKLOG)?;
+    Ok(socket.into())
 }
 
 /// Takes connections for as long as the runtime lives.
@@ -387,6 +420,7 @@ mod tests {
         let options = Options {
             magic: MAGIC,
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+            listen_if_possible: Vec::new(),
             max_inbound,
             connect_timeout: Duration::from_secs(10),
             max_receive_buffer: 100_000,
@@ -494,6 +528,18 @@ mod tests {
         ] {
             let parsed = parse(text, 7).map(|address| address.to_string());
             assert_eq!(parsed.as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn both_families_have_a_listener_of_their_own() {
+        let v4 = listener(SocketAddr::from(([0, 0, 0, 0], 0))).expect("some port is free");
+        let port = v4.local_addr().expect("it is bound").port();
+        let any_v6 = SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, port));
+        match listener(any_v6) {
+            Ok(v6) => assert_eq!(v6.local_addr().expect("it is bound").port(), port),
+            // A machine without IPv6 says so, and not that IPv4 has the port.
+            Err(error) => assert_ne!(error.kind(), io::ErrorKind::AddrInUse),
         }
     }
 }

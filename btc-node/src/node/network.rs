@@ -201,9 +201,10 @@ fn open(
         // Nobody listens any more while the node stops.
         let _ = lock(&sender).send(Input::Socket(event));
     });
-    let mut socket_options = connections::Options {
+    let socket_options = connections::Options {
         magic: context.params.magic,
         listen: options.listen.clone(),
+        listen_if_possible: options.listen_if_possible.clone(),
         max_inbound: options.max_inbound,
         connect_timeout: options.connect_timeout,
         max_receive_buffer: options.max_receive_buffer,
@@ -211,14 +212,6 @@ fn open(
         default_port: options.port,
         look_up_names: options.look_up_names,
     };
-    let mut optional = options.listen_if_possible.clone();
-    optional.retain(|address| std::net::TcpListener::bind(address).is_ok());
-    if optional.is_empty() && !options.listen_if_possible.is_empty() {
-        return Err(StartError::Network(
-            "Failed to listen on any port. Use -listen=0 if you want this.".into(),
-        ));
-    }
-    socket_options.listen.extend(optional);
     Connections::start(socket_options, admission, on_event)
         .map_err(|error| StartError::Network(error.to_string()))
 }
