@@ -21,8 +21,8 @@ use table::{Record, Status, Table};
 /// An entry that fails is no failure of the command, unless the kept table says that it passed before.
 pub fn run(arguments: &[String]) -> Result {
     let wanted = Wanted::parse(arguments)?;
-    let list = match &wanted.kit {
-        Some(kit) => entries::parse(&read(&kit.join("tests.tsv"))?)?,
+    let list = match &wanted.entries {
+        Some(file) => entries::parse(&read(file)?)?,
         None => entries::parse(include_str!("../data/conformance.tsv"))?,
     };
     let chosen = entries::choose(&list, &wanted)?;

@@ -29,7 +29,7 @@ cargo xtask <command>
                    write the tables of the schemas, or name those that are not up to date
                    (by their digests alone where `capnp` is not installed)
   conformance --core DIR [--wave N] [--area A] [--jobs N] [--update] [--keep]
-              [--programs DIR] [--kit DIR] [TEST...]
+              [--programs DIR] [--entries FILE] [TEST...]
                    run Bitcoin Core's functional suite, from the checkout of Core in DIR, and
                    show how each entry ended beside docs/conformance.md; --update writes it there
   fuzz --seconds N [TARGET...]

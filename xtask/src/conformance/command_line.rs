@@ -8,8 +8,8 @@ use std::path::PathBuf;
 pub struct Wanted {
     /// A checkout of Bitcoin Core.
     pub core: PathBuf,
-    /// A folder whose `tests.tsv` stands in for the project's own list of entries.
-    pub kit: Option<PathBuf>,
+    /// A file that stands in for the project's own list of entries.
+    pub entries: Option<PathBuf>,
     /// A folder with programs to run instead of those of this checkout, so that Core's own give the reference.
     pub programs: Option<PathBuf>,
     /// Waves to run; all if none is named.
@@ -43,7 +43,7 @@ impl Wanted {
             };
             match argument.as_str() {
                 "--core" => core = Some(PathBuf::from(value()?)),
-                "--kit" => wanted.kit = Some(value()?.into()),
+                "--entries" => wanted.entries = Some(value()?.into()),
                 "--programs" => wanted.programs = Some(value()?.into()),
                 "--wave" => wanted.waves.push(number(argument, value()?)?),
                 "--area" => wanted.areas.push(value()?.clone()),
