@@ -115,6 +115,9 @@ pub fn run(programs: &Path, dir: &Path) -> Result {
         waiting.to_string(),
         json!([&txid]).to_string(),
     )?;
+    // The mempool's news reach the wallets a moment after the call that made them.
+    node.rpc
+        .call("syncwithvalidationinterfacequeue", json!([]))?;
     let pending =
         node.rpc.wallet("bob", "getbalances", json!([]))?["mine"]["untrusted_pending"].to_string();
     same("what bob sees coming", pending, "12.50000000".to_owned())?;
