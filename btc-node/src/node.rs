@@ -12,7 +12,6 @@
 //! | `program` | what `bitcoin-node` and `bitcoind` share |
 
 mod builder;
-mod clock;
 mod commands;
 mod context;
 mod control;
@@ -40,7 +39,6 @@ mod wallets;
 pub mod warnings;
 
 pub use builder::Builder;
-pub use clock::NodeClock;
 pub use context::Context;
 pub use error::StartError;
 #[cfg(feature = "ipc")]

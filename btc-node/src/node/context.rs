@@ -1,7 +1,6 @@
 //! Everything a running node consists of, in one place that rooms and adapters are reached from.
 
 use super::builder::Builder;
-use super::clock::NodeClock;
 use super::commands;
 use super::messages::Messages;
 use super::network::Network;
@@ -11,6 +10,7 @@ use super::shutdown::Shutdown;
 use super::wallets::Wallets;
 use super::warnings::{Kind, Warnings};
 use crate::chainstate::ChainstateManager;
+use crate::chainstate::SystemClock;
 use crate::mempool::Mempool;
 use crate::mining::TemplateOptions;
 use crate::notify::Notifier;
@@ -36,7 +36,7 @@ pub struct Context {
     /// What `settings.json` holds.
     pub(crate) settings: RwSettings,
     /// The time.
-    pub clock: Arc<NodeClock>,
+    pub clock: Arc<SystemClock>,
     /// What the node says while it starts.
     pub messages: Messages,
     /// Warnings in force.
@@ -75,7 +75,7 @@ impl Context {
             args: RwLock::new(args),
             options,
             settings,
-            clock: Arc::new(NodeClock::new()),
+            clock: Arc::new(SystemClock::new()),
             messages: builder.messages.clone(),
             warnings: Warnings::new(),
             shutdown: builder.shutdown.clone(),
@@ -180,7 +180,7 @@ impl Context {
 
     /// Sets the time for every part: seconds since 1970, or 0 for the system's clock.
     pub fn set_mock_time(&self, time: i64) {
-        self.clock.set_mock_time(time);
+        self.clock.set_mock(Some(time));
         if let Some(logger) = &self.logger {
             logger.set_mock_time(time);
         }

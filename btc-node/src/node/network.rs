@@ -4,10 +4,10 @@
 //! order, hands it to [`Peers`], and carries out what follows. Questions of the RPC look at the peers between two
 //! events.
 
-use super::clock::NodeClock;
 use super::context::Context;
 use super::error::StartError;
 use super::options::Whitelist;
+use crate::chainstate::SystemClock;
 use crate::net::connections::{self, Connections, Opened, SocketEvent};
 use crate::notify::{self, Event as NodeEvent};
 use crate::rpc::network::{AddError, AddedNode, PeerHooks, PeerView};
@@ -89,7 +89,7 @@ pub(crate) struct Network {
     peers: Mutex<Peers>,
     state: Mutex<State>,
     discouraged: Arc<Mutex<HashSet<IpAddr>>>,
-    clock: Arc<NodeClock>,
+    clock: Arc<SystemClock>,
     inputs: Mutex<mpsc::Sender<Input>>,
     port: u16,
     log_ips: bool,
