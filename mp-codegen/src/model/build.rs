@@ -88,6 +88,10 @@ impl Builder<'_> {
         }
         for (constant, instance) in instances {
             let generic::Instance { id, brand, name } = instance;
+            // Its arguments may be of files that are not generated, whose names nobody has checked.
+            if !names::is_identifier(&constant) {
+                return Err(Error::at(self.place(&name, None), Problem::Name(name)));
+            }
             if let Some(first) = taken.insert(constant.clone(), name.clone()) {
                 return Err(Error::at(
                     self.place(&name, None),
