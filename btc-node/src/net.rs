@@ -5,18 +5,22 @@
 //! | [`connections`] | sockets, on one thread |
 //! | [`message`] | messages from bytes and to bytes |
 //! | [`frame`] | where one message ends and the next begins (the v1 transport) |
+//! | [`transport`] | which of the two transports a connection speaks |
+//! | [`v2`] | the encrypted transport (BIP 324) |
 //! | [`version`] | the message that opens a connection |
 //!
-//! What messages mean is [`sync`](crate::sync)'s matter; this room knows neither the chain nor the mempool. The encrypted
-//! transport (BIP 324) is not here yet: everything is v1.
+//! What messages mean is [`sync`](crate::sync)'s matter; this room knows neither the chain nor the mempool.
 
 pub mod connections;
 pub mod frame;
 pub mod message;
+pub mod transport;
+pub mod v2;
 pub mod version;
 
 pub use frame::{Frame, FrameError, Frames};
 pub use message::{DecodeError, Message};
+pub use transport::Transport;
 pub use version::Version;
 
 /// The protocol version that this node speaks: 70017 has `feature` (BIP 434).

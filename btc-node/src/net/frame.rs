@@ -14,13 +14,8 @@ pub struct Frame {
     pub command: Command,
     /// The payload.
     pub payload: Vec<u8>,
-}
-
-impl Frame {
     /// Bytes it took on the wire.
-    pub fn wire_len(&self) -> usize {
-        HEADER + self.payload.len()
-    }
+    pub wire_len: usize,
 }
 
 /// Why bytes are not taken.
@@ -57,12 +52,19 @@ pub enum FrameError {
         /// What the header says.
         was: [u8; 4],
     },
+    /// What came over the encrypted transport is not right.
+    #[error(transparent)]
+    V2(#[from] super::v2::Error),
 }
 
 impl FrameError {
     /// Whether the connection cannot go on.
     pub fn is_fatal(&self) -> bool {
-        matches!(self, Self::Magic(_) | Self::TooLarge { .. })
+        match self {
+            Self::Magic(_) | Self::TooLarge { .. } => true,
+            Self::Command { .. } | Self::Checksum { .. } => false,
+            Self::V2(error) => error.is_fatal(),
+        }
     }
 }
 
@@ -146,6 +148,7 @@ impl Frames {
         Ok(Some(Frame {
             command,
             payload: payload.to_vec(),
+            wire_len: HEADER + length,
         }))
     }
 }
@@ -168,14 +171,18 @@ fn checksum(payload: &[u8]) -> [u8; 4] {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn encode(magic: [u8; 4], message: &Message) -> Vec<u8> {
-    let payload = message.encode();
+    seal(magic, message.command(), &message.encode())
+}
+
+/// A payload with its header.
+pub(super) fn seal(magic: [u8; 4], command: Command, payload: &[u8]) -> Vec<u8> {
     let size = u32::try_from(payload.len()).expect("no message of ours is that long");
     let mut out = Vec::with_capacity(HEADER + payload.len());
     out.extend_from_slice(&magic);
-    out.extend_from_slice(&message.command().to_wire());
+    out.extend_from_slice(&command.to_wire());
     out.extend_from_slice(&size.to_le_bytes());
-    out.extend_from_slice(&checksum(&payload));
-    out.extend_from_slice(&payload);
+    out.extend_from_slice(&checksum(payload));
+    out.extend_from_slice(payload);
     out
 }
 

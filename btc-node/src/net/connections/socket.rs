@@ -169,7 +169,7 @@ async fn receive(shared: &Shared, stream: &TcpStream, link: &Link, id: u64) -> i
                     continue;
                 }
             };
-            let bytes = frame.wire_len();
+            let bytes = frame.wire_len;
             count(&mut link.lock().received, frame.command.as_str(), bytes);
             // A message larger than the whole buffer takes all of it.
             let share = bytes.min(shared.options.max_receive_buffer);
