@@ -37,6 +37,7 @@
 //! | `state`, `open` | what the lock guards; how it is loaded, an interrupted flush included |
 //! | `accept`, `connect`, `activate`, `mark` | headers and blocks in; coins changed; the best chain chosen; blocks declared invalid |
 //! | `checks` | script checks on several threads |
+//! | [`prune`] | old block files deleted; locks that keep them |
 //! | `flush`, `import`, `verify` | writing out; block files read in; the last blocks checked again |
 
 pub mod clock;
@@ -45,6 +46,7 @@ pub mod error;
 pub mod manager;
 pub mod muhash;
 pub mod options;
+pub mod prune;
 pub mod stats;
 pub mod summary;
 pub mod view;
@@ -65,6 +67,7 @@ pub use clock::{Clock, SystemClock};
 pub use error::{BlockRejection, OpenError, SubmitError};
 pub use manager::ChainstateManager;
 pub use options::{Dirs, Options, SubmitOptions};
+pub use prune::PruneTarget;
 pub use stats::{UtxoHash, UtxoHashKind, UtxoStats};
 pub use summary::{Accepted, BlockSummary, ChainTip, ChainTipStatus, ImportReport, VerifyError};
 pub use view::{MempoolHook, TipView};

@@ -134,7 +134,12 @@ impl Peers {
 
     /// What this node offers.
     pub fn services(&self) -> ServiceFlags {
-        ServiceFlags::NETWORK | ServiceFlags::WITNESS | ServiceFlags::NETWORK_LIMITED
+        let always = ServiceFlags::WITNESS | ServiceFlags::NETWORK_LIMITED;
+        if self.chain.prune_target().is_none() {
+            always | ServiceFlags::NETWORK
+        } else {
+            always
+        }
     }
 
     /// Takes what happened at `now` (since 1970; a mocked time may stand still or jump) and gives what is to be done,

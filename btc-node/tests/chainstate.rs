@@ -11,6 +11,8 @@ mod durability;
 mod import;
 #[path = "chainstate/model.rs"]
 mod model;
+#[path = "chainstate/prune.rs"]
+mod prune;
 #[path = "chainstate/reorg.rs"]
 mod reorg;
 #[path = "chainstate/submit.rs"]

@@ -185,6 +185,12 @@ impl BlockEntry {
         self.status |= status::HAVE_UNDO;
     }
 
+    /// Forgets where the block and its undo record lie: they are to be deleted.
+    pub(super) fn forget_data(&mut self) {
+        self.status &= !(status::HAVE_DATA | status::HAVE_UNDO);
+        (self.file, self.data_pos, self.undo_pos) = (0, 0, 0);
+    }
+
     /// Whether the block was stored with its witness data.
     pub fn has_witness(&self) -> bool {
         self.status & status::OPT_WITNESS != 0

@@ -294,6 +294,28 @@ impl BlockTree {
         }
     }
 
+    /// Forgets the data of all blocks for whose file `deleted` says yes. Those of them that waited for an ancestor no
+    /// longer do: they would have to come again anyway.
+    pub fn forget_data(&mut self, deleted: impl Fn(u32) -> bool) {
+        for id in self.ids() {
+            let entry = self.entry(id);
+            let place = entry.data().or(entry.undo());
+            if !place.is_some_and(|pos| deleted(pos.file)) {
+                continue;
+            }
+            let prev = entry.prev;
+            self.modify(id).forget_data();
+            if let Some(prev) = prev
+                && let Some(waiting) = self.unlinked.get_mut(&prev)
+            {
+                waiting.remove(&id);
+                if waiting.is_empty() {
+                    self.unlinked.remove(&prev);
+                }
+            }
+        }
+    }
+
     /// Blocks that changed since the last call.
     pub fn take_dirty(&mut self) -> BTreeSet<BlockId> {
         std::mem::take(&mut self.dirty)

@@ -15,6 +15,7 @@ use btc_consensus::{
 use super::coins_cache::Overlay;
 use super::connect::{ConnectError, connect_block, connect_context};
 use super::error::{BlockRejection, SubmitError};
+use super::flush::FlushMode;
 use super::options::SubmitOptions;
 use super::state::{Shared, State};
 use super::summary::Accepted;
@@ -156,6 +157,7 @@ impl Shared {
             },
         };
         self.receive_block(state, id, block, pos);
+        self.flush_state(state, FlushMode::PruneOnly)?;
         Ok((id, true))
     }
 

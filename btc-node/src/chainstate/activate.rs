@@ -305,6 +305,7 @@ impl Shared {
         }
         overlay.commit();
         state.chain.set_tip(&state.tree, Some(prev));
+        state.pruning.disconnected(height);
         Ok((
             Arc::clone(&block),
             BlockEvent {

@@ -11,12 +11,6 @@ use crate::store::StoreError;
 /// Why a chainstate cannot be opened. Texts that name what to do are Core's.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// An option that is not supported yet was given.
-    #[error("{option} is not supported yet")]
-    Unsupported {
-        /// The option, as the user writes it.
-        option: &'static str,
-    },
     /// The files or databases failed.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -30,6 +30,8 @@ pub(super) enum FlushMode {
     Periodic,
     /// Now, keeping coins in memory.
     Always,
+    /// Only if block files are to be deleted.
+    PruneOnly,
 }
 
 /// When the next periodic write is due.
@@ -56,11 +58,17 @@ impl Shared {
             FlushMode::Periodic if used > nearly_full => (true, true),
             FlushMode::Periodic => (Instant::now() >= state.next_write, false),
             FlushMode::Always => (true, false),
+            FlushMode::PruneOnly => (false, false),
         };
-        if !write {
+        let prune = self.files_over_target(state);
+        if !write && prune.is_empty() {
             return Ok(());
         }
-        if let Err(error) = write_out(state, &self.options.dirs.net, !empty) {
+        let mut written = write_out(state, &self.options.dirs.net, !empty);
+        if written.is_ok() && !prune.is_empty() {
+            written = Self::prune_files(state, &prune);
+        }
+        if let Err(error) = written {
             return Err(self.fail(state, error));
         }
         state.next_write = next_write();
@@ -107,7 +115,7 @@ pub(super) fn write_out(
 }
 
 /// Writes what changed in the block index.
-fn write_index(state: &mut State) -> Result<(), StoreError> {
+pub(super) fn write_index(state: &mut State) -> Result<(), StoreError> {
     let files = state.files.take_dirty();
     let blocks = state.tree.take_dirty();
     if files.is_empty() && blocks.is_empty() {

@@ -67,7 +67,12 @@ impl Shared {
                     break;
                 }
                 let block = Arc::new(found.map_err(StoreError::io("read", path))?.block);
-                report.count(&self.take_in(&block, None)?);
+                let fate = self.take_in(&block, None)?;
+                report.count(&fate);
+                if self.options.prune.is_some() && matches!(fate, Fate::Loaded) {
+                    // Only blocks that are connected may go again.
+                    self.activate_best_chain(Some(&block))?;
+                }
             }
             report.scan = scanner.report();
         }

@@ -18,6 +18,7 @@ use super::connect::{disconnect_block, roll_forward};
 use super::error::OpenError;
 use super::flush::next_write;
 use super::options::Options;
+use super::prune::Pruning;
 use super::state::{PublishedTip, Shared, State};
 use super::summary::{BlockSummary, VerifyError};
 use crate::chain::entry::{SEQUENCE_BEST_CHAIN, SEQUENCE_FROM_DISK};
@@ -28,7 +29,7 @@ use crate::store::StoreError;
 use crate::store::block_files::{BlockFiles, BlockFilesOptions};
 use crate::store::block_reader::BlockReader;
 use crate::store::coins_db::{CoinsDb, HeadBlocks, coins_dir, has_snapshot};
-use crate::store::index_db::IndexDb;
+use crate::store::index_db::{IndexDb, PRUNED_FLAG};
 use crate::store::obfuscation::ObfuscatedKv;
 
 /// Most memory for the block index database, in bytes.
@@ -37,8 +38,6 @@ const MAX_INDEX_CACHE: usize = 2 << 20;
 const MAX_COINS_DB_CACHE: usize = 8 << 20;
 /// Least `-dbcache`, in bytes.
 const MIN_DBCACHE: usize = 4 << 20;
-/// The mark of a directory whose block files were pruned.
-const PRUNED_FLAG: &str = "prunedblockfiles";
 
 /// How `-dbcache` is divided.
 struct Budget {
@@ -66,6 +65,7 @@ struct Loaded {
     index: IndexDb,
     files: BlockFiles,
     files_indexed: bool,
+    pruning: Pruning,
 }
 
 impl Shared {
@@ -75,9 +75,6 @@ impl Shared {
         clock: Arc<dyn Clock>,
         notifier: Arc<Notifier>,
     ) -> Result<Self, OpenError> {
-        if options.prune {
-            return Err(OpenError::Unsupported { option: "-prune" });
-        }
         if has_snapshot(&options.dirs.net) {
             return Err(OpenError::Snapshot);
         }
@@ -99,6 +96,7 @@ impl Shared {
             notified_header: None,
             next_write: next_write(),
             files_indexed: loaded.files_indexed,
+            pruning: loaded.pruning,
             failed: None,
         };
         load_tip(&mut state)?;
@@ -133,7 +131,7 @@ impl Shared {
         if had_tip {
             match shared.verify_chain(check.0, check.1) {
                 // The check goes as far as memory allows; what it saw was sound.
-                Ok(()) | Err(VerifyError::TooLittleMemory) => {}
+                Ok(()) | Err(VerifyError::TooLittleMemory | VerifyError::MissingBlocks) => {}
                 Err(VerifyError::Corrupted(reason)) => return Err(OpenError::Corrupted { reason }),
                 Err(VerifyError::Interrupted) => return Err(OpenError::Interrupted),
             }
@@ -200,10 +198,17 @@ fn load_index(options: &Options, budget: &Budget) -> Result<Loaded, OpenError> {
     ));
     if options.reindex {
         index.set_reindexing(true)?;
+        if options.prune.is_some() {
+            files.clear_unusable()?;
+        }
     }
     let mut tree = read_tree(options, &index)?;
-    if index.flag(PRUNED_FLAG)? {
-        return Err(OpenError::Pruned);
+    let pruning = Pruning::new(index.flag(PRUNED_FLAG)?);
+    if pruning.happened {
+        tracing::info!("Loading block index db: Block files have previously been pruned");
+        if options.prune.is_none() {
+            return Err(OpenError::Pruned);
+        }
     }
     files.load(index.file_infos().map_err(OpenError::BlockIndex)?);
     for entry in tree.ids().map(|id| tree.entry(id)) {
@@ -224,6 +229,11 @@ fn load_index(options: &Options, budget: &Budget) -> Result<Loaded, OpenError> {
     {
         return Err(OpenError::MissingBlockFile { file });
     }
+    if pruning.happened {
+        // Those that a kill left over.
+        let emptied = files.finished().filter(|(_, info)| info.size == 0);
+        files.unlink(emptied.map(|(file, _)| file));
+    }
     let files_indexed = !index.reindexing()?;
     insert_genesis(options, &mut tree, &mut files, files_indexed)?;
     Ok(Loaded {
@@ -231,6 +241,7 @@ fn load_index(options: &Options, budget: &Budget) -> Result<Loaded, OpenError> {
         index,
         files,
         files_indexed,
+        pruning,
     })
 }
 
@@ -438,6 +449,7 @@ fn genesis_summary(options: &Options) -> BlockSummary {
         failed: false,
         has_data: false,
         has_undo: false,
+        pruned: false,
         data_pos: None,
         active: true,
         next: None,

@@ -9,6 +9,7 @@ use bitcoin::BlockHash;
 use btc_consensus::params::ChainParams;
 use btc_consensus::pow::Work;
 
+use super::prune::PruneTarget;
 use crate::store::data_dir::DataDir;
 
 /// Where the files lie. The directories exist and are held by the caller, usually through a [`DataDir`].
@@ -52,8 +53,8 @@ pub struct Options {
     pub blocks_xor: bool,
     /// Small block files, for tests (`-fastprune`).
     pub fast_prune: bool,
-    /// Delete old block files (`-prune`). Not supported yet: opening with it is an error.
-    pub prune: bool,
+    /// Delete old block files (`-prune`).
+    pub prune: Option<PruneTarget>,
     /// Block whose ancestors' scripts are taken as checked (`-assumevalid`); `None` checks all.
     pub assume_valid: Option<BlockHash>,
     /// Work that the best chain must have before the node believes that it has caught up (`-minimumchainwork`).
@@ -77,7 +78,7 @@ impl Options {
             check_level: 3,
             blocks_xor: true,
             fast_prune: false,
-            prune: false,
+            prune: None,
             assume_valid: params.assume_valid,
             minimum_chain_work: params.minimum_chain_work,
             max_tip_age: Duration::from_secs(24 * 60 * 60),

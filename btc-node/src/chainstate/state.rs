@@ -11,6 +11,7 @@ use super::clock::Clock;
 use super::coins_cache::CoinsCache;
 use super::error::SubmitError;
 use super::options::Options;
+use super::prune::Pruning;
 use super::summary::BlockSummary;
 use super::view::{MempoolHook, TipView};
 use crate::chain::candidates::Rank;
@@ -43,6 +44,7 @@ pub(super) struct State {
     pub(super) next_write: Instant,
     /// Whether the block files are all in the index; false during a reindex.
     pub(super) files_indexed: bool,
+    pub(super) pruning: Pruning,
     /// Why nothing may be changed or written any more.
     pub(super) failed: Option<String>,
 }
@@ -93,6 +95,7 @@ impl State {
             failed: entry.failed(),
             has_data: entry.data().is_some(),
             has_undo: entry.undo().is_some(),
+            pruned: self.pruning.happened && entry.data().is_none() && entry.n_tx > 0,
             data_pos: entry.data().map(|pos| (pos.file, pos.offset)),
             active: self.chain.contains(&self.tree, id),
             next: next.map(|next| self.tree.entry(next).hash),
@@ -155,6 +158,11 @@ impl Shared {
             self.notifier.send(Event::Fatal { message });
         }
         SubmitError::Store(error)
+    }
+
+    /// Whether the node is still catching up.
+    pub(super) fn is_initial_download(&self) -> bool {
+        self.initial_download.load(Ordering::Relaxed)
     }
 
     pub(super) fn interrupted(&self) -> bool {

@@ -36,6 +36,8 @@ pub struct BlockSummary {
     pub has_data: bool,
     /// Whether its undo record is on disk.
     pub has_undo: bool,
+    /// Whether the block was on disk and was deleted to save space.
+    pub pruned: bool,
     /// Where it lies: file number and offset of its first byte.
     pub data_pos: Option<(u32, u32)>,
     /// Whether it is on the active chain.
@@ -127,6 +129,9 @@ pub enum VerifyError {
     /// Nothing wrong was found, but levels 3 and 4 would need more memory than `-dbcache` gives.
     #[error("Insufficient dbcache for block verification")]
     TooLittleMemory,
+    /// Nothing wrong was found, but not all of the blocks are on disk: older ones were deleted.
+    #[error("Blocks needed for verification are missing")]
+    MissingBlocks,
     /// The check was stopped.
     #[error("interrupted")]
     Interrupted,

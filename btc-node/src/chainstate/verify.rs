@@ -58,6 +58,8 @@ impl Shared {
             }
         };
         let top = height;
+        let mut complete = true;
+        let mut checked = depth;
         for height in (top - depth + 1..=top).rev() {
             if self.interrupted() {
                 return Err(VerifyError::Interrupted);
@@ -73,7 +75,17 @@ impl Shared {
                 VerifyError::Corrupted(message)
             };
             let Some(pos) = entry.data() else {
-                return Err(bad("ReadBlock failed", &"no block data"));
+                if self.options.prune.is_none() {
+                    return Err(bad("ReadBlock failed", &"no block data"));
+                }
+                tracing::info!(
+                    target: "validation",
+                    "Block verification stopping at height {height} (no data). This could be due to pruning or use \
+                     of an assumeutxo snapshot."
+                );
+                complete = false;
+                checked = top - height;
+                break;
             };
             let block = self
                 .reader
@@ -142,11 +154,11 @@ impl Shared {
             }
         }
         self.tell_verifying(100);
-        tracing::info!(target: "validation", "Verification: checked last {depth} blocks at level {level}");
-        if within_memory {
-            Ok(())
-        } else {
-            Err(VerifyError::TooLittleMemory)
+        tracing::info!(target: "validation", "Verification: checked last {checked} blocks at level {level}");
+        match (within_memory, complete) {
+            (true, true) => Ok(()),
+            (true, false) => Err(VerifyError::MissingBlocks),
+            (false, _) => Err(VerifyError::TooLittleMemory),
         }
     }
 

@@ -288,12 +288,12 @@ impl Chain for ContextChain {
     }
 
     fn have_pruned(&self) -> Result<bool> {
-        // A pruned directory is not opened, and -prune is refused.
-        Ok(false)
+        Ok(self.context.chainstate()?.have_pruned())
     }
 
     fn prune_height(&self) -> Result<Option<i32>> {
-        Ok(None)
+        let height = self.context.chainstate()?.prune_height();
+        Ok(height.map(|height| i32::try_from(height).unwrap_or(i32::MAX)))
     }
 
     fn is_ready_to_broadcast(&self) -> Result<bool> {

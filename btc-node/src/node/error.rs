@@ -42,6 +42,9 @@ pub enum StartError {
     /// Blocks that an earlier run had stored cannot be entered.
     #[error("Error initializing block database: {0}")]
     Recover(#[source] crate::chainstate::SubmitError),
+    /// Old block files cannot be deleted as `-prune` asks for.
+    #[error("Failed to flush state: {0}")]
+    Prune(#[source] crate::chainstate::SubmitError),
     /// The RPC server cannot start.
     #[error("Unable to start HTTP server. See debug log for details.")]
     Server,

@@ -152,6 +152,15 @@ fn run(context: &Arc<Context>, builder: Builder, parts: &mut Parts) -> Result<()
     }
     check_shutdown(context)?;
 
+    if let Ok(chainstate) = context.chainstate()
+        && chainstate.prune_target().is_some()
+    {
+        // Only now: a wallet may have read blocks to catch up.
+        context.messages.progress("Pruning blockstore…");
+        chainstate.prune_to_target().map_err(StartError::Prune)?;
+    } else {
+        tracing::info!("Setting NODE_NETWORK in non-prune mode");
+    }
     parts.import = Some(import::spawn(context).map_err(StartError::Thread)?);
     if let Ok(chainstate) = context.chainstate() {
         tracing::info!("nBestHeight = {}", chainstate.tip().height);

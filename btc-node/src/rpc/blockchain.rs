@@ -4,6 +4,7 @@ mod blocks;
 mod deployments;
 mod info;
 mod proof;
+mod prune;
 pub mod scan;
 mod stats;
 mod tips;
@@ -24,6 +25,7 @@ pub fn methods() -> &'static [Entry] {
         methods.extend(deployments::METHODS);
         methods.extend(info::METHODS);
         methods.extend(proof::METHODS);
+        methods.extend(prune::METHODS);
         methods.extend(scan::METHODS);
         methods.extend(stats::METHODS);
         methods.extend(tips::METHODS);

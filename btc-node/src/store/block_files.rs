@@ -19,9 +19,9 @@ use super::undo::{BlockUndo, checksum};
 use crate::chain::record::FilePos;
 
 /// Bytes by which block files grow.
-const BLOCK_CHUNK: u64 = 16 << 20;
+pub const BLOCK_CHUNK: u64 = 16 << 20;
 /// Bytes by which undo files grow.
-const UNDO_CHUNK: u64 = 1 << 20;
+pub const UNDO_CHUNK: u64 = 1 << 20;
 /// Size that a block file does not pass.
 const MAX_BLOCK_FILE: u32 = 128 << 20;
 /// The same under `-fastprune`.
@@ -121,6 +121,8 @@ pub struct BlockFiles {
     current: u32,
     /// Highest height whose undo record is in the current file; tells when that file is complete.
     undo_height: u32,
+    /// Whether a file took more of the disk since [`take_grown`](Self::take_grown) was last asked.
+    grown: bool,
 }
 
 impl BlockFiles {
@@ -146,6 +148,7 @@ impl BlockFiles {
             dirty: BTreeSet::new(),
             current: 0,
             undo_height: 0,
+            grown: false,
         })
     }
 
@@ -185,6 +188,72 @@ impl BlockFiles {
         self.infos.get(file as usize)
     }
 
+    /// The books of all files but the last, which is still written to.
+    pub fn finished(&self) -> impl Iterator<Item = (u32, &FileInfo)> {
+        (0..self.last_file()).zip(&self.infos)
+    }
+
+    /// Whether files took more of the disk since the last call.
+    pub fn take_grown(&mut self) -> bool {
+        std::mem::take(&mut self.grown)
+    }
+
+    /// Makes [`take_grown`](Self::take_grown) say yes once more.
+    pub fn set_grown(&mut self) {
+        self.grown = true;
+    }
+
+    /// Empties the books of a file that is to be deleted. The file itself goes with [`unlink`](Self::unlink), once the
+    /// books are on disk.
+    pub fn forget(&mut self, file: u32) {
+        if let Some(info) = self.infos.get_mut(file as usize) {
+            *info = FileInfo::default();
+            self.dirty.insert(file);
+        }
+    }
+
+    /// Deletes the files of the given numbers, block and undo. What cannot be deleted is told and stays, without harm:
+    /// the next start tries again.
+    pub fn unlink(&self, files: impl IntoIterator<Item = u32>) {
+        for file in files {
+            for removed in [
+                self.reader.blocks.remove(file),
+                self.reader.undo.remove(file),
+            ] {
+                match removed {
+                    Ok(true) => tracing::debug!(
+                        target: "blockstorage",
+                        "Prune: UnlinkPrunedFiles deleted blk/rev ({file:05})"
+                    ),
+                    Ok(false) => {}
+                    Err(error) => tracing::warn!(target: "blockstorage", "{error}"),
+                }
+            }
+        }
+    }
+
+    /// Deletes what a reindex under `-prune` cannot use: all undo files, and the block files after the first gap.
+    ///
+    /// # Errors
+    /// The directory cannot be listed, or a file not be deleted.
+    pub fn clear_unusable(&self) -> Result<(), StoreError> {
+        tracing::info!(
+            "Removing unusable blk?????.dat and rev?????.dat files for -reindex with -prune"
+        );
+        let mut expected = 0;
+        for file in self.reader.undo.list()? {
+            self.reader.undo.remove(file)?;
+        }
+        for file in self.reader.blocks.list()? {
+            if file == expected {
+                expected += 1;
+            } else {
+                self.reader.blocks.remove(file)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Takes the books that changed since the last call.
     pub fn take_dirty(&mut self) -> Vec<(u32, FileInfo)> {
         std::mem::take(&mut self.dirty)
@@ -207,7 +276,7 @@ impl BlockFiles {
     ) -> Result<FilePos, StoreError> {
         let framed = framed(self.reader.magic, block);
         let start = self.next_block_pos(framed.len() as u32, height)?;
-        self.reader.blocks.allocate(start, framed.len() as u64)?;
+        self.grown |= self.reader.blocks.allocate(start, framed.len() as u64)?;
         let len = framed.len() as u32;
         self.reader.blocks.write(start, framed)?;
         // The books change only once the bytes are there: a failed write leaves a gap to be overwritten, no more.
@@ -255,7 +324,7 @@ impl BlockFiles {
             offset: info.undo_size,
         };
         let len = bytes.len() as u32;
-        self.reader.undo.allocate(start, len.into())?;
+        self.grown |= self.reader.undo.allocate(start, len.into())?;
         self.reader.undo.write(start, bytes)?;
         info.undo_size += len;
         let complete = file < self.current && height == info.height_last;

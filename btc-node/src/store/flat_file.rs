@@ -96,21 +96,22 @@ impl FlatFiles {
             .map_err(StoreError::io("write", &path))
     }
 
-    /// Makes room for `len` bytes at `pos`, in whole steps.
+    /// Makes room for `len` bytes at `pos`, in whole steps; says whether the file grew.
     ///
     /// # Errors
     /// [`StoreError::DiskSpace`] if less than [`DISK_RESERVE`] would be left.
-    pub fn allocate(&self, pos: FilePos, len: u64) -> Result<(), StoreError> {
+    pub fn allocate(&self, pos: FilePos, len: u64) -> Result<bool, StoreError> {
         let start = u64::from(pos.offset);
         let wanted = (start + len).div_ceil(self.chunk);
         if wanted <= start.div_ceil(self.chunk) {
-            return Ok(());
+            return Ok(false);
         }
         let added = wanted * self.chunk - start;
         check_disk_space(&self.dir, added)?;
         let path = self.path(pos.file);
         let file = self.open_for_writing(pos.file)?;
-        extend(&file, start, added).map_err(StoreError::io("extend", &path))
+        extend(&file, start, added).map_err(StoreError::io("extend", &path))?;
+        Ok(true)
     }
 
     /// Makes a file and its directory entry durable; `finalize` first cuts what was pre-allocated beyond `end`.
@@ -125,15 +126,32 @@ impl FlatFiles {
         sync_dir(&self.dir)
     }
 
-    /// Deletes a file, if it is there.
-    pub fn remove(&self, file: u32) -> Result<(), StoreError> {
+    /// Deletes a file; says whether it was there.
+    pub fn remove(&self, file: u32) -> Result<bool, StoreError> {
         let path = self.path(file);
         match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(StoreError::io("remove", &path)(error))
-            }
-            _ => Ok(()),
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(StoreError::io("remove", &path)(error)),
         }
+    }
+
+    /// The numbers of the files that are there, in rising order.
+    pub fn list(&self) -> Result<Vec<u32>, StoreError> {
+        let mut numbers = Vec::new();
+        for entry in fs::read_dir(&self.dir).map_err(StoreError::io("list", &self.dir))? {
+            let name = entry
+                .map_err(StoreError::io("list", &self.dir))?
+                .file_name();
+            let number = name
+                .to_str()
+                .and_then(|name| name.strip_prefix(self.prefix)?.strip_suffix(".dat"))
+                .filter(|digits| digits.len() >= 5)
+                .and_then(|digits| digits.parse::<u32>().ok());
+            numbers.extend(number);
+        }
+        numbers.sort_unstable();
+        Ok(numbers)
     }
 }
 

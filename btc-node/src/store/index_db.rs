@@ -15,6 +15,8 @@ const FILE: u8 = b'f';
 const FLAG: u8 = b'F';
 const LAST_FILE: u8 = b'l';
 const REINDEX: u8 = b'R';
+/// The named mark of a directory from which block files were deleted.
+pub const PRUNED_FLAG: &str = "prunedblockfiles";
 /// The version number that Core writes at the start of each record and never reads.
 const RECORD_VERSION: u64 = 259_900;
 

@@ -4,8 +4,10 @@ use super::Peers;
 use super::event::PeerId;
 use crate::chain::Validity;
 use crate::chainstate::BlockSummary;
+use crate::chainstate::prune::MIN_BLOCKS_TO_KEEP;
 use crate::net::Message;
 use crate::net::message::{Command, Locator, MAX_HEADERS};
+use bitcoin::p2p::ServiceFlags;
 use bitcoin::p2p::message_blockdata::Inventory;
 use bitcoin::{Block, BlockHash, Txid, Witness, Wtxid};
 use std::sync::Arc;
@@ -13,6 +15,8 @@ use std::time::Duration;
 
 /// Blocks in an answer to `getblocks`.
 const MAX_BLOCKS: u32 = 500;
+/// Blocks below those that every node keeps that are given all the same: the tip may have moved meanwhile.
+const RACE_BLOCKS: u32 = 2;
 /// Bytes given to a peer before its connection must have carried some away.
 const SERVE_AT_ONCE: usize = 1_000_000;
 /// Requests of one peer that wait to be answered.
@@ -188,6 +192,17 @@ impl Peers {
             tracing::debug!(
                 target: "net",
                 "ignoring request from peer={id} for old block that isn't in the main chain"
+            );
+            return 0;
+        }
+        let limited = !self.services().has(ServiceFlags::NETWORK);
+        let trusted = (self.peers.get(&id)).is_some_and(|peer| peer.permissions.no_ban);
+        let depth = self.chain.tip().height.saturating_sub(block.height);
+        if limited && !trusted && depth > MIN_BLOCKS_TO_KEEP + RACE_BLOCKS {
+            // Whether it is there tells how far this node has pruned. The peer must not wait for it in vain, either.
+            self.disconnect(
+                id,
+                "Ignore block request below NODE_NETWORK_LIMITED threshold",
             );
             return 0;
         }

@@ -105,16 +105,6 @@ fn a_directory_of_another_network_is_refused() {
 }
 
 #[test]
-fn what_is_not_supported_is_refused_by_name() {
-    let home = Home::regtest();
-    let error = home
-        .try_open_with(|options| options.prune = true)
-        .err()
-        .expect("is refused");
-    assert_eq!(error.to_string(), "-prune is not supported yet");
-}
-
-#[test]
 fn a_tip_from_the_future_is_refused() {
     let mut home = Home::regtest();
     {

@@ -58,7 +58,7 @@ pub(super) const GENERAL: &[OptionSpec] = &[
     general(
         "prune=<n>",
         "Delete old block files: 0 none, 1 by RPC only, from 550 on to stay below so many MiB (default: 0).",
-    ).refused(),
+    ),
     general("reindex", "Rebuild the block index and the coins from the block files."),
     general("reindex-chainstate", "Rebuild the coins from the blocks."),
     general("settings=<file>", "File for settings that the node changes itself; -nosettings for none (default: settings.json)."),

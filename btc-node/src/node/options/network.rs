@@ -37,6 +37,10 @@ pub(super) fn params(args: &Args) -> Result<ChainParams, StartError> {
     if args.values("test").iter().any(|test| test == "bip94") {
         params = params.with_bip94();
     }
+    if chain == Chain::Regtest && args.flag("fastprune").unwrap_or(false) {
+        // With small files, a short chain is enough to prune.
+        params.prune_after_height = 100;
+    }
     Ok(params)
 }
 

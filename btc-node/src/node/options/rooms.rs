@@ -1,7 +1,7 @@
 //! Options of chainstate, mempool and mining.
 
 use super::{Options, option};
-use crate::chainstate;
+use crate::chainstate::{self, PruneTarget};
 use crate::mempool::{Feerate, Limits, Policy};
 use crate::mining::TemplateOptions;
 use crate::mining::template::{MAX_BLOCK_WEIGHT, MIN_RESERVED_WEIGHT};
@@ -33,6 +33,7 @@ pub(super) struct ChainstateChoices {
     check_level: Option<u32>,
     blocks_xor: bool,
     fast_prune: bool,
+    prune: Option<PruneTarget>,
     reindex: bool,
     reindex_chainstate: bool,
     /// Reindex without a question where the databases cannot be opened.
@@ -66,6 +67,7 @@ pub(super) fn chainstate(args: &Args) -> Result<ChainstateChoices, StartError> {
         check_level: number("checklevel").map(|level| level.min(4)),
         blocks_xor: args.flag("blocksxor").unwrap_or(true),
         fast_prune: args.flag("fastprune").unwrap_or(false),
+        prune: prune(args)?,
         reindex: args.flag("reindex").unwrap_or(false),
         reindex_chainstate: args.flag("reindex-chainstate").unwrap_or(false),
         reindex_after_failure: args
@@ -78,6 +80,35 @@ pub(super) fn chainstate(args: &Args) -> Result<ChainstateChoices, StartError> {
             .int("maxtipage")
             .map(|age| Duration::from_secs(u64::try_from(age).unwrap_or(0))),
     })
+}
+
+/// `-prune`, unless it goes against another option.
+fn prune(args: &Args) -> Result<Option<PruneTarget>, StartError> {
+    let mib = args.int("prune").unwrap_or(0);
+    if mib != 0 {
+        for index in ["txindex", "txospenderindex"] {
+            if args.flag(index).unwrap_or(false) {
+                return Err(option(format!("Prune mode is incompatible with -{index}.")));
+            }
+        }
+        if args.flag("reindex-chainstate").unwrap_or(false) {
+            return Err(option(
+                "Prune mode is incompatible with -reindex-chainstate. Use full -reindex instead.",
+            ));
+        }
+    }
+    match u64::try_from(mib) {
+        Ok(0) => Ok(None),
+        Ok(1) => Ok(Some(PruneTarget::Manual)),
+        Ok(mib) if mib >= PruneTarget::LEAST >> 20 => {
+            Ok(Some(PruneTarget::Bytes(mib.saturating_mul(1 << 20))))
+        }
+        Ok(_) => Err(option(format!(
+            "Prune configured below the minimum of {} MiB.  Please use a higher number.",
+            PruneTarget::LEAST >> 20
+        ))),
+        Err(_) => Err(option("Prune cannot be configured with a negative value.")),
+    }
 }
 
 impl Options {
@@ -97,6 +128,7 @@ impl Options {
             check_level: chosen.check_level.unwrap_or(default.check_level),
             blocks_xor: chosen.blocks_xor,
             fast_prune: chosen.fast_prune,
+            prune: chosen.prune,
             reindex: chosen.reindex,
             reindex_chainstate: chosen.reindex_chainstate,
             assume_valid: chosen.assume_valid.unwrap_or(default.assume_valid),

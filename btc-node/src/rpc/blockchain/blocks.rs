@@ -119,10 +119,12 @@ pub(in crate::rpc) fn read_block(
     summary: &BlockSummary,
 ) -> Result<Block, RpcError> {
     if !summary.has_data {
-        return Err(RpcError::new(
-            code::MISC_ERROR,
-            "Block not available (not fully downloaded)",
-        ));
+        let reason = if summary.pruned {
+            "Block not available (pruned data)"
+        } else {
+            "Block not available (not fully downloaded)"
+        };
+        return Err(RpcError::new(code::MISC_ERROR, reason));
     }
     let missing = || RpcError::new(code::MISC_ERROR, "Block not found on disk");
     parts

@@ -4,6 +4,7 @@ use super::super::block_json::target_hex;
 use super::super::context::{Entry, NodeParts};
 use super::super::numbers::{difficulty, hex256, real};
 use super::super::registry::{RequestContext, RpcResult};
+use crate::chainstate::PruneTarget;
 use btc_interfaces::rpc::table::Method;
 use serde_json::{Map, Value, json};
 
@@ -30,6 +31,9 @@ pub(super) const METHODS: &[Entry] = &[
   "chainwork" : "hex",         (string) Work of the active chain
   "size_on_disk" : n,          (numeric) Bytes of block and undo files
   "pruned" : b,                (boolean) Whether old blocks are deleted
+  "pruneheight" : n,           (numeric, optional) Height of the first block that is kept; if old ones are deleted
+  "automatic_pruning" : b,     (boolean, optional) Whether they are deleted without being asked; if at all
+  "prune_target_size" : n,     (numeric, optional) Bytes that block files are kept below; if automatically
   "signet_challenge" : "hex",  (string, optional) Signet's challenge
   "warnings" : ["str", ...]    (json array) Warnings about the network and the node
 }"#,
@@ -100,7 +104,17 @@ fn get_blockchain_info(parts: &NodeParts, _: &RequestContext<'_>) -> RpcResult {
     );
     out.insert("chainwork".into(), json!(hex256(tip.chainwork.value())));
     out.insert("size_on_disk".into(), json!(chain.block_files_size()));
-    out.insert("pruned".into(), json!(false));
+    let target = chain.prune_target();
+    out.insert("pruned".into(), json!(target.is_some()));
+    if let Some(target) = target {
+        let first_kept = chain.prune_height().map_or(0, |last| last + 1);
+        out.insert("pruneheight".into(), json!(first_kept));
+        let automatic = matches!(target, PruneTarget::Bytes(_));
+        out.insert("automatic_pruning".into(), json!(automatic));
+        if let PruneTarget::Bytes(bytes) = target {
+            out.insert("prune_target_size".into(), json!(bytes));
+        }
+    }
     if let Some(challenge) = &chain.params().signet_challenge {
         out.insert("signet_challenge".into(), json!(challenge.to_hex_string()));
     }
