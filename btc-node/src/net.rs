@@ -2,22 +2,36 @@
 //!
 //! | module | what it does |
 //! |---|---|
+//! | [`address`] | addresses of nodes, on all networks |
+//! | [`addrman`] | the book of addresses that might be connected to |
+//! | [`asmap`] | which autonomous system an address is of |
+//! | [`bans`] | addresses that are not connected to |
 //! | [`connections`] | sockets, on one thread |
 //! | [`message`] | messages from bytes and to bytes |
+//! | [`netgroup`] | which addresses are likely to be one person's |
 //! | [`frame`] | where one message ends and the next begins (the v1 transport) |
 //! | [`transport`] | which of the two transports a connection speaks |
 //! | [`v2`] | the encrypted transport (BIP 324) |
+//! | [`subnet`] | ranges of addresses |
 //! | [`version`] | the message that opens a connection |
 //!
 //! What messages mean is [`sync`](crate::sync)'s matter; this room knows neither the chain nor the mempool.
 
+pub mod address;
+pub mod addrman;
+pub mod asmap;
+pub mod bans;
 pub mod connections;
 pub mod frame;
 pub mod message;
+pub mod netgroup;
+pub(crate) mod recent;
+pub mod subnet;
 pub mod transport;
 pub mod v2;
 pub mod version;
 
+pub use address::{Endpoint, NetAddress, Network, PeerAddress};
 pub use frame::{Frame, FrameError, Frames};
 pub use message::{DecodeError, Message};
 pub use transport::Transport;

@@ -26,5 +26,4 @@ pub mod options;
 pub mod rawtransaction;
 pub mod registry;
 pub mod server;
-pub mod subnet;
 pub mod util;

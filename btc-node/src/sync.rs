@@ -29,7 +29,6 @@ mod info;
 mod liveness;
 pub mod peer;
 mod presync;
-mod recent;
 mod requests;
 mod serve;
 mod transactions;
@@ -41,13 +40,13 @@ use crate::chainstate::{BlockSummary, ChainstateManager};
 use crate::mempool::Mempool;
 use crate::net::Message;
 use crate::net::message::DecodeError;
+use crate::net::recent::RecentSet;
 use bitcoin::BlockHash;
 use bitcoin::key::rand::SeedableRng;
 use bitcoin::key::rand::rngs::StdRng;
 use bitcoin::p2p::ServiceFlags;
 use blocks::InFlight;
 use peer::Peer;
-use recent::RecentSet;
 use requests::TxRequests;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -258,7 +257,11 @@ impl Peers {
             Message::AddrV2(list) => {
                 self.with(id, |peer| peer.addresses_ignored += list.len() as u64);
             }
-            Message::Other { command, .. } => self.other(id, command),
+            Message::Other { .. } => self.other(id, &message),
+            Message::FilterLoad { .. } | Message::FilterAdd(_) | Message::FilterClear => {
+                self.filter_message(id, message.name())
+            }
+            Message::MerkleBlock(_) => self.unknown_message(id, &message),
             // The handshake takes these.
             Message::Version(_)
             | Message::Verack
@@ -282,7 +285,7 @@ impl Peers {
             DecodeError::TooMany { .. } => self.misbehaving(id, &error.to_string()),
             DecodeError::Feature => self.disconnect(id, &error.to_string()),
             // A message that cannot be read is passed over.
-            DecodeError::Malformed { .. } => {}
+            DecodeError::Text(_) => {}
         }
     }
 

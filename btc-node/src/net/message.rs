@@ -3,17 +3,20 @@
 //! Decoding is a function of the payload alone, allocates no more than the payload's length allows, and never panics.
 //! Bytes after a complete message are ignored, as the network's other nodes do.
 
+mod codec;
+mod command;
+
+pub(crate) use codec::{Reader, put, put_list};
+pub use command::Command;
+
+use super::address::PeerAddress;
 use super::version::{Version, printable};
 use bitcoin::bip152::{BlockTransactions, BlockTransactionsRequest, HeaderAndShortIds};
 use bitcoin::block::Header;
 use bitcoin::consensus::encode::VarInt;
-use bitcoin::consensus::{Decodable, Encodable, deserialize_partial};
 use bitcoin::hashes::Hash;
-use bitcoin::p2p::Address;
-use bitcoin::p2p::address::AddrV2Message;
 use bitcoin::p2p::message_blockdata::Inventory;
-use bitcoin::{Block, BlockHash, Transaction};
-use std::fmt;
+use bitcoin::{Block, BlockHash, MerkleBlock, Transaction};
 use std::sync::Arc;
 
 /// The most addresses in a message.
@@ -33,13 +36,8 @@ pub const MAX_FEATURE_DATA: usize = 512;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// The bytes end too early or hold what the type cannot.
-    #[error("malformed {what}: {reason}")]
-    Malformed {
-        /// The field or type.
-        what: &'static str,
-        /// What is wrong with it.
-        reason: String,
-    },
+    #[error("{0}")]
+    Text(String),
     /// More elements than a message may have. Whoever sends this does so on purpose.
     #[error("{command} message size = {count}")]
     TooMany {
@@ -69,10 +67,10 @@ pub enum Message {
     Version(Box<Version>),
     /// `verack`: the version is fine.
     Verack,
-    /// `addr`: addresses of nodes, with the time they were seen, in seconds since 1970.
-    Addr(Vec<(u32, Address)>),
+    /// `addr`: addresses of nodes on the internet.
+    Addr(Vec<PeerAddress>),
     /// `addrv2`: addresses of all networks (BIP 155).
-    AddrV2(Vec<AddrV2Message>),
+    AddrV2(Vec<PeerAddress>),
     /// `sendaddrv2`: wants the latter.
     SendAddrV2,
     /// `getaddr`: asks for addresses.
@@ -132,132 +130,30 @@ pub enum Message {
         /// Its half of the salt.
         salt: u64,
     },
-    /// Any other, kept as it came: filters (BIP 37 and 157) and what is not known at all.
+    /// `filterload`: wants only transactions that a Bloom filter matches (BIP 37).
+    FilterLoad {
+        /// The filter's bits.
+        bits: Vec<u8>,
+        /// How many hash functions it has.
+        functions: u32,
+        /// What makes them differ from those of others.
+        tweak: u32,
+        /// How matches update the filter.
+        flags: u8,
+    },
+    /// `filteradd`: adds to the filter.
+    FilterAdd(Vec<u8>),
+    /// `filterclear`: wants all transactions again.
+    FilterClear,
+    /// `merkleblock`: the part of a block that a filter matches.
+    MerkleBlock(Box<MerkleBlock>),
+    /// Any other, kept as it came: block filters (BIP 157) and what is not known at all.
     Other {
         /// The type's name.
         command: Command,
         /// The payload.
         payload: Vec<u8>,
     },
-}
-
-/// The name of a message's type: up to twelve printable characters.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Command([u8; 12]);
-
-impl Command {
-    /// Of the header's field; `None` if it has other than printable characters, or anything after the first zero.
-    pub fn from_wire(field: [u8; 12]) -> Option<Self> {
-        let end = field
-            .iter()
-            .position(|byte| *byte == 0)
-            .unwrap_or(field.len());
-        let (name, padding) = field.split_at(end);
-        let valid = name.iter().all(|byte| (b' '..0x7f).contains(byte))
-            && padding.iter().all(|byte| *byte == 0);
-        valid.then_some(Self(field))
-    }
-
-    /// Of a name with at most twelve printable characters.
-    pub fn new(name: &str) -> Option<Self> {
-        let mut field = [0; 12];
-        field
-            .get_mut(..name.len())?
-            .copy_from_slice(name.as_bytes());
-        Self::from_wire(field)
-    }
-
-    /// As the header's field.
-    pub fn to_wire(self) -> [u8; 12] {
-        self.0
-    }
-
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        let end = self.0.iter().position(|byte| *byte == 0).unwrap_or(12);
-        std::str::from_utf8(&self.0[..end]).expect("only printable ASCII is let in")
-    }
-}
-
-impl fmt::Debug for Command {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self}")
-    }
-}
-
-impl fmt::Display for Command {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// Reads from a payload.
-pub(super) struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    pub(super) fn read<T: Decodable>(&mut self) -> Result<T, DecodeError> {
-        let (value, used) =
-            deserialize_partial(self.0).map_err(|error| DecodeError::Malformed {
-                what: short_name::<T>(),
-                reason: error.to_string(),
-            })?;
-        self.0 = &self.0[used..];
-        Ok(value)
-    }
-
-    /// A length and as many bytes, but no more than `max`.
-    pub(super) fn bytes(&mut self, max: usize) -> Result<&'a [u8], DecodeError> {
-        let length = self.read::<VarInt>()?.0;
-        let length = usize::try_from(length).unwrap_or(usize::MAX);
-        if length > max || length > self.0.len() {
-            return Err(DecodeError::Malformed {
-                what: "bytes",
-                reason: format!(
-                    "length {length} where at most {} fit",
-                    max.min(self.0.len())
-                ),
-            });
-        }
-        let (bytes, rest) = self.0.split_at(length);
-        self.0 = rest;
-        Ok(bytes)
-    }
-
-    /// A count and as many elements, but no more than `max`.
-    fn list<T>(
-        &mut self,
-        command: &'static str,
-        max: usize,
-        mut element: impl FnMut(&mut Self) -> Result<T, DecodeError>,
-    ) -> Result<Vec<T>, DecodeError> {
-        let count = self.read::<VarInt>()?.0;
-        if count > max as u64 {
-            return Err(DecodeError::TooMany { command, count });
-        }
-        // Every element takes a byte at least, so a false count cannot ask for much memory.
-        let mut list = Vec::with_capacity((count as usize).min(self.0.len()));
-        for _ in 0..count {
-            list.push(element(self)?);
-        }
-        Ok(list)
-    }
-
-    fn locator(&mut self, command: &'static str) -> Result<Locator, DecodeError> {
-        let _version: u32 = self.read()?;
-        Ok(Locator {
-            hashes: self.list(command, MAX_LOCATOR, Self::read)?,
-            stop: self.read()?,
-        })
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-fn short_name<T>() -> &'static str {
-    let name = std::any::type_name::<T>();
-    name.rsplit("::").next().unwrap_or(name)
 }
 
 impl Message {
@@ -298,6 +194,10 @@ impl Message {
             Self::BlockTxn(_) => "blocktxn",
             Self::Feature { .. } => "feature",
             Self::SendTxRcncl { .. } => "sendtxrcncl",
+            Self::FilterLoad { .. } => "filterload",
+            Self::FilterAdd(_) => "filteradd",
+            Self::FilterClear => "filterclear",
+            Self::MerkleBlock(_) => "merkleblock",
             Self::Other { .. } => "other",
         }
     }
@@ -307,13 +207,15 @@ impl Message {
     /// # Errors
     /// See [`DecodeError`].
     pub fn decode(command: Command, payload: &[u8]) -> Result<Self, DecodeError> {
-        let mut reader = Reader(payload);
+        let mut reader = Reader::new(payload);
         let reader = &mut reader;
         Ok(match command.as_str() {
             "version" => Self::Version(Box::new(Version::decode(reader)?)),
             "verack" => Self::Verack,
-            "addr" => Self::Addr(reader.list("addr", MAX_ADDRESSES, Reader::read)?),
-            "addrv2" => Self::AddrV2(reader.list("addrv2", MAX_ADDRESSES, Reader::read)?),
+            "addr" => Self::Addr(reader.list("addr", MAX_ADDRESSES, PeerAddress::decode_v1)?),
+            "addrv2" => {
+                Self::AddrV2(reader.list("addrv2", MAX_ADDRESSES, PeerAddress::decode_v2)?)
+            }
             "sendaddrv2" => Self::SendAddrV2,
             "getaddr" => Self::GetAddr,
             "inv" => Self::Inv(reader.list("inv", MAX_INVENTORY, Reader::read)?),
@@ -347,6 +249,15 @@ impl Message {
                 version: reader.read()?,
                 salt: reader.read()?,
             },
+            "filterload" => Self::FilterLoad {
+                bits: reader.bytes(super::MAX_PAYLOAD)?.to_vec(),
+                functions: reader.read()?,
+                tweak: reader.read()?,
+                flags: reader.read()?,
+            },
+            "filteradd" => Self::FilterAdd(reader.bytes(super::MAX_PAYLOAD)?.to_vec()),
+            "filterclear" => Self::FilterClear,
+            "merkleblock" => Self::MerkleBlock(Box::new(reader.read()?)),
             _ => Self::Other {
                 command,
                 payload: payload.to_vec(),
@@ -374,9 +285,16 @@ impl Message {
             | Self::GetAddr
             | Self::SendHeaders
             | Self::Mempool
-            | Self::WtxidRelay => {}
-            Self::Addr(list) => put_list(buffer, list),
-            Self::AddrV2(list) => put_list(buffer, list),
+            | Self::WtxidRelay
+            | Self::FilterClear => {}
+            Self::Addr(list) => {
+                put(buffer, &VarInt(list.len() as u64));
+                list.iter().for_each(|address| address.encode_v1(buffer));
+            }
+            Self::AddrV2(list) => {
+                put(buffer, &VarInt(list.len() as u64));
+                list.iter().for_each(|address| address.encode_v2(buffer));
+            }
             Self::Inv(list) | Self::GetData(list) | Self::NotFound(list) => put_list(buffer, list),
             Self::GetBlocks(locator) | Self::GetHeaders(locator) => {
                 put(buffer, &super::PROTOCOL_VERSION);
@@ -410,6 +328,19 @@ impl Message {
                 put(buffer, version);
                 put(buffer, salt);
             }
+            Self::FilterLoad {
+                bits,
+                functions,
+                tweak,
+                flags,
+            } => {
+                put(buffer, bits);
+                put(buffer, functions);
+                put(buffer, tweak);
+                put(buffer, flags);
+            }
+            Self::FilterAdd(data) => put(buffer, data),
+            Self::MerkleBlock(block) => put(buffer, block.as_ref()),
             Self::Other { payload, .. } => buffer.extend_from_slice(payload),
         }
         out
@@ -421,168 +352,10 @@ impl Message {
     }
 }
 
-fn put<T: Encodable + ?Sized>(out: &mut Vec<u8>, value: &T) {
-    value
-        .consensus_encode(out)
-        .expect("writing to memory does not fail");
-}
-
-fn put_list<T: Encodable>(out: &mut Vec<u8>, list: &[T]) {
-    put(out, &VarInt(list.len() as u64));
-    for element in list {
-        put(out, element);
-    }
-}
-
 /// The hash that stands for none, as a locator's stop.
 pub fn no_stop() -> BlockHash {
     BlockHash::all_zeros()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use bitcoin::Network;
-    use bitcoin::constants::genesis_block;
-    use bitcoin::hex::FromHex;
-    use proptest::prelude::*;
-
-    const NAMES: &[&str] = &[
-        "version",
-        "verack",
-        "addr",
-        "addrv2",
-        "sendaddrv2",
-        "getaddr",
-        "inv",
-        "getdata",
-        "notfound",
-        "getblocks",
-        "getheaders",
-        "headers",
-        "sendheaders",
-        "block",
-        "tx",
-        "mempool",
-        "ping",
-        "pong",
-        "feefilter",
-        "wtxidrelay",
-        "sendcmpct",
-        "cmpctblock",
-        "getblocktxn",
-        "blocktxn",
-        "feature",
-        "sendtxrcncl",
-        "filterload",
-        "getcfilters",
-        "x",
-    ];
-
-    fn inventory() -> impl Strategy<Value = Inventory> {
-        (any::<u32>(), any::<[u8; 32]>()).prop_map(|(kind, hash)| match kind % 5 {
-            0 => Inventory::Block(BlockHash::from_byte_array(hash)),
-            1 => Inventory::WitnessBlock(BlockHash::from_byte_array(hash)),
-            2 => Inventory::WTx(bitcoin::Wtxid::from_byte_array(hash)),
-            3 => Inventory::Transaction(bitcoin::Txid::from_byte_array(hash)),
-            _ => Inventory::Unknown { inv_type: 77, hash },
-        })
-    }
-
-    fn message() -> impl Strategy<Value = Message> {
-        let hashes = proptest::collection::vec(any::<[u8; 32]>(), 0..MAX_LOCATOR)
-            .prop_map(|list| list.into_iter().map(BlockHash::from_byte_array).collect());
-        let locator = (hashes, any::<[u8; 32]>()).prop_map(|(hashes, stop)| Locator {
-            hashes,
-            stop: BlockHash::from_byte_array(stop),
-        });
-        let items = proptest::collection::vec(inventory(), 0..20);
-        let genesis = genesis_block(Network::Regtest);
-        let headers = vec![genesis.header; 3];
-        prop_oneof![
-            locator.prop_map(Message::GetHeaders),
-            items.prop_map(Message::Inv),
-            any::<u64>().prop_map(Message::Ping),
-            any::<Option<u64>>().prop_map(Message::Pong),
-            any::<i64>().prop_map(Message::FeeFilter),
-            (any::<u8>(), any::<u64>())
-                .prop_map(|(announce, version)| Message::SendCmpct { announce, version }),
-            (
-                proptest::collection::vec(any::<u8>(), 4..80),
-                proptest::collection::vec(any::<u8>(), 0..512)
-            )
-                .prop_map(|(id, data)| Message::Feature { id, data }),
-            Just(Message::Headers(headers)),
-            Just(Message::Tx(Arc::new(genesis.txdata[0].clone()))),
-            Just(Message::Block(Arc::new(genesis))),
-            Just(Message::Verack),
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_encoded_decodes_to_the_same(message in message()) {
-            let decoded = Message::decode(message.command(), &message.encode());
-            prop_assert_eq!(decoded.as_ref(), Ok(&message));
-        }
-
-        #[test]
-        fn any_bytes_are_decoded_or_refused(
-            name in proptest::sample::select(NAMES), payload in proptest::collection::vec(any::<u8>(), 0..300),
-        ) {
-            let command = Command::new(name).expect("is short");
-            if let Ok(message) = Message::decode(command, &payload) {
-                prop_assert_eq!(message.command(), command);
-                // What was understood can be sent on.
-                prop_assert!(Message::decode(command, &message.encode()).is_ok());
-            }
-        }
-
-        #[test]
-        fn a_cut_message_is_refused(message in message(), cut in any::<proptest::sample::Index>()) {
-            let bytes = message.encode();
-            prop_assume!(!bytes.is_empty() && !matches!(message, Message::Pong(_)));
-            let cut = &bytes[..cut.index(bytes.len())];
-            prop_assert!(Message::decode(message.command(), cut).is_err());
-        }
-    }
-
-    #[test]
-    fn counts_above_the_limit_are_told_apart_from_garbage() {
-        let payload = [0xfd, 0x51, 0xc3];
-        let inv = Command::new("inv").expect("is short");
-        let error = Message::decode(inv, &payload).expect_err("has 50001 items");
-        assert_eq!(error.to_string(), "inv message size = 50001");
-        let error = Message::decode(inv, &[0xfd, 0x50, 0xc3]).expect_err("is cut");
-        assert!(matches!(error, DecodeError::Malformed { .. }));
-    }
-
-    #[test]
-    fn the_oldest_version_message_is_understood() {
-        let hex = "9c7c00000100000000000000e615104d00000000010000000000000000000000000000000000ffff0a000001208d";
-        let payload = Vec::<u8>::from_hex(hex).expect("is hex");
-        let Ok(Message::Version(version)) =
-            Message::decode(Command::new("version").expect("is short"), &payload)
-        else {
-            panic!("is a version");
-        };
-        assert_eq!(version.version, 31_900);
-        assert!(version.relay && version.user_agent.is_empty());
-        let again = Message::Version(version.clone());
-        assert_eq!(
-            Message::decode(again.command(), &again.encode()),
-            Ok(again.clone())
-        );
-    }
-
-    #[test]
-    fn names_are_printable_and_padded_with_zeros() {
-        assert_eq!(
-            Command::new("verack").map(|c| c.to_string()),
-            Some("verack".into())
-        );
-        assert_eq!(Command::from_wire(*b"verack\0\0\0\0\0x"), None);
-        assert_eq!(Command::from_wire(*b"ver\x07ack\0\0\0\0\0"), None);
-        assert_eq!(Command::new("a name too long"), None);
-    }
-}
+mod tests;

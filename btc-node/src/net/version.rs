@@ -1,8 +1,8 @@
 //! The message that opens a connection.
 
-use super::message::{DecodeError, Reader};
-use bitcoin::consensus::Encodable;
-use bitcoin::p2p::{Address, ServiceFlags};
+use super::address::{Endpoint, NetAddress, PeerAddress};
+use super::message::{DecodeError, Reader, put};
+use bitcoin::p2p::ServiceFlags;
 
 /// The longest user agent, in bytes.
 pub const MAX_USER_AGENT: usize = 256;
@@ -17,9 +17,9 @@ pub struct Version {
     /// Its clock, in seconds since 1970.
     pub time: i64,
     /// The address it reached the other by.
-    pub receiver: Address,
-    /// Its own address; nobody trusts it.
-    pub sender: Address,
+    pub receiver: Endpoint,
+    /// What it says the other offers.
+    pub receiver_services: ServiceFlags,
     /// A number by which a node recognizes itself.
     pub nonce: u64,
     /// What program it is (BIP 14).
@@ -32,32 +32,38 @@ pub struct Version {
 
 impl Version {
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
-        let mut put = |value: &dyn Fn(&mut Vec<u8>) -> Result<usize, bitcoin::io::Error>| {
-            value(out).expect("writing to memory does not fail");
+        put(out, &self.version);
+        put(out, &self.services);
+        put(out, &self.time);
+        let receiver = PeerAddress {
+            time: 0,
+            services: self.receiver_services.to_u64(),
+            endpoint: self.receiver,
         };
-        put(&|out| self.version.consensus_encode(out));
-        put(&|out| self.services.consensus_encode(out));
-        put(&|out| self.time.consensus_encode(out));
-        put(&|out| self.receiver.consensus_encode(out));
-        put(&|out| self.sender.consensus_encode(out));
-        put(&|out| self.nonce.consensus_encode(out));
-        put(&|out| self.user_agent.consensus_encode(out));
-        put(&|out| self.start_height.consensus_encode(out));
-        put(&|out| self.relay.consensus_encode(out));
+        receiver.encode_without_time(out);
+        // Its own address, which nobody trusts.
+        let sender = PeerAddress {
+            time: 0,
+            services: self.services.to_u64(),
+            endpoint: Endpoint::new(NetAddress::UNSPECIFIED, 0),
+        };
+        sender.encode_without_time(out);
+        put(out, &self.nonce);
+        put(out, &self.user_agent);
+        put(out, &self.start_height);
+        put(out, &self.relay);
     }
 
     /// Everything after the receiver's address may be missing, as in the protocol's early versions.
     pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let (version, services, time) = (reader.read()?, reader.read()?, reader.read()?);
+        let receiver = PeerAddress::decode_without_time(reader, 0)?;
         let mut version = Self {
-            version: reader.read()?,
-            services: reader.read()?,
-            time: reader.read()?,
-            receiver: reader.read()?,
-            sender: Address {
-                services: ServiceFlags::NONE,
-                address: [0; 8],
-                port: 0,
-            },
+            version,
+            services,
+            time,
+            receiver: receiver.endpoint,
+            receiver_services: ServiceFlags::from(receiver.services),
             nonce: 0,
             user_agent: String::new(),
             start_height: -1,
@@ -68,7 +74,7 @@ impl Version {
             version.version = 0;
         }
         if !reader.is_empty() {
-            version.sender = reader.read()?;
+            PeerAddress::decode_without_time(reader, 0)?;
             version.nonce = reader.read()?;
         }
         if !reader.is_empty() {

@@ -2,7 +2,7 @@
 
 use super::auth::{CookieError, CookieFile, CookiePerms, Credentials, InvalidRpcAuth, Whitelist};
 use super::server::{Access, ServerConfig};
-use super::subnet::Subnet;
+use crate::net::subnet::Subnet;
 use btc_interfaces::args::Args;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;

@@ -13,7 +13,7 @@ pub use listen::BindError;
 
 use super::auth::{CookieFile, Credentials, Whitelist};
 use super::registry::Registry;
-use super::subnet::Subnet;
+use crate::net::subnet::Subnet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

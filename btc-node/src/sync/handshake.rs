@@ -4,7 +4,7 @@ use super::event::{ConnectionKind, PeerId};
 use super::{Peers, peer::Peer};
 use crate::net::{Message, PROTOCOL_VERSION, Version};
 use bitcoin::key::rand::Rng;
-use bitcoin::p2p::{Address, ServiceFlags};
+use bitcoin::p2p::ServiceFlags;
 
 /// Peers with an older protocol are let go.
 const MIN_VERSION: u32 = 31_800;
@@ -32,12 +32,8 @@ impl Peers {
             version: PROTOCOL_VERSION,
             services: self.services(),
             time: i64::try_from(self.now.as_secs()).unwrap_or(i64::MAX),
-            receiver: Address::new(&peer.address, ServiceFlags::NONE),
-            sender: Address {
-                services: self.services(),
-                address: [0; 8],
-                port: 0,
-            },
+            receiver: peer.address.into(),
+            receiver_services: ServiceFlags::NONE,
             nonce,
             user_agent: self.config.user_agent.clone(),
             start_height: i32::try_from(self.chain.tip().height).unwrap_or(i32::MAX),

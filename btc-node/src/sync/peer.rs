@@ -2,7 +2,7 @@
 
 use super::event::{ConnectionKind, NewPeer, PeerId, Permissions};
 use super::presync::Presync;
-use super::recent::RecentSet;
+use crate::net::recent::RecentSet;
 use bitcoin::p2p::ServiceFlags;
 use bitcoin::p2p::message_blockdata::Inventory;
 use bitcoin::{BlockHash, Txid, Wtxid};

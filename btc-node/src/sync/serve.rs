@@ -6,7 +6,7 @@ use crate::chain::Validity;
 use crate::chainstate::BlockSummary;
 use crate::chainstate::prune::MIN_BLOCKS_TO_KEEP;
 use crate::net::Message;
-use crate::net::message::{Command, Locator, MAX_HEADERS};
+use crate::net::message::{Locator, MAX_HEADERS};
 use bitcoin::p2p::ServiceFlags;
 use bitcoin::p2p::message_blockdata::Inventory;
 use bitcoin::{Block, BlockHash, Txid, Witness, Wtxid};
@@ -280,20 +280,28 @@ impl Peers {
         });
     }
 
+    /// Messages about Bloom filters, which this node does not offer.
+    pub(super) fn filter_message(&mut self, id: PeerId, name: &str) {
+        let reason = format!("{name} received despite not offering bloom services");
+        self.disconnect(id, &reason);
+    }
+
+    /// Messages that this node does not know.
+    pub(super) fn unknown_message(&mut self, id: PeerId, message: &Message) {
+        tracing::debug!(
+            target: "net",
+            "Unknown message type \"{}\" from peer={id}",
+            message.describe()
+        );
+    }
+
     /// Messages about services that this node does not offer, and what it does not know.
-    pub(super) fn other(&mut self, id: PeerId, command: Command) {
-        match command.as_str() {
-            "filterload" | "filteradd" | "filterclear" => {
-                let reason = format!("{command} received despite not offering bloom services");
-                self.disconnect(id, &reason);
-            }
+    pub(super) fn other(&mut self, id: PeerId, message: &Message) {
+        match message.command().as_str() {
             "getcfilters" | "getcfheaders" | "getcfcheckpt" => {
                 self.disconnect(id, "peer requested unsupported block filter type: 0");
             }
-            _ => tracing::debug!(
-                target: "net",
-                "Unknown message type \"{command}\" from peer={id}"
-            ),
+            _ => self.unknown_message(id, message),
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::simulator::{Node, START};
 use bitcoin::hashes::Hash;
+use bitcoin::p2p::ServiceFlags;
 use bitcoin::p2p::message_blockdata::Inventory;
-use bitcoin::p2p::{Address, ServiceFlags};
 use bitcoin::{BlockHash, Txid, Wtxid};
 use btc_node::net::message::{Command, Locator, no_stop};
 use btc_node::net::{Message, Version};
@@ -20,16 +20,12 @@ struct Talk {
 }
 
 fn theirs(version: u32) -> Message {
-    let address = Address::new(
-        &SocketAddr::from(([10, 0, 0, 1], 18444)),
-        ServiceFlags::NONE,
-    );
     Message::Version(Box::new(Version {
         version,
         services: ServiceFlags::NETWORK | ServiceFlags::WITNESS,
         time: START as i64,
-        receiver: address.clone(),
-        sender: address,
+        receiver: SocketAddr::from(([10, 0, 0, 1], 18444)).into(),
+        receiver_services: ServiceFlags::NONE,
         nonce: 5,
         user_agent: "/test/".into(),
         start_height: 0,

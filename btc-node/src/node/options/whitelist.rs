@@ -1,8 +1,8 @@
 //! `-whitelist`: what peers from some addresses may do beyond others.
 
 use super::option;
+use crate::net::subnet::Subnet;
 use crate::node::StartError;
-use crate::rpc::subnet::Subnet;
 use crate::sync::Permissions;
 use btc_interfaces::args::Args;
 use std::net::IpAddr;

@@ -1,12 +1,13 @@
-//! Address ranges as `-rpcallowip` writes them.
+//! Address ranges, as `-rpcallowip`, `-whitelist` and `setban` write them.
 
+use super::address::NetAddress;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 use thiserror::Error;
 
-/// A range of addresses: those that agree with `network` in the bits of `mask`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A range of addresses: those that agree with `network` in the bits of `mask`. Lists of bans are in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Subnet {
     /// Of IPv4 addresses.
     V4 {
@@ -22,6 +23,8 @@ pub enum Subnet {
         /// Which bits count.
         mask: u128,
     },
+    /// One address of another network: those have no ranges.
+    One(NetAddress),
 }
 
 /// The text names no range of addresses.
@@ -50,22 +53,42 @@ impl Subnet {
 
     /// Whether the first address of `other` is in the range.
     pub fn holds_start_of(&self, other: &Self) -> bool {
-        self.contains(match *other {
-            Self::V4 { network, .. } => IpAddr::V4(Ipv4Addr::from_bits(network)),
-            Self::V6 { network, .. } => IpAddr::V6(Ipv6Addr::from_bits(network)),
-        })
+        match *other {
+            Self::V4 { network, .. } => self.contains(IpAddr::V4(Ipv4Addr::from_bits(network))),
+            Self::V6 { network, .. } => self.contains(IpAddr::V6(Ipv6Addr::from_bits(network))),
+            Self::One(address) => self.contains(address),
+        }
     }
 
     /// Whether `address` is in the range. An IPv4 address written as IPv6 counts as IPv4.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        match (*self, address.to_canonical()) {
-            (Self::V4 { network, mask }, IpAddr::V4(address)) => {
+    pub fn contains(&self, address: impl Into<NetAddress>) -> bool {
+        match (*self, address.into()) {
+            (Self::V4 { network, mask }, NetAddress::Ipv4(address)) => {
                 address.to_bits() & mask == network
             }
-            (Self::V6 { network, mask }, IpAddr::V6(address)) => {
+            (Self::V6 { network, mask }, NetAddress::Ipv6(address)) => {
                 address.to_bits() & mask == network
             }
+            (Self::One(one), address) => one == address,
             _ => false,
+        }
+    }
+
+    /// The address alone; `None` for what is no address of a node.
+    pub fn single(address: NetAddress) -> Option<Self> {
+        match address {
+            NetAddress::Ipv4(ip) => Some(Self::V4 {
+                network: ip.to_bits(),
+                mask: u32::MAX,
+            }),
+            NetAddress::Ipv6(ip) => Some(Self::V6 {
+                network: ip.to_bits(),
+                mask: u128::MAX,
+            }),
+            NetAddress::Onion(_) | NetAddress::I2p(_) | NetAddress::Cjdns(_) => {
+                Some(Self::One(address))
+            }
+            NetAddress::Internal(_) => None,
         }
     }
 }
@@ -78,6 +101,11 @@ impl FromStr for Subnet {
             Some((address, mask)) => (address, Some(mask)),
             None => (text, None),
         };
+        if let (Ok(address @ (NetAddress::Onion(_) | NetAddress::I2p(_))), None) =
+            (address.parse(), mask)
+        {
+            return Ok(Self::One(address));
+        }
         let address = match address.strip_prefix('[') {
             Some(inner) => inner.strip_suffix(']').ok_or(InvalidSubnet)?,
             None => address,
@@ -125,6 +153,7 @@ impl fmt::Display for Subnet {
             Self::V6 { network, mask } => {
                 write!(f, "{}/{}", Ipv6Addr::from_bits(*network), mask.count_ones())
             }
+            Self::One(address) => address.fmt(f),
         }
     }
 }
@@ -150,10 +179,10 @@ mod tests {
         ];
         for (subnet, address, inside) in cases {
             let subnet: Subnet = subnet.parse().expect("a range");
-            let address = address.parse().expect("an address");
+            let address: IpAddr = address.parse().expect("an address");
             assert_eq!(subnet.contains(address), inside, "{subnet} {address}");
         }
-        assert!(Subnet::LOOPBACK[0].contains("127.1.2.3".parse().expect("an address")));
+        assert!(Subnet::LOOPBACK[0].contains(NetAddress::Ipv4(Ipv4Addr::new(127, 1, 2, 3))));
     }
 
     #[test]

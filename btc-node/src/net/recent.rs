@@ -5,7 +5,7 @@ use std::hash::Hash;
 
 /// The last so many different values.
 #[derive(Clone, Debug)]
-pub(super) struct RecentSet<T> {
+pub(crate) struct RecentSet<T> {
     capacity: usize,
     members: HashSet<T>,
     order: VecDeque<T>,
@@ -13,7 +13,7 @@ pub(super) struct RecentSet<T> {
 
 impl<T: Copy + Eq + Hash> RecentSet<T> {
     /// Holds up to `capacity` values.
-    pub(super) fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize) -> Self {
         Self {
             capacity,
             members: HashSet::new(),
@@ -21,7 +21,7 @@ impl<T: Copy + Eq + Hash> RecentSet<T> {
         }
     }
 
-    pub(super) fn insert(&mut self, value: T) {
+    pub(crate) fn insert(&mut self, value: T) {
         if !self.members.insert(value) {
             return;
         }
@@ -33,11 +33,11 @@ impl<T: Copy + Eq + Hash> RecentSet<T> {
         }
     }
 
-    pub(super) fn contains(&self, value: &T) -> bool {
+    pub(crate) fn contains(&self, value: &T) -> bool {
         self.members.contains(value)
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.members.clear();
         self.order.clear();
     }
