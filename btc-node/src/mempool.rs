@@ -11,6 +11,7 @@
 //! |---|---|
 //! | [`pool`] | the state as one thread sees it: additions, removals, limits, the fee floor |
 //! | [`accept`] | judges a transaction |
+//! | [`package`] | judges a child with its parents |
 //! | [`broadcast`] | transactions of our own |
 //! | [`policy`] | standardness, dust, replacement, version 3 |
 //! | [`graph`] | who spends whom, clusters, chunks in order |
@@ -19,7 +20,7 @@
 //! | [`persist`] | `mempool.dat` |
 //! | [`tip`] | what is asked of the chain |
 //!
-//! Not here yet: packages (`submitpackage`), the fee estimators, orphans.
+//! Not here yet: the fee estimators, orphans.
 
 pub mod accept;
 pub mod broadcast;
@@ -27,6 +28,7 @@ pub mod entry;
 pub mod feerate;
 pub mod graph;
 pub mod linearize;
+pub mod package;
 pub mod persist;
 pub mod policy;
 pub mod pool;
@@ -40,6 +42,7 @@ pub use accept::{AcceptOptions, Accepted};
 pub use broadcast::BroadcastError;
 pub use entry::{Entry, Totals};
 pub use feerate::Feerate;
+pub use package::{PackageError, PackageMember, PackageOutcome};
 pub use policy::Policy;
 pub use pool::{Limits, Pool};
 pub use reject::{Reject, RejectClass};
@@ -187,6 +190,31 @@ impl Mempool {
         options: AcceptOptions,
     ) -> Result<Accepted, Reject> {
         chain.with_tip(|view| self.change(|state| state.pool.accept(view, tx, options)))
+    }
+
+    /// Judges a child and its parents, or one transaction, by the tip and adds what is fit. See
+    /// [`Pool::accept_package`].
+    pub fn submit_package(
+        &self,
+        chain: &ChainstateManager,
+        package: &[Arc<Transaction>],
+        max_feerate: Option<Feerate>,
+    ) -> PackageOutcome {
+        let now = self.clock.now();
+        chain.with_tip(|view| {
+            self.change(|state| state.pool.accept_package(view, package, max_feerate, now))
+        })
+    }
+
+    /// Says what would become of transactions that come one after another, and changes nothing. See
+    /// [`Pool::test_package`].
+    pub fn test_package(
+        &self,
+        chain: &ChainstateManager,
+        package: &[Arc<Transaction>],
+    ) -> PackageOutcome {
+        let now = self.clock.now();
+        chain.with_tip(|view| self.change(|state| state.pool.test_package(view, package, now)))
     }
 
     /// The unspent output of the chain or of a transaction here; `None` too if a transaction here spends it.

@@ -2,11 +2,11 @@
 //! signatures last.
 
 use super::entry::Entry;
-use super::feerate::Feerate;
+use super::feerate::{Feerate, improves_diagram};
 use super::policy::{
     self, MAX_STANDARD_SIGOP_COST, MIN_NON_WITNESS_SIZE, inputs, replacement, standard, truc,
 };
-use super::pool::Pool;
+use super::pool::{MEMPOOL_HEIGHT, Pool};
 use super::reject::Reject;
 use super::rules;
 use super::tip::ChainView;
@@ -14,7 +14,8 @@ use crate::notify::RemovalReason;
 use bitcoin::{OutPoint, Transaction, TxOut, Txid, Wtxid};
 use btc_consensus::Coin;
 use btc_consensus::script::ScriptFlags;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 use std::sync::Arc;
 
 /// Outputs that are looked up to tell a transaction of the chain from one whose inputs are missing. A stranger may send
@@ -30,6 +31,16 @@ pub struct AcceptOptions {
     pub bypass_limits: bool,
     /// Whether it may take the place of others.
     pub allow_replacement: bool,
+    /// Whether a version 3 transaction may take the place of its sibling.
+    pub allow_sibling_eviction: bool,
+    /// It is judged with others: only their fees together must reach the least.
+    pub in_package: bool,
+    /// The mempool is not cut to its size afterwards, since the caller has more to bring.
+    pub defer_limits: bool,
+    /// The highest modified feerate that its owner allows, in sat for vB.
+    pub max_feerate: Option<Feerate>,
+    /// The highest fee that its owner allows, in sat.
+    pub max_fee: Option<i64>,
     /// When it came, in seconds since 1970.
     pub time: i64,
     /// The time now, for limits, in seconds since 1970.
@@ -43,6 +54,11 @@ impl AcceptOptions {
             test: false,
             bypass_limits: false,
             allow_replacement: true,
+            allow_sibling_eviction: true,
+            in_package: false,
+            defer_limits: false,
+            max_feerate: None,
+            max_fee: None,
             time: now,
             now,
         }
@@ -60,10 +76,27 @@ pub struct Accepted {
     pub vsize: i64,
     /// What it pays, in sat.
     pub fee: i64,
-    /// Its modified fee for its size in vB.
+    /// Modified fees for sizes in vB, of the transactions that it was judged with.
     pub effective_feerate: Feerate,
+    /// Those transactions; itself alone unless its package had to pay for it.
+    pub effective_includes: Vec<Wtxid>,
     /// The transactions whose place it takes.
     pub replaced: Vec<Arc<Transaction>>,
+}
+
+impl Accepted {
+    /// Of an entry whose fees count for itself alone.
+    pub(super) fn alone(entry: &Entry, replaced: Vec<Arc<Transaction>>) -> Self {
+        Self {
+            txid: entry.txid,
+            wtxid: entry.wtxid,
+            vsize: entry.vsize(),
+            fee: entry.fee,
+            effective_feerate: Feerate::new(entry.modified_fee(), entry.vsize()),
+            effective_includes: vec![entry.wtxid],
+            replaced,
+        }
+    }
 }
 
 impl Pool {
@@ -74,61 +107,98 @@ impl Pool {
         tx: Arc<Transaction>,
         options: AcceptOptions,
     ) -> Result<Accepted, Reject> {
-        let txid = tx.compute_txid();
-        let candidate = self.judge(view, tx, txid, options)?;
-        let Candidate { entry, evicted } = candidate;
-        let accepted = Accepted {
-            txid,
-            wtxid: entry.wtxid,
-            vsize: entry.vsize(),
-            fee: entry.fee,
-            effective_feerate: Feerate::new(entry.modified_fee(), entry.vsize()),
-            replaced: evicted
-                .iter()
-                .filter_map(|txid| self.graph.get(txid))
-                .map(|entry| Arc::clone(&entry.tx))
-                .collect(),
-        };
+        let (entry, evicted) = self.judge(view, tx, options)?;
+        let accepted = Accepted::alone(&entry, self.graph.transactions(&evicted));
+        if options.max_fee.is_some_and(|max| entry.fee > max) {
+            return Err(Reject::MaxFeeExceeded);
+        }
         if options.test {
             return Ok(accepted);
         }
-        for old in evicted.iter().filter_map(|txid| self.graph.get(txid)) {
-            tracing::debug!(
-                target: "mempool",
-                "replacing mempool tx {} (wtxid={}, fees={}, vsize={}). New tx {} (wtxid={}, fees={}, vsize={})",
-                old.txid, old.wtxid, old.fee, old.vsize(), txid, entry.wtxid, entry.modified_fee(), entry.vsize()
-            );
-        }
+        let (wtxid, fee, vsize) = (entry.wtxid, entry.modified_fee(), entry.vsize());
+        self.log_replaced(
+            &evicted,
+            format_args!(
+                "New tx {} (wtxid={wtxid}, fees={fee}, vsize={vsize})",
+                accepted.txid
+            ),
+        );
         self.remove(&evicted, RemovalReason::Replaced);
         self.add(entry);
-        if !options.bypass_limits {
+        if !options.bypass_limits && !options.defer_limits {
             self.enforce_limits(options.now);
-            if !self.graph.contains(&txid) {
+            if !self.graph.contains(&accepted.txid) {
                 return Err(Reject::MempoolFull);
             }
         }
         Ok(accepted)
     }
 
+    /// Says in the log what gives way to what.
+    pub(super) fn log_replaced(&self, evicted: &BTreeSet<Txid>, successor: fmt::Arguments<'_>) {
+        for old in evicted.iter().filter_map(|txid| self.graph.get(txid)) {
+            tracing::debug!(
+                target: "mempool",
+                "replacing mempool tx {} (wtxid={}, fees={}, vsize={}). {successor}",
+                old.txid, old.wtxid, old.fee, old.vsize()
+            );
+        }
+    }
+
+    /// Judges a transaction alone; gives its entry and everything that would have to go.
     fn judge(
         &mut self,
         view: &dyn ChainView,
         tx: Arc<Transaction>,
-        txid: Txid,
         options: AcceptOptions,
-    ) -> Result<Candidate, Reject> {
-        let conflicts = self.check_alone(view, &tx, txid, options)?;
-        let coins = self.find_coins(view, &tx, txid)?;
+    ) -> Result<(Entry, BTreeSet<Txid>), Reject> {
+        let screened = self.screen(view, tx, options, &PackageParents::new())?;
+        let evicted = self.check_replacing(&screened)?;
+        let Screened { entry, spent, .. } = screened;
+        let rate = Feerate::new(entry.modified_fee(), entry.vsize());
+        if options.max_feerate.is_some_and(|max| rate > max) {
+            return Err(Reject::MaxFeerateExceeded);
+        }
+        if !options.bypass_limits && self.policy.require_standard {
+            self.check_ephemeral_spends(&entry.tx, &PackageParents::new())?;
+        }
+        self.check_scripts(view, &entry, &spent)?;
+        Ok((entry, evicted))
+    }
+
+    /// What shows of a transaction before its relations in the mempool and its scripts are looked at. `package` holds
+    /// the transactions that it may spend from beside those of the chain and the mempool.
+    pub(super) fn screen(
+        &mut self,
+        view: &dyn ChainView,
+        tx: Arc<Transaction>,
+        options: AcceptOptions,
+        package: &PackageParents,
+    ) -> Result<Screened, Reject> {
+        let txid = tx.compute_txid();
+        let mut conflicts = self.check_alone(view, &tx, txid, options)?;
+        let coins = self.find_coins(view, &tx, txid, package)?;
         let spent: Vec<TxOut> = coins.iter().map(|coin| coin.output.clone()).collect();
         let fee = self.check_spending(view, &tx, &coins, &spent)?;
         let entry = self.entry(view, tx, txid, fee, &coins, &spent, options);
         self.check_fees(&entry, options)?;
-        let evicted = self.check_replacing(&entry, conflicts, options)?;
-        if !options.bypass_limits && self.policy.require_standard {
-            self.check_ephemeral_spends(&entry)?;
+        let mut sibling_eviction = false;
+        if !options.bypass_limits
+            && let truc::Outcome::FitsInsteadOf(sibling) =
+                truc::check(&self.graph, &entry, &conflicts)?
+        {
+            if !options.allow_sibling_eviction {
+                return Err(truc::too_many_descendants(&self.graph, &entry));
+            }
+            conflicts.insert(sibling);
+            sibling_eviction = true;
         }
-        self.check_scripts(view, &entry, &spent)?;
-        Ok(Candidate { entry, evicted })
+        Ok(Screened {
+            entry,
+            spent,
+            conflicts,
+            sibling_eviction,
+        })
     }
 
     /// What shows without the coins; gives the transactions that spend the same outputs.
@@ -174,9 +244,14 @@ impl Pool {
         view: &dyn ChainView,
         tx: &Transaction,
         txid: Txid,
+        package: &PackageParents,
     ) -> Result<Vec<Coin>, Reject> {
         let mut coins = Vec::with_capacity(tx.input.len());
         for input in &tx.input {
+            if let Some(coin) = package_coin(package, &input.previous_output) {
+                coins.push(coin);
+                continue;
+            }
             if let Some(coin) = self.coin(view, &input.previous_output)? {
                 coins.push(coin);
                 continue;
@@ -262,11 +337,15 @@ impl Pool {
         if entry.sigop_cost > MAX_STANDARD_SIGOP_COST {
             return Err(Reject::TooManySigops(entry.sigop_cost));
         }
-        if options.bypass_limits {
+        if options.bypass_limits || options.in_package {
             return Ok(());
         }
-        let (fee, vsize) = (entry.modified_fee(), entry.vsize());
-        let required = self.floor(options.now).fee_for(vsize);
+        self.check_feerate(entry.modified_fee(), entry.vsize(), options.now)
+    }
+
+    /// Whether a fee in sat reaches, for a size in vB, what the mempool takes now.
+    pub(super) fn check_feerate(&mut self, fee: i64, vsize: i64, now: i64) -> Result<(), Reject> {
+        let required = self.floor(now).fee_for(vsize);
         if required > 0 && fee < required {
             return Err(Reject::MempoolMinFee { fee, required });
         }
@@ -277,21 +356,11 @@ impl Pool {
         Ok(())
     }
 
-    /// Version 3's rules, replacements and the cluster's limits; gives everything that would have to go.
-    fn check_replacing(
-        &self,
-        entry: &Entry,
-        mut conflicts: BTreeSet<Txid>,
-        options: AcceptOptions,
-    ) -> Result<BTreeSet<Txid>, Reject> {
-        let mut sibling_eviction = false;
-        if !options.bypass_limits
-            && let truc::Outcome::FitsInsteadOf(sibling) =
-                truc::check(&self.graph, entry, &conflicts)?
-        {
-            conflicts.insert(sibling);
-            sibling_eviction = true;
-        }
+    /// Replacements and the cluster's limits; gives everything that would have to go.
+    fn check_replacing(&self, screened: &Screened) -> Result<BTreeSet<Txid>, Reject> {
+        let Screened {
+            entry, conflicts, ..
+        } = screened;
         if conflicts.is_empty() {
             let (count, weight) = self
                 .graph
@@ -299,14 +368,22 @@ impl Pool {
             self.check_cluster(count, weight)?;
             return Ok(BTreeSet::new());
         }
-        let evicted = replacement::evicted(&self.graph, &entry.txid, &conflicts, sibling_eviction)?;
-        let incremental = self.policy.incremental_feerate;
-        replacement::check_fees(&self.graph, entry, &evicted, incremental, sibling_eviction)?;
-        let preview = self.graph.preview(entry, &evicted);
-        self.check_cluster(preview.cluster_count, preview.cluster_weight)?;
-        replacement::check_diagram(&preview.before, &preview.after)?;
+        let sibling = screened.sibling_eviction;
+        let evicted = replacement::evicted(&self.graph, &entry.txid, conflicts, sibling)?;
+        replacement::check_fees(
+            &entry.txid,
+            Feerate::new(entry.modified_fee(), entry.vsize()),
+            self.graph.totals(&evicted).fees,
+            self.policy.incremental_feerate,
+        )
+        .map_err(|debug| Reject::InsufficientReplacementFee { sibling, debug })?;
+        let preview = self.graph.preview(&[entry], &evicted);
+        self.check_cluster(preview.count(), preview.weight())?;
+        if !improves_diagram(preview.before(), &preview.after()) {
+            return Err(Reject::ReplacementFailed);
+        }
         let ancestors = self.graph.ancestors(entry.parents.iter().copied());
-        if let Some(ancestor) = ancestors.intersection(&conflicts).next() {
+        if let Some(ancestor) = ancestors.intersection(conflicts).next() {
             return Err(Reject::SpendsConflicting(format!(
                 "{} spends conflicting transaction {ancestor}",
                 entry.txid
@@ -323,21 +400,29 @@ impl Pool {
         Ok(())
     }
 
-    /// A child spends all the dust of the parents that it spends from.
-    fn check_ephemeral_spends(&self, entry: &Entry) -> Result<(), Reject> {
-        let spends: BTreeSet<OutPoint> = entry
-            .tx
-            .input
-            .iter()
-            .map(|input| input.previous_output)
-            .collect();
-        for parent in entry.parents.iter().filter_map(|txid| self.graph.get(txid)) {
-            let mut dust = standard::dust(&parent.tx, self.policy.dust_feerate)
+    /// A child spends all the dust of the parents that it spends from, be they in the mempool or beside it in a package.
+    pub(super) fn check_ephemeral_spends(
+        &self,
+        tx: &Transaction,
+        package: &PackageParents,
+    ) -> Result<(), Reject> {
+        let spends: BTreeSet<OutPoint> =
+            tx.input.iter().map(|input| input.previous_output).collect();
+        let parents: BTreeSet<Txid> = spends.iter().map(|outpoint| outpoint.txid).collect();
+        for txid in parents {
+            let Some(parent) = package
+                .get(&txid)
+                .or_else(|| self.graph.get(&txid).map(|entry| &entry.tx))
+            else {
+                continue;
+            };
+            let mut dust = standard::dust(parent, self.policy.dust_feerate)
                 .filter_map(|index| u32::try_from(index).ok());
-            if dust.any(|vout| !spends.contains(&OutPoint::new(parent.txid, vout))) {
+            if dust.any(|vout| !spends.contains(&OutPoint::new(txid, vout))) {
                 return Err(Reject::MissingEphemeralSpends(format!(
                     "tx {} (wtxid={}) did not spend parent's ephemeral dust",
-                    entry.txid, entry.wtxid
+                    tx.compute_txid(),
+                    tx.compute_wtxid()
                 )));
             }
         }
@@ -346,7 +431,7 @@ impl Pool {
 
     /// Runs the scripts by the rules of relay, then by those of the chain: the former are meant to hold the latter, and
     /// the mempool must never hold what no block may.
-    fn check_scripts(
+    pub(super) fn check_scripts(
         &self,
         view: &dyn ChainView,
         entry: &Entry,
@@ -392,7 +477,29 @@ impl Pool {
     }
 }
 
-struct Candidate {
-    entry: Entry,
-    evicted: BTreeSet<Txid>,
+/// The transactions of a package that others of it may spend from.
+pub(super) type PackageParents = HashMap<Txid, Arc<Transaction>>;
+
+/// A transaction that [`Pool::screen`] let through.
+pub(super) struct Screened {
+    /// As it would stand in the mempool.
+    pub(super) entry: Entry,
+    /// The outputs it spends, in the order of its inputs.
+    pub(super) spent: Vec<TxOut>,
+    /// The transactions that spend the same, and a sibling that would give way.
+    pub(super) conflicts: BTreeSet<Txid>,
+    sibling_eviction: bool,
+}
+
+/// An output of a transaction that is neither in the chain nor in the mempool yet.
+fn package_coin(package: &PackageParents, outpoint: &OutPoint) -> Option<Coin> {
+    let output = package
+        .get(&outpoint.txid)?
+        .output
+        .get(usize::try_from(outpoint.vout).ok()?)?;
+    Some(Coin {
+        output: output.clone(),
+        height: MEMPOOL_HEIGHT,
+        coinbase: false,
+    })
 }

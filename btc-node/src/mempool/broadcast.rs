@@ -1,6 +1,6 @@
 //! A transaction of our own on its way to the network.
 
-use super::{Mempool, Reject, RejectClass};
+use super::{AcceptOptions, Mempool, Reject, RejectClass};
 use crate::chainstate::ChainstateManager;
 use crate::store::StoreError;
 use bitcoin::{OutPoint, Transaction};
@@ -55,12 +55,15 @@ impl Mempool {
         if self.contains(&txid) {
             return Ok(());
         }
-        if let Some(max_fee) = max_fee
-            && self.test(chain, Arc::clone(tx))?.fee > max_fee
-        {
-            return Err(BroadcastError::MaxFeeExceeded);
+        let options = AcceptOptions {
+            max_fee,
+            ..AcceptOptions::at(self.clock.now())
+        };
+        match self.accept(chain, Arc::clone(tx), options) {
+            Ok(_) => {}
+            Err(Reject::MaxFeeExceeded) => return Err(BroadcastError::MaxFeeExceeded),
+            Err(reject) => return Err(reject.into()),
         }
-        self.submit(chain, Arc::clone(tx))?;
         if announce {
             self.add_unbroadcast(txid);
         }

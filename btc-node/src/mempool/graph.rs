@@ -18,16 +18,34 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// What the mempool would look like after a change, as far as it changes.
-#[derive(Debug, Clone)]
-pub struct Preview {
+#[derive(Debug)]
+pub struct Preview<'a> {
+    before: Vec<Feerate>,
+    clusters: Vec<Vec<&'a Entry>>,
+}
+
+impl Preview<'_> {
+    /// Transactions in the largest cluster that the change leaves.
+    pub fn count(&self) -> usize {
+        self.clusters.iter().map(Vec::len).max().unwrap_or(0)
+    }
+
+    /// Sigops-adjusted weight of the heaviest cluster that the change leaves, in weight units.
+    pub fn weight(&self) -> i64 {
+        let weight = |cluster: &Vec<&Entry>| cluster.iter().map(|e| e.adjusted_weight).sum();
+        self.clusters.iter().map(weight).max().unwrap_or(0)
+    }
+
     /// Chunks of the clusters that the change touches, before it.
-    pub before: Vec<Feerate>,
-    /// Chunks of the clusters that it leaves.
-    pub after: Vec<Feerate>,
-    /// Transactions in the cluster of the added transaction.
-    pub cluster_count: usize,
-    /// Sigops-adjusted weight of that cluster, in weight units.
-    pub cluster_weight: i64,
+    pub fn before(&self) -> &[Feerate] {
+        &self.before
+    }
+
+    /// Chunks of the clusters that it leaves. These are put in order here, so the limits on clusters come first.
+    pub fn after(&self) -> Vec<Feerate> {
+        let chunks = self.clusters.iter().flat_map(|cluster| order(cluster));
+        chunks.map(|chunk| chunk.feerate).collect()
+    }
 }
 
 /// The transactions of the mempool and their order. It holds whatever it is given: policy is elsewhere.
@@ -200,11 +218,11 @@ impl Graph {
         totals
     }
 
-    /// What adding `entry` (with its parents set) and removing `removed` would do.
-    pub fn preview(&self, entry: &Entry, removed: &BTreeSet<Txid>) -> Preview {
-        let touched: BTreeSet<u64> = entry
-            .parents
+    /// What adding `added` (with their parents set, which may be among them) and removing `removed` would do.
+    pub fn preview<'a>(&'a self, added: &[&'a Entry], removed: &BTreeSet<Txid>) -> Preview<'a> {
+        let touched: BTreeSet<u64> = added
             .iter()
+            .flat_map(|entry| &entry.parents)
             .chain(removed)
             .filter_map(|txid| self.entries.get(txid))
             .map(|entry| entry.cluster)
@@ -218,22 +236,17 @@ impl Graph {
             .filter(|txid| !removed.contains(*txid))
             .map(|txid| &self.entries[txid])
             .collect();
-        members.push(entry);
-        let mut after = Vec::new();
-        let (mut cluster_count, mut cluster_weight) = (0, 0);
-        for component in components(&members) {
-            if component.iter().any(|member| member.txid == entry.txid) {
-                cluster_count = component.len();
-                cluster_weight = component.iter().map(|member| member.adjusted_weight).sum();
-            }
-            after.extend(order(&component).into_iter().map(|chunk| chunk.feerate));
-        }
+        members.extend(added);
         Preview {
             before,
-            after,
-            cluster_count,
-            cluster_weight,
+            clusters: components(&members),
         }
+    }
+
+    /// Those of these transactions that are here, in the order of their ids.
+    pub fn transactions(&self, txids: &BTreeSet<Txid>) -> Vec<Arc<Transaction>> {
+        let entries = txids.iter().filter_map(|txid| self.get(txid));
+        entries.map(|entry| Arc::clone(&entry.tx)).collect()
     }
 
     /// The number and the sigops-adjusted weight (in weight units) of the transactions in the cluster that a

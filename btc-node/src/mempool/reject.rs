@@ -98,6 +98,10 @@ pub enum Reject {
     CoinsUnavailable(String),
     /// It was the first to go when the mempool was cut to its size.
     MempoolFull,
+    /// It pays a higher feerate than its owner allows.
+    MaxFeerateExceeded,
+    /// It pays more than its owner allows.
+    MaxFeeExceeded,
 }
 
 /// What a reject says of the transaction and of whoever sent it. Source: Core's `TxValidationResult`.
@@ -185,6 +189,8 @@ impl Reject {
             Self::MissingEphemeralSpends(_) => "missing-ephemeral-spends",
             Self::CoinsUnavailable(_) => "coins-unavailable",
             Self::MempoolFull => "mempool full",
+            Self::MaxFeerateExceeded => "max feerate exceeded",
+            Self::MaxFeeExceeded => "max-fee-exceeded",
             Self::Consensus(_)
             | Self::NonStandard(_)
             | Self::TooManyReplacements { .. }
@@ -259,7 +265,9 @@ impl Reject {
             | Self::ReplacementDisallowed
             | Self::ClusterLimit
             | Self::Truc(_)
-            | Self::MissingEphemeralSpends(_) => RejectClass::MempoolPolicy,
+            | Self::MissingEphemeralSpends(_)
+            | Self::MaxFeerateExceeded
+            | Self::MaxFeeExceeded => RejectClass::MempoolPolicy,
             Self::Script {
                 witness_stripped: true,
                 ..

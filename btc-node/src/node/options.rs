@@ -85,6 +85,7 @@ impl Options {
             return Err(option("-ipcbind needs a program built with feature ipc"));
         }
         let params = network::params(args)?;
+        let policy = rooms::policy(args, &params)?;
         Ok(Self {
             server: args.flag("server"),
             wallet: !args.flag("disablewallet").unwrap_or(false),
@@ -108,8 +109,8 @@ impl Options {
             alert_notify: commands(args, "alertnotify").into_iter().next(),
             ipc_bind: args.values("ipcbind"),
             subversion: subversion(&args.values("uacomment"))?,
-            policy: rooms::policy(args, &params)?,
-            mempool_limits: rooms::mempool_limits(args),
+            mempool_limits: rooms::mempool_limits(args, &policy)?,
+            policy,
             template: rooms::template(args)?,
             network: peers::network(args, params.chain)?,
             chainstate: rooms::chainstate(args)?,

@@ -2,6 +2,7 @@
 
 mod create;
 mod decode;
+mod package;
 mod send;
 
 use super::context::Entry;
@@ -13,6 +14,7 @@ pub fn methods() -> &'static [Entry] {
         let mut methods = Vec::new();
         methods.extend(create::METHODS);
         methods.extend(decode::METHODS);
+        methods.extend(package::METHODS);
         methods.extend(send::METHODS);
         methods
     });

@@ -7,5 +7,6 @@ mod harness;
 mod accept;
 mod cached_chain;
 mod changes;
+mod package;
 mod rpc;
 mod template;

@@ -204,9 +204,11 @@ proptest! {
                     let spends: Vec<OutPoint> = chosen.into_iter().collect();
                     let mut entry = entry(transaction(&spends), fee, time as i64);
                     entry.parents = graph.parents_of(&entry.tx);
-                    let preview = graph.preview(&entry, &BTreeSet::new());
+                    let nothing = BTreeSet::new();
+                    let preview = graph.preview(&[&entry], &nothing);
                     let expected = graph.cluster_with(&entry.parents, entry.adjusted_weight);
-                    prop_assert_eq!((preview.cluster_count, preview.cluster_weight), expected);
+                    prop_assert_eq!((preview.count(), preview.weight()), expected);
+                    let previewed = preview.after();
                     let txid = entry.txid;
                     graph.insert(entry);
                     let rates = |chunks: &[Feerate]| {
@@ -218,7 +220,7 @@ proptest! {
                     };
                     let after: Vec<Feerate> =
                         graph.cluster_of(&txid).iter().map(|chunk| chunk.feerate).collect();
-                    prop_assert_eq!(rates(&preview.after), rates(&after));
+                    prop_assert_eq!(rates(&previewed), rates(&after));
                 }
                 Step::Remove(index) if !txids.is_empty() => {
                     let gone = graph.descendants([*index.get(&txids)]);

@@ -1,7 +1,6 @@
 //! When a transaction may take the place of others that spend the same outputs.
 
-use crate::mempool::entry::Entry;
-use crate::mempool::feerate::{Feerate, improves_diagram};
+use crate::mempool::feerate::Feerate;
 use crate::mempool::graph::Graph;
 use crate::mempool::reject::Reject;
 use bitcoin::Txid;
@@ -29,46 +28,31 @@ pub fn evicted(
     Ok(graph.descendants(conflicts.iter().copied()))
 }
 
-/// A replacement pays at least what it evicts paid, and its own relay on top.
+/// A replacement pays at least what it evicts paid, and its own relay on top. `rate` is its modified fee for its size in
+/// vB; `evicted_fees` in sat. The error says by how much it fails, in words that name `replacement`.
 pub fn check_fees(
-    graph: &Graph,
-    entry: &Entry,
-    evicted: &BTreeSet<Txid>,
+    replacement: &Txid,
+    rate: Feerate,
+    evicted_fees: i64,
     incremental: Feerate,
-    sibling: bool,
-) -> Result<(), Reject> {
-    let insufficient = |debug| Err(Reject::InsufficientReplacementFee { sibling, debug });
-    let (fee, evicted_fees) = (entry.modified_fee(), graph.totals(evicted).fees);
-    if fee < evicted_fees {
-        return insufficient(format!(
-            "rejecting replacement {}, less fees than conflicting txs; {} < {}",
-            entry.txid,
-            money(fee),
+) -> Result<(), String> {
+    if rate.fee < evicted_fees {
+        return Err(format!(
+            "rejecting replacement {replacement}, less fees than conflicting txs; {} < {}",
+            money(rate.fee),
             money(evicted_fees)
         ));
     }
-    let (additional, relay) = (
-        fee.saturating_sub(evicted_fees),
-        incremental.fee_for(entry.vsize()),
-    );
+    let additional = rate.fee.saturating_sub(evicted_fees);
+    let relay = incremental.fee_for(rate.size);
     if additional < relay {
-        return insufficient(format!(
-            "rejecting replacement {}, not enough additional fees to relay; {} < {}",
-            entry.txid,
+        return Err(format!(
+            "rejecting replacement {replacement}, not enough additional fees to relay; {} < {}",
             money(additional),
             money(relay)
         ));
     }
     Ok(())
-}
-
-/// A replacement makes the mempool worth more to a miner.
-pub fn check_diagram(before: &[Feerate], after: &[Feerate]) -> Result<(), Reject> {
-    if improves_diagram(before, after) {
-        Ok(())
-    } else {
-        Err(Reject::ReplacementFailed)
-    }
 }
 
 /// Sat as bitcoin with at least two decimals, `0.00001`.

@@ -248,15 +248,30 @@ pub(super) fn policy(args: &Args, params: &ChainParams) -> Result<Policy, StartE
     })
 }
 
-pub(super) fn mempool_limits(args: &Args) -> Limits {
+/// Bytes of memory that a transaction takes for each vB of its size, at the most.
+const MEMORY_PER_VB: i64 = 40;
+
+pub(super) fn mempool_limits(args: &Args, policy: &Policy) -> Result<Limits, StartError> {
     let default = Limits::default();
-    let bytes = |mb: i64| usize::try_from(mb.saturating_mul(1_000_000)).unwrap_or(0);
-    Limits {
-        max_bytes: args.int("maxmempool").map_or(default.max_bytes, bytes),
+    let max_bytes = match args.int("maxmempool") {
+        None => default.max_bytes,
+        Some(mb) => {
+            let bytes = mb.saturating_mul(1_000_000);
+            // There must be room for one cluster of the greatest size, at what its transactions take in memory.
+            let least = policy.cluster_vsize.saturating_mul(MEMORY_PER_VB);
+            if bytes != 0 && bytes < least {
+                let least = least.saturating_add(999_999) / 1_000_000;
+                return Err(option(format!("-maxmempool must be at least {least} MB")));
+            }
+            usize::try_from(bytes).unwrap_or(usize::MAX)
+        }
+    };
+    Ok(Limits {
+        max_bytes,
         expiry: args
             .int("mempoolexpiry")
             .map_or(default.expiry, |hours| hours.saturating_mul(3600)),
-    }
+    })
 }
 
 pub(super) fn template(args: &Args) -> Result<TemplateOptions, StartError> {
