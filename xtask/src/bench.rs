@@ -1,4 +1,5 @@
 //! `cargo xtask bench ipc`: what calls between processes cost, beside the bare socket and other programs.
+//! `cargo xtask bench store`: the databases' engine beside the system's LevelDB.
 
 use crate::build;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// There is no such benchmark.
-    #[error("bench: say what to measure: `bench ipc`")]
+    #[error("bench: say what to measure: `bench ipc` or `bench store`")]
     What,
     /// An argument that the command does not know.
     #[error(
@@ -46,6 +47,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Error> {
     let Some((what, rest)) = arguments.split_first() else {
         return Err(Error::What);
     };
+    if what == "store" {
+        return store(rest);
+    }
     if what != "ipc" {
         return Err(Error::What);
     }
@@ -67,6 +71,20 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Error> {
         bench.arg("--socket").arg(&node.socket);
     }
     build::run(&mut bench).map_err(Error::Failed)
+}
+
+/// 3 million random keys of 36 bytes in batches of 200,000, reads and misses; then the churn of a set of coins, after which
+/// every key is looked for. Needs the system's LevelDB (Debian: libleveldb-dev) and 2 GB of space for temporary files.
+fn store(arguments: &[String]) -> Result<(), Error> {
+    let directory = tempfile::Builder::new().prefix("store-bench-").tempdir()?;
+    for work in ["bench", "churn"] {
+        let mut bench = build::cargo();
+        bench.args(["run", "--quiet", "--release", "-p", "leveldb-engine"]);
+        bench.args(["--example", "engines", "--", work]);
+        bench.args(arguments).arg(directory.path().join(work));
+        build::run(&mut bench).map_err(Error::Failed)?;
+    }
+    Ok(())
 }
 
 #[derive(Debug, Default, PartialEq)]

@@ -37,6 +37,8 @@ cargo xtask <command>
   bench ipc [--seconds S] [--peer NODE]... [--program EXE]...
                    what calls between processes cost, beside the bare socket; --peer adds a row
                    for another bitcoin-node, --program rows for another server of the interface
+  bench store [--rounds N] [--engine rust|leveldb]
+                   the databases' engine beside the system's LevelDB, and that churn loses no key
   help             this text
 ";
 

@@ -10,26 +10,27 @@ pub(crate) use builder::BlockBuilder;
 
 use crate::coding::{fixed32, take_varint32};
 use crate::error::{Error, Result};
-use crate::key;
+use crate::key::{self, Sought};
 
-/// The bytes of a block, with the place of its restart points: entries whose key is whole.
+/// The bytes of a block, with the place of its restart points: entries whose key is whole. The bytes are the block's
+/// own, or borrowed from a buffer that is about to hold another one.
 #[derive(Debug)]
-pub(crate) struct Block {
-    bytes: Vec<u8>,
+pub(crate) struct Block<B = Vec<u8>> {
+    bytes: B,
     /// Where the entries end and the array of restart points begins.
     limit: usize,
     restarts: usize,
 }
 
-impl Block {
+impl<B: AsRef<[u8]>> Block<B> {
     /// Reads a block.
     ///
     /// # Errors
     /// There is no room for the restart points that the block says it has.
-    pub(crate) fn new(bytes: Vec<u8>) -> Result<Self> {
+    pub(crate) fn new(bytes: B) -> Result<Self> {
         let bad = || Error::Corruption("bad block contents".into());
-        let count_at = bytes.len().checked_sub(4).ok_or_else(bad)?;
-        let restarts = fixed32(&bytes, count_at).ok_or_else(bad)? as usize;
+        let count_at = bytes.as_ref().len().checked_sub(4).ok_or_else(bad)?;
+        let restarts = fixed32(bytes.as_ref(), count_at).ok_or_else(bad)? as usize;
         let array = restarts.checked_mul(4).ok_or_else(bad)?;
         let limit = count_at.checked_sub(array).ok_or_else(bad)?;
         Ok(Self {
@@ -39,29 +40,104 @@ impl Block {
         })
     }
 
-    /// A block that holds no entries, for tests of what only asks for its size.
-    #[cfg(test)]
-    pub(crate) fn of(bytes: Vec<u8>) -> Self {
-        Self {
-            bytes,
-            limit: 0,
-            restarts: 0,
+    fn bytes(&self) -> &[u8] {
+        self.bytes.as_ref()
+    }
+
+    /// How many entries have their key whole.
+    pub(crate) fn restarts(&self) -> usize {
+        self.restarts
+    }
+
+    /// Key and value of the entry of a restart point. The point must be one of the block's.
+    ///
+    /// # Errors
+    /// There is no such entry.
+    pub(crate) fn at_restart(&self, index: usize) -> Result<(&[u8], &[u8])> {
+        match self.entry(self.restart(index)) {
+            Some((0, key, value)) if key.len() >= key::TRAILER => {
+                Ok((&self.bytes()[key], &self.bytes()[value]))
+            }
+            _ => Err(bad_entry()),
         }
     }
 
-    /// Bytes of memory that the block takes.
-    pub(crate) fn memory(&self) -> usize {
-        self.bytes.capacity()
+    /// The first entry that is not before what is sought, if it is of the same user key: its trailer and value.
+    ///
+    /// # Errors
+    /// An entry on the way makes no sense.
+    pub(crate) fn find(&self, sought: &Sought<'_>) -> Result<Option<(u64, &[u8])>> {
+        if self.restarts == 0 {
+            return Ok(None);
+        }
+        let (mut low, mut high) = (0, self.restarts - 1);
+        while low < high {
+            let middle = (low + high).div_ceil(2);
+            match sought.compare(self.at_restart(middle)?.0) {
+                Ordering::Less => low = middle,
+                _ => high = middle - 1,
+            }
+        }
+        let mut at = self.restart(low);
+        // No key is put together: of the one before, which comes before what is sought, it is enough to know how long
+        // its user part is and how much of that it has in common with the sought key.
+        let (mut last_len, mut matched) = (0, 0);
+        while at < self.limit {
+            let (shared, rest, value) = self.entry(at).ok_or_else(bad_entry)?;
+            at = value.end;
+            let user_len = (shared + rest.len())
+                .checked_sub(key::TRAILER)
+                .ok_or_else(bad_entry)?;
+            if shared > last_len.min(user_len) {
+                // Part of the trailer is shared, as between changes of one key: seldom worth being quick.
+                return self.find_slowly(low, sought);
+            }
+            last_len = user_len;
+            if shared > matched {
+                // Where the key before was less than the sought one, this one has the same byte.
+                continue;
+            }
+            let (rest, trailer) = key::split(&self.bytes()[rest]);
+            let wanted = &sought.user[shared..];
+            let common = rest.iter().zip(wanted).take_while(|(a, b)| a == b).count();
+            matched = shared + common;
+            match rest.get(common).cmp(&wanted.get(common)) {
+                Ordering::Less => {}
+                Ordering::Greater => return Ok(None),
+                Ordering::Equal if trailer > sought.trailer => {}
+                Ordering::Equal => return Ok(Some((trailer, &self.bytes()[value]))),
+            }
+        }
+        Ok(None)
+    }
+
+    /// As `find`, from a restart point on and with whole keys.
+    fn find_slowly(&self, restart: usize, sought: &Sought<'_>) -> Result<Option<(u64, &[u8])>> {
+        let (mut at, mut key) = (self.restart(restart), Vec::new());
+        while at < self.limit {
+            let (shared, rest, value) = self.entry(at).ok_or_else(bad_entry)?;
+            if shared > key.len() || shared + rest.len() < key::TRAILER {
+                return Err(bad_entry());
+            }
+            key.truncate(shared);
+            key.extend_from_slice(&self.bytes()[rest]);
+            at = value.end;
+            if sought.compare(&key).is_ge() {
+                let (user, trailer) = key::split(&key);
+                return Ok((user == sought.user).then(|| (trailer, &self.bytes()[value])));
+            }
+        }
+        Ok(None)
     }
 
     /// Where the entry of a restart point begins. The point must be one of the block's.
     fn restart(&self, index: usize) -> usize {
-        fixed32(&self.bytes, self.limit + index * 4).map_or(self.limit, |at| at as usize)
+        fixed32(self.bytes(), self.limit + index * 4).map_or(self.limit, |at| at as usize)
     }
 
     /// The entry at `at`: bytes shared with the key before, the rest of the key, the value.
     fn entry(&self, at: usize) -> Option<(usize, Range<usize>, Range<usize>)> {
-        let mut input = self.bytes.get(at..self.limit)?;
+        let mut input = self.bytes().get(at..self.limit)?;
         let (shared, rest, value) = match *input {
             // All three lengths fit a byte nearly always.
             [
@@ -83,6 +159,23 @@ impl Block {
         let key_end = key.checked_add(rest as usize)?;
         let value_end = key_end.checked_add(value as usize)?;
         (value_end <= self.limit).then_some((shared as usize, key..key_end, key_end..value_end))
+    }
+}
+
+impl Block {
+    /// A block that holds no entries, for tests of what only asks for its size.
+    #[cfg(test)]
+    pub(crate) fn of(bytes: Vec<u8>) -> Self {
+        Self {
+            bytes,
+            limit: 0,
+            restarts: 0,
+        }
+    }
+
+    /// Bytes of memory that the block takes.
+    pub(crate) fn memory(&self) -> usize {
+        self.bytes.capacity()
     }
 }
 
@@ -130,15 +223,7 @@ impl BlockIter {
         let (mut low, mut high) = (0, self.block.restarts.saturating_sub(1));
         while low < high {
             let middle = (low + high).div_ceil(2);
-            let (shared, key, _) = self
-                .block
-                .entry(self.block.restart(middle))
-                .ok_or_else(bad_entry)?;
-            let key = &self.block.bytes[key];
-            if shared != 0 || key.len() < key::TRAILER {
-                return Err(bad_entry());
-            }
-            match key::compare(key, target) {
+            match key::compare(self.block.at_restart(middle)?.0, target) {
                 Ordering::Less => low = middle,
                 _ => high = middle - 1,
             }
@@ -224,6 +309,8 @@ mod tests {
             }
             prop_assert_eq!(iter.entry(), None);
             for target in entries.keys().chain([&target]) {
+                let found = iter.block.find(&Sought::new(target, 1)).expect("reads");
+                prop_assert_eq!(found, entries.get(target).map(|value| (1, &value[..])));
                 iter.seek(&key::internal(target, 1)).expect("reads");
                 let found = iter.entry().map(|(key, _)| key::user(key).to_vec());
                 prop_assert_eq!(found.as_ref(), entries.range(target.clone()..).next().map(|(key, _)| key));
@@ -231,9 +318,31 @@ mod tests {
         }
 
         #[test]
+        fn the_newest_change_up_to_a_number_is_found(
+            keys in proptest::collection::btree_map(proptest::collection::vec(0..3u8, 0..5), 1..600u64, 0..40),
+            interval in 1..20usize, sequence in 0..700u64
+        ) {
+            // Changes of one key follow each other, newest first, and share parts of their trailers.
+            let mut builder = BlockBuilder::new(interval);
+            for (key, &newest) in &keys {
+                for at in [newest * 3, newest * 2, newest] {
+                    builder.add(&key::internal(key, at << 8 | 1), &at.to_le_bytes());
+                }
+            }
+            let block = Block::new(builder.finish().to_vec()).expect("is whole");
+            for key in keys.keys().chain([&vec![1; 4], &vec![0, 1, 2, 3]]) {
+                let newest = keys.get(key).copied().unwrap_or(u64::MAX / 3);
+                let visible = [newest * 3, newest * 2, newest].into_iter().find(|&at| at <= sequence);
+                let found = block.find(&Sought::new(key, sequence)).expect("reads");
+                prop_assert_eq!(found.map(|(trailer, _)| trailer >> 8), visible);
+            }
+        }
+
+        #[test]
         fn any_bytes_are_read_or_refused(bytes: Vec<u8>, target: Vec<u8>) {
             if let Ok(block) = Block::new(bytes) {
                 let _ = find_name(&block, &target);
+                let _ = block.find(&Sought::new(&target, 1));
                 let mut iter = BlockIter::new(Arc::new(block));
                 let _ = iter.seek(&key::internal(&target, 1));
                 let mut more = iter.seek_to_first().is_ok();

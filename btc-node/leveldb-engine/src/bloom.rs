@@ -7,8 +7,8 @@ pub(crate) const FILTER_NAME: &[u8] = b"filter.leveldb.BuiltinBloomFilter2";
 /// Each filter covers the data blocks that begin within so many bytes (as a power of two) of the table.
 const BASE_LOG: u8 = 11;
 
-/// The hash of a key: a murmur-like function with a fixed seed.
-fn hash(key: &[u8]) -> u32 {
+/// The hash of a user key: a murmur-like function with a fixed seed.
+pub(crate) fn hash(key: &[u8]) -> u32 {
     const MULTIPLIER: u32 = 0xc6a4_a793;
     let mut h = 0xbc9f_1d34 ^ (key.len() as u32).wrapping_mul(MULTIPLIER);
     let mut chunks = key.chunks_exact(4);
@@ -121,8 +121,8 @@ impl FilterReader {
         })
     }
 
-    /// Whether the data block that begins at `offset` may hold the user key.
-    pub(crate) fn may_contain(&self, offset: u64, user_key: &[u8]) -> bool {
+    /// Whether the data block that begins at `offset` may hold a user key with this hash.
+    pub(crate) fn may_contain(&self, offset: u64, hash: u32) -> bool {
         let index = offset >> self.base_log;
         if index >= self.count {
             return true;
@@ -137,13 +137,13 @@ impl FilterReader {
             return false;
         }
         match self.block[..self.array].get(start as usize..end as usize) {
-            Some(filter) => matches(filter, user_key),
+            Some(filter) => matches(filter, hash),
             None => true,
         }
     }
 }
 
-fn matches(filter: &[u8], user_key: &[u8]) -> bool {
+fn matches(filter: &[u8], mut hash: u32) -> bool {
     let Some((&probes, array)) = filter.split_last() else {
         return false;
     };
@@ -157,11 +157,10 @@ fn matches(filter: &[u8], user_key: &[u8]) -> bool {
         // Kept for encodings to come.
         return true;
     }
-    let mut h = hash(user_key);
-    let delta = h.rotate_right(17);
+    let delta = hash.rotate_right(17);
     (0..probes).all(|_| {
-        let bit = h % bits;
-        h = h.wrapping_add(delta);
+        let bit = hash % bits;
+        hash = hash.wrapping_add(delta);
         array[(bit / 8) as usize] & 1 << (bit % 8) != 0
     })
 }
@@ -179,7 +178,7 @@ mod tests {
             builder.add(&key.to_le_bytes());
         }
         let reader = FilterReader::new(builder.finish()).expect("is whole");
-        let found = |offset, key: u32| reader.may_contain(offset, &key.to_le_bytes());
+        let found = |offset, key: u32| reader.may_contain(offset, hash(&key.to_le_bytes()));
         assert!((0..10_000).all(|key| found(u64::from(key / 100) * 4096, key)));
         let wrong = (10_000..20_000).filter(|&key| found(8192, key)).count();
         assert!(wrong < 200, "{wrong} of 10000");
@@ -190,7 +189,7 @@ mod tests {
     fn any_bytes_are_a_filter_or_refused() {
         proptest::proptest!(|(block: Vec<u8>, offset in 0..100_000u64)| {
             if let Some(reader) = FilterReader::new(block) {
-                reader.may_contain(offset, b"key");
+                reader.may_contain(offset, hash(b"key"));
             }
         });
     }

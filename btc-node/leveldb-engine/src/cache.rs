@@ -1,4 +1,7 @@
 //! Blocks of tables kept in memory, in shards so that threads seldom wait for each other.
+//!
+//! A full cache takes a block only when it is asked for a second time before as many others as the cache holds: of reads
+//! all over the tables nearly none would be worth the copying.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -9,6 +12,8 @@ use crate::block::Block;
 const SHARDS: usize = 16;
 /// Memory that an entry takes beyond its block, about.
 const OVERHEAD: usize = 96;
+/// Bytes of a block, about, where what is meant is a number of blocks.
+const USUAL_BLOCK: usize = 4 << 10;
 
 /// A table's number and the block's offset in it.
 type Key = (u64, u64);
@@ -26,6 +31,51 @@ struct Shard {
     hand: usize,
     size: usize,
     capacity: usize,
+    recent: Recent,
+}
+
+/// Which blocks were asked for lately, about: a filter of one bit for each, emptied when it holds enough.
+#[derive(Debug)]
+struct Recent {
+    bits: Box<[u64]>,
+    count: usize,
+}
+
+impl Recent {
+    /// One bit in so many is set at most.
+    const BITS_PER_BLOCK: usize = 8;
+
+    fn new(capacity: usize) -> Self {
+        let blocks = (capacity / USUAL_BLOCK).max(1);
+        let words = (blocks * Self::BITS_PER_BLOCK).div_ceil(64);
+        Self {
+            bits: vec![0; words].into(),
+            count: 0,
+        }
+    }
+
+    /// Whether the block was asked for before; from now on it was.
+    fn seen(&mut self, key: Key) -> bool {
+        let bits = self.bits.len() * 64;
+        let bit = mix(key) as usize % bits;
+        let (word, mask) = (&mut self.bits[bit / 64], 1 << (bit % 64));
+        if *word & mask != 0 {
+            return true;
+        }
+        if self.count >= bits / Self::BITS_PER_BLOCK {
+            self.bits.fill(0);
+            self.count = 0;
+        }
+        self.bits[bit / 64] |= mask;
+        self.count += 1;
+        false
+    }
+}
+
+impl Default for Recent {
+    fn default() -> Self {
+        Self::new(0)
+    }
 }
 
 #[derive(Debug)]
@@ -42,6 +92,7 @@ impl BlockCache {
             shards: std::array::from_fn(|_| {
                 Mutex::new(Shard {
                     capacity: capacity / SHARDS,
+                    recent: Recent::new(capacity / SHARDS),
                     ..Shard::default()
                 })
             }),
@@ -60,6 +111,13 @@ impl BlockCache {
         let slot = &mut shard.slots[at];
         slot.used = true;
         Some(Arc::clone(&slot.block))
+    }
+
+    /// Whether a block of `len` bytes that was just read should be inserted.
+    pub(crate) fn wants(&self, key: Key, len: usize) -> bool {
+        let mut shard = self.shard(key);
+        let room = shard.size + len + OVERHEAD <= shard.capacity;
+        room || shard.recent.seen(key)
     }
 
     pub(crate) fn insert(&self, key: Key, block: &Arc<Block>) {
@@ -162,6 +220,19 @@ mod tests {
                 assert_eq!(shard.index[&slot.key], at);
             }
         }
+    }
+
+    #[test]
+    fn a_full_cache_wants_what_is_asked_for_again() {
+        let cache = BlockCache::new(SHARDS * 10 * 1200);
+        let block = Arc::new(Block::of(vec![0; 1000]));
+        for number in 0..1000 {
+            assert!(number > 0 || cache.wants((7, 0), 1000), "there is room");
+            cache.insert((7, number * 4096), &block);
+        }
+        let wanted = (0..1000).filter(|number| cache.wants((8, number * 4096), 1000));
+        assert!(wanted.count() < 200);
+        assert!(cache.wants((8, 999 * 4096), 1000));
     }
 
     #[test]

@@ -72,6 +72,21 @@ impl Compaction {
         Self::of(version, level, chosen, max_file_size)
     }
 
+    /// The compaction that takes one table out of its level, if it is still there and there is a next level.
+    pub(crate) fn of_table(
+        version: &Arc<Version>,
+        level: usize,
+        number: u64,
+        max_file_size: usize,
+    ) -> Option<Self> {
+        if level + 1 >= LEVELS {
+            return None;
+        }
+        let mut files = version.levels[level].iter();
+        let file = files.find(|file| file.record.number == number)?;
+        Self::of(version, level, vec![Arc::clone(file)], max_file_size)
+    }
+
     fn of(
         version: &Arc<Version>,
         level: usize,

@@ -16,7 +16,7 @@ use crate::edit::LEVELS;
 use crate::error::{Error, Result};
 use crate::fs::{FileName, Fs, LockGuard};
 use crate::iter::Iter;
-use crate::key;
+use crate::key::{self, Sought};
 use crate::log::LogWriter;
 use crate::memtable::{MemIter, MemTable};
 use crate::merge::{LevelIter, MergeIter, Source};
@@ -92,6 +92,8 @@ struct Inner {
     /// The first failure of the log or of the background thread. Nothing is written after it.
     failure: Option<Error>,
     manual: Option<Manual>,
+    /// Level and number of a table that is read in vain too often.
+    wasteful: Option<(usize, u64)>,
 }
 
 /// A compaction that a caller waits for.
@@ -131,8 +133,14 @@ impl Shared {
         if let Some(change) = state.memory.get(key, sequence).or_else(full) {
             return Ok(change);
         }
-        let sought = key::internal(key, key::seek_trailer(sequence));
-        Ok(state.version.get(&self.tables, &sought)?.flatten())
+        let sought = Sought::new(key, sequence);
+        let found = state.version.get(&self.tables, &sought, |level, file| {
+            if file.read_in_vain() {
+                self.inner().wasteful = Some((level, file.record.number));
+                self.work.notify_one();
+            }
+        });
+        Ok(found?.flatten())
     }
 
     fn iter(&self, state: Arc<ReadState>, sequence: u64) -> Result<Iter<'_>> {

@@ -61,6 +61,46 @@ pub(crate) fn compare(a: &[u8], b: &[u8]) -> Ordering {
     user_a.cmp(user_b).then(trailer_b.cmp(&trailer_a))
 }
 
+/// The first eight bytes of a user key as a number that orders as they do; what is not there counts as zeros.
+pub(crate) fn prefix(user_key: &[u8]) -> u64 {
+    match user_key.first_chunk() {
+        Some(whole) => u64::from_be_bytes(*whole),
+        None => {
+            let mut word = [0; 8];
+            word[..user_key.len()].copy_from_slice(user_key);
+            u64::from_be_bytes(word)
+        }
+    }
+}
+
+/// What a point read looks for: the newest change of a key at or before some sequence number. The filters' hash and the
+/// prefix are worked out once for all tables.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sought<'a> {
+    pub(crate) user: &'a [u8],
+    pub(crate) trailer: u64,
+    pub(crate) prefix: u64,
+    pub(crate) hash: u32,
+}
+
+impl<'a> Sought<'a> {
+    /// Looks for `user` as it was at `sequence`.
+    pub(crate) fn new(user: &'a [u8], sequence: u64) -> Self {
+        Self {
+            user,
+            trailer: seek_trailer(sequence),
+            prefix: prefix(user),
+            hash: crate::bloom::hash(user),
+        }
+    }
+
+    /// Order of an internal key against what is sought.
+    pub(crate) fn compare(&self, internal_key: &[u8]) -> Ordering {
+        let (user, trailer) = split(internal_key);
+        user.cmp(self.user).then(self.trailer.cmp(&trailer))
+    }
+}
+
 /// A short internal key `k` with `start <= k < limit`, for an index. Both are internal keys and `start < limit`.
 pub(crate) fn separator(start: &[u8], limit: &[u8]) -> Vec<u8> {
     let (from, to) = (user(start), user(limit));

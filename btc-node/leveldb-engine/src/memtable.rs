@@ -88,7 +88,7 @@ impl<'a> Node<'a> {
     fn compare(self, target: &[u8], trailer: u64) -> Ordering {
         let words = self.key_words();
         for (word, bytes) in words.iter().zip(target.chunks(8)) {
-            match word.load(Relaxed).cmp(&word_of(bytes)) {
+            match word.load(Relaxed).cmp(&key::prefix(bytes)) {
                 Ordering::Equal => {}
                 unequal => return unequal,
             }
@@ -100,21 +100,9 @@ impl<'a> Node<'a> {
     }
 }
 
-/// Up to eight bytes as a word that compares as they do.
-fn word_of(bytes: &[u8]) -> u64 {
-    match bytes.first_chunk() {
-        Some(whole) => u64::from_be_bytes(*whole),
-        None => {
-            let mut word = [0; 8];
-            word[..bytes.len()].copy_from_slice(bytes);
-            u64::from_be_bytes(word)
-        }
-    }
-}
-
 fn store(words: &[AtomicU64], bytes: &[u8]) {
     for (word, bytes) in words.iter().zip(bytes.chunks(8)) {
-        word.store(word_of(bytes), Relaxed);
+        word.store(key::prefix(bytes), Relaxed);
     }
 }
 

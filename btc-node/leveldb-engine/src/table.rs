@@ -1,21 +1,24 @@
 //! Tables: sorted files of blocks with an index and a filter.
 
 mod builder;
+mod index;
 mod iter;
 
-use std::path::PathBuf;
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(crate) use builder::TableBuilder;
 pub(crate) use iter::TableIter;
 
-use crate::block::{Block, BlockIter, find_name};
+use crate::block::{Block, find_name};
 use crate::bloom::{FILTER_NAME, FilterReader};
 use crate::cache::BlockCache;
 use crate::coding::{fixed32, fixed64, mask, put_varint, take_varint};
 use crate::error::{Error, Result};
 use crate::fs::ReadFile;
-use crate::key;
+use crate::key::Sought;
+use index::Index;
 
 /// Every table ends in this.
 const MAGIC: u64 = 0xdb47_7524_8b80_fb57;
@@ -26,6 +29,23 @@ const BLOCK_TRAILER: usize = 5;
 const NO_COMPRESSION: u8 = 0;
 const SNAPPY: u8 = 1;
 const ZSTD: u8 = 2;
+
+/// Buffers that grew beyond this for a large value are not kept.
+const KEPT_BUFFER: usize = 256 << 10;
+
+thread_local! {
+    /// What a point read reads a block into: most blocks are looked at once and not kept.
+    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// What a point read found in a table.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// Trailer and value of the entry, if there is one.
+    pub(crate) entry: Option<(u64, Vec<u8>)>,
+    /// Whether a block was looked at: the filter does not always know that it need not be.
+    pub(crate) looked: bool,
+}
 
 /// Where a block lies in its table, without its trailer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +75,7 @@ pub(crate) struct Table {
     path: PathBuf,
     size: u64,
     file: Arc<dyn ReadFile>,
-    index: Arc<Block>,
+    index: Index,
     filter: Option<FilterReader>,
     meta: u64,
     cache: Arc<BlockCache>,
@@ -87,58 +107,28 @@ impl Table {
         let mut handles = &footer[..FOOTER - 8];
         let meta = Handle::take(&mut handles)?;
         let index = Handle::take(&mut handles)?;
-        let mut table = Self {
+        let raw = |handle| {
+            let mut bytes = Vec::new();
+            let len = read_block(&*file, &path, size, handle, &mut bytes)?;
+            bytes.truncate(len);
+            Ok(bytes)
+        };
+        let index = Index::new(Block::new(raw(index)?)?)?;
+        let names = Block::new(raw(meta)?)?;
+        let filter = match find_name(&names, FILTER_NAME)? {
+            Some(handle) => FilterReader::new(raw(Handle::take(&mut &handle[..])?)?),
+            None => None,
+        };
+        Ok(Self {
             number,
             path,
             size,
             file,
-            index: Arc::new(Block::new(vec![0; 4])?),
-            filter: None,
+            index,
+            filter,
             meta: meta.offset,
             cache,
-        };
-        table.index = Arc::new(Block::new(table.read_raw(index)?)?);
-        let names = Block::new(table.read_raw(meta)?)?;
-        if let Some(handle) = find_name(&names, FILTER_NAME)? {
-            let filter = table.read_raw(Handle::take(&mut &handle[..])?)?;
-            table.filter = FilterReader::new(filter);
-        }
-        Ok(table)
-    }
-
-    /// Reads the bytes of a block and checks them.
-    fn read_raw(&self, handle: Handle) -> Result<Vec<u8>> {
-        let corrupt = |what| Error::corrupt(what, &self.path);
-        let end = handle.size.checked_add(BLOCK_TRAILER as u64);
-        let end = end.and_then(|size| handle.offset.checked_add(size));
-        if end.is_none_or(|end| end > self.size) {
-            return Err(corrupt("truncated block read"));
-        }
-        let size = usize::try_from(handle.size).map_err(|_| corrupt("truncated block read"))?;
-        let mut bytes = vec![0; size + BLOCK_TRAILER];
-        let read = self.file.read_at(&mut bytes, handle.offset);
-        if read.map_err(Error::io(&self.path))? != bytes.len() {
-            return Err(corrupt("truncated block read"));
-        }
-        let checked = &bytes[..=size];
-        if fixed32(&bytes, size + 1) != Some(mask(crc32c::crc32c(checked))) {
-            return Err(corrupt("block checksum mismatch"));
-        }
-        match bytes[size] {
-            NO_COMPRESSION => {
-                bytes.truncate(size);
-                Ok(bytes)
-            }
-            SNAPPY => Err(Error::NotSupported(format!(
-                "block compressed with snappy: {}",
-                self.path.display()
-            ))),
-            ZSTD => Err(Error::NotSupported(format!(
-                "block compressed with zstd: {}",
-                self.path.display()
-            ))),
-            _ => Err(corrupt("bad block type")),
-        }
+        })
     }
 
     /// A data block, from the cache if it is there.
@@ -147,38 +137,61 @@ impl Table {
         if let Some(block) = self.cache.get(cached) {
             return Ok(block);
         }
-        let block = Arc::new(Block::new(self.read_raw(handle)?)?);
+        let mut bytes = Vec::new();
+        let len = read_block(&*self.file, &self.path, self.size, handle, &mut bytes)?;
+        bytes.truncate(len);
+        let block = Arc::new(Block::new(bytes)?);
         if fill_cache {
             self.cache.insert(cached, &block);
         }
         Ok(block)
     }
 
-    /// The first entry that is not before `target`, if it can be one of the same user key: its trailer and value.
-    pub(crate) fn get(&self, target: &[u8]) -> Result<Option<(u64, Vec<u8>)>> {
-        let mut index = BlockIter::new(Arc::clone(&self.index));
-        index.seek(target)?;
-        let Some((_, mut value)) = index.entry() else {
-            return Ok(None);
+    /// The first entry that is not before the sought one, if it is of the same user key.
+    ///
+    /// # Errors
+    /// A block cannot be read or makes no sense.
+    pub(crate) fn get(&self, sought: &Sought<'_>) -> Result<Found> {
+        const NOTHING: Found = Found {
+            entry: None,
+            looked: false,
         };
-        let handle = Handle::take(&mut value)?;
-        let wanted = key::user(target);
-        if let Some(filter) = &self.filter
-            && !filter.may_contain(handle.offset, wanted)
-        {
-            return Ok(None);
+        let Some(handle) = self.index.find(sought)? else {
+            return Ok(NOTHING);
+        };
+        let filter = self.filter.as_ref();
+        if filter.is_some_and(|filter| !filter.may_contain(handle.offset, sought.hash)) {
+            return Ok(NOTHING);
         }
-        let mut data = BlockIter::new(self.block(handle, true)?);
-        data.seek(target)?;
-        Ok(data.entry().and_then(|(found, value)| {
-            let (user, trailer) = key::split(found);
-            (user == wanted).then(|| (trailer, value.to_vec()))
-        }))
+        Ok(Found {
+            entry: self.find_in_block(handle, sought)?,
+            looked: true,
+        })
+    }
+
+    fn find_in_block(&self, handle: Handle, sought: &Sought<'_>) -> Result<Option<(u64, Vec<u8>)>> {
+        let owned = |(trailer, value): (u64, &[u8])| (trailer, value.to_vec());
+        let cached = (self.number, handle.offset);
+        if let Some(block) = self.cache.get(cached) {
+            return Ok(block.find(sought)?.map(owned));
+        }
+        let mut buffer = BUFFER.take();
+        let len = read_block(&*self.file, &self.path, self.size, handle, &mut buffer)?;
+        let bytes = &buffer[..len];
+        let found = Block::new(bytes)?.find(sought)?.map(owned);
+        if self.cache.wants(cached, len) {
+            self.cache
+                .insert(cached, &Arc::new(Block::new(bytes.to_vec())?));
+        }
+        if buffer.len() <= KEPT_BUFFER {
+            BUFFER.set(buffer);
+        }
+        Ok(found)
     }
 
     /// About where in the file an internal key lies or would lie.
     pub(crate) fn offset_of(&self, target: &[u8]) -> Result<u64> {
-        let mut index = BlockIter::new(Arc::clone(&self.index));
+        let mut index = self.index.iter();
         index.seek(target)?;
         match index.entry() {
             Some((_, mut value)) => Ok(Handle::take(&mut value)?.offset),
@@ -187,10 +200,51 @@ impl Table {
     }
 }
 
+/// Reads a block of a table of `table_size` bytes and checks it; returns how many bytes of `buffer` it has.
+fn read_block(
+    file: &dyn ReadFile,
+    path: &Path,
+    table_size: u64,
+    handle: Handle,
+    buffer: &mut Vec<u8>,
+) -> Result<usize> {
+    let corrupt = |what| Error::corrupt(what, path);
+    let end = handle.size.checked_add(BLOCK_TRAILER as u64);
+    let end = end.and_then(|size| handle.offset.checked_add(size));
+    if end.is_none_or(|end| end > table_size) {
+        return Err(corrupt("truncated block read"));
+    }
+    let size = usize::try_from(handle.size).map_err(|_| corrupt("truncated block read"))?;
+    if buffer.len() < size + BLOCK_TRAILER {
+        buffer.resize(size + BLOCK_TRAILER, 0);
+    }
+    let bytes = &mut buffer[..size + BLOCK_TRAILER];
+    let read = file.read_at(bytes, handle.offset);
+    if read.map_err(Error::io(path))? != bytes.len() {
+        return Err(corrupt("truncated block read"));
+    }
+    if fixed32(bytes, size + 1) != Some(mask(crc32c::crc32c(&bytes[..=size]))) {
+        return Err(corrupt("block checksum mismatch"));
+    }
+    match bytes[size] {
+        NO_COMPRESSION => Ok(size),
+        SNAPPY => Err(Error::NotSupported(format!(
+            "block compressed with snappy: {}",
+            path.display()
+        ))),
+        ZSTD => Err(Error::NotSupported(format!(
+            "block compressed with zstd: {}",
+            path.display()
+        ))),
+        _ => Err(corrupt("bad block type")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::fs::{Fs, MemoryFs};
+    use crate::key;
     use crate::options::Options;
 
     fn table(entries: u32, options: &Options) -> (MemoryFs, PathBuf, Result<Table>) {
@@ -226,11 +280,13 @@ mod tests {
             };
             let table = table(5000, &options).2.expect("opens");
             for n in 0..5000u32 {
-                let seek = key::internal(&n.to_be_bytes(), key::seek_trailer(9));
-                let (trailer, value) = table.get(&seek).expect("reads").expect("is there");
+                let get = |sequence| {
+                    let found = table.get(&Sought::new(&n.to_be_bytes(), sequence));
+                    found.expect("reads").entry
+                };
+                let (trailer, value) = get(9).expect("is there");
                 assert_eq!((trailer, value), (5 << 8 | 1, n.to_le_bytes().to_vec()));
-                let older = key::internal(&n.to_be_bytes(), key::seek_trailer(4));
-                assert_eq!(table.get(&older).expect("reads"), None);
+                assert_eq!(get(4), None);
             }
             let mut iter = TableIter::new(Arc::new(table), false);
             iter.seek(&key::internal(&2500u32.to_be_bytes(), key::seek_trailer(9)))

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arc_swap::ArcSwapOption;
@@ -10,13 +11,17 @@ use crate::cache::BlockCache;
 use crate::edit::{Edit, LEVELS, TableRecord};
 use crate::error::{Error, Result};
 use crate::fs::{FileName, Fs};
-use crate::key::{self, Kind};
-use crate::table::{Table, TableIter};
+use crate::key::{self, Kind, Sought};
+use crate::table::{Found, Table, TableIter};
 
 /// Tables of level 0 at which they are merged into level 1.
 pub(crate) const LEVEL0_TRIGGER: usize = 4;
 /// Tables of level 0 at which writers wait.
 pub(crate) const LEVEL0_STOP: usize = 12;
+/// Bytes of a table that are merged in about the time of one read from a disk.
+const BYTES_PER_SEEK: u64 = 16 << 10;
+/// Even a small table is not merged before so many blocks of it were read in vain.
+const LEAST_PATIENCE: u64 = 100;
 /// The deepest level to which a table goes straight from memory.
 const MAX_FLUSH_LEVEL: usize = 2;
 
@@ -25,9 +30,25 @@ const MAX_FLUSH_LEVEL: usize = 2;
 pub(crate) struct TableFile {
     pub(crate) record: TableRecord,
     table: ArcSwapOption<Table>,
+    /// Blocks that may still be read in vain before merging the table is the cheaper.
+    patience: AtomicI64,
 }
 
 impl TableFile {
+    fn new(record: TableRecord) -> Self {
+        let patience = (record.size / BYTES_PER_SEEK).max(LEAST_PATIENCE);
+        Self {
+            record,
+            table: ArcSwapOption::empty(),
+            patience: AtomicI64::new(patience as i64),
+        }
+    }
+
+    /// Notes that a block was read in vain; whether this was one too many. That is so once.
+    pub(crate) fn read_in_vain(&self) -> bool {
+        self.patience.fetch_sub(1, Relaxed) == 1
+    }
+
     fn smallest(&self) -> &[u8] {
         key::user(&self.record.smallest)
     }
@@ -69,11 +90,23 @@ impl Tables {
         }
     }
 
-    /// The open table; no lock is taken if it is open already.
+    /// The open table.
     pub(crate) fn table(&self, file: &Arc<TableFile>) -> Result<Arc<Table>> {
-        if let Some(table) = file.table.load_full() {
-            return Ok(table);
+        match file.table.load_full() {
+            Some(table) => Ok(table),
+            None => self.open(file),
         }
+    }
+
+    /// What a point read finds in a table; if that is open, no lock is taken and no reference is counted.
+    fn get(&self, file: &Arc<TableFile>, sought: &Sought<'_>) -> Result<Found> {
+        match &*file.table.load() {
+            Some(table) => table.get(sought),
+            None => self.open(file)?.get(sought),
+        }
+    }
+
+    fn open(&self, file: &Arc<TableFile>) -> Result<Arc<Table>> {
         let (number, size) = (file.record.number, file.record.size);
         let mut path = FileName::Table(number).path(&self.dir);
         let opened = match self.fs.open(&path) {
@@ -116,6 +149,8 @@ impl Tables {
 #[derive(Debug, Default)]
 pub(crate) struct Version {
     pub(crate) levels: [Files; LEVELS],
+    /// Prefixes of the last keys of each level's tables, to find a table without looking at all of them.
+    last: [Vec<u64>; LEVELS],
 }
 
 impl Version {
@@ -144,7 +179,11 @@ impl Version {
                 return Err(Error::Corruption("overlapping ranges in same level".into()));
             }
         }
-        Ok(Self { levels })
+        let last = std::array::from_fn(|level| {
+            let last = levels[level].iter().map(|f| key::prefix(f.largest()));
+            last.collect()
+        });
+        Ok(Self { levels, last })
     }
 
     /// A table by its record: the one that is there, if it only moves to another level.
@@ -152,37 +191,62 @@ impl Version {
         let known = self.levels.iter().flatten();
         match known.into_iter().find(|file| file.record == *record) {
             Some(file) => Arc::clone(file),
-            None => Arc::new(TableFile {
-                record: record.clone(),
-                table: ArcSwapOption::empty(),
-            }),
+            None => Arc::new(TableFile::new(record.clone())),
         }
     }
 
-    /// The newest change of the sought key at or before its sequence number: `Some(None)` for a deletion.
-    pub(crate) fn get(&self, tables: &Tables, sought: &[u8]) -> Result<Option<Option<Vec<u8>>>> {
-        let user = key::user(sought);
+    /// The newest change of the sought key at or before its sequence number: `Some(None)` for a deletion. `idle` is told
+    /// of the first table whose block was looked at in vain, with its level.
+    ///
+    /// # Errors
+    /// A table cannot be read or is damaged.
+    pub(crate) fn get(
+        &self,
+        tables: &Tables,
+        sought: &Sought<'_>,
+        idle: impl FnOnce(usize, &Arc<TableFile>),
+    ) -> Result<Option<Option<Vec<u8>>>> {
+        let user = sought.user;
         let overlapping = self.levels[0]
             .iter()
-            .filter(|file| file.overlaps((Some(user), Some(user))));
-        let deeper = self.levels[1..].iter().filter_map(|files| {
-            let at =
-                files.partition_point(|file| key::compare(&file.record.largest, sought).is_lt());
-            files.get(at).filter(|file| file.smallest() <= user)
+            .filter(|file| file.overlaps((Some(user), Some(user))))
+            .map(|file| (0, file));
+        let deeper = (1..LEVELS).filter_map(|level| {
+            let file = self.candidate(level, sought)?;
+            (file.smallest() <= user).then_some((level, file))
         });
-        for file in overlapping.chain(deeper) {
-            if let Some((trailer, value)) = tables.table(file)?.get(sought)? {
-                return match key::parse_trailer(trailer) {
-                    Some((_, Kind::Value)) => Ok(Some(Some(value))),
-                    Some((_, Kind::Deletion)) => Ok(Some(None)),
-                    None => Err(Error::Corruption(format!(
-                        "corrupted key for table {}",
-                        file.record.number
-                    ))),
+        let mut in_vain = None;
+        let mut change = None;
+        for (level, file) in overlapping.chain(deeper) {
+            let found = tables.get(file, sought)?;
+            if let Some((trailer, value)) = found.entry {
+                change = match key::parse_trailer(trailer) {
+                    Some((_, Kind::Value)) => Some(Some(value)),
+                    Some((_, Kind::Deletion)) => Some(None),
+                    None => {
+                        return Err(Error::Corruption(format!(
+                            "corrupted key for table {}",
+                            file.record.number
+                        )));
+                    }
                 };
+                break;
+            }
+            if found.looked {
+                in_vain = in_vain.or(Some((level, file)));
             }
         }
-        Ok(None)
+        if let Some((level, file)) = in_vain {
+            idle(level, file);
+        }
+        Ok(change)
+    }
+
+    /// The one table of a level that does not overlap in which the sought key can be, by its end.
+    fn candidate(&self, level: usize, sought: &Sought<'_>) -> Option<&Arc<TableFile>> {
+        let at = self.last[level].partition_point(|&prefix| prefix < sought.prefix);
+        let mut files = self.levels[level][at..].iter();
+        files.find(|file| sought.compare(&file.record.largest).is_ge())
     }
 
     /// Tables of a level that can hold keys in the range. On level 0 the range grows with what overlaps it, for a

@@ -202,3 +202,32 @@ fn threads_read_whole_batches_while_one_writes() {
         done.store(true, std::sync::atomic::Ordering::Relaxed);
     });
 }
+
+#[test]
+fn a_table_that_is_often_read_in_vain_is_merged() {
+    let fs = MemoryFs::new();
+    let options = Options {
+        // Without filters every table in the way is read.
+        bloom_bits: 0,
+        ..options()
+    };
+    let db = Db::open(Arc::new(fs), Path::new("/db"), options).expect("opens");
+    let write = |numbers: &[u16]| {
+        let mut batch = Batch::new();
+        numbers.iter().for_each(|&n| batch.put(&key(n), &value(n)));
+        db.write(&batch, Durability::Lazy).expect("writes");
+        db.flush().expect("flushes");
+    };
+    write(&(0..300).collect::<Vec<_>>());
+    write(&[0, 299]);
+    let before = db.tables_per_level();
+    assert_eq!(before.iter().sum::<usize>(), 2, "{before:?}");
+    // Each read looks into the small table first. Merging goes on behind.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while db.tables_per_level().iter().sum::<usize>() > 1 {
+        assert!(std::time::Instant::now() < deadline, "is never merged");
+        for n in 1..299 {
+            assert_eq!(db.get(&key(n)).expect("reads"), Some(value(n)));
+        }
+    }
+}

@@ -102,6 +102,7 @@ pub(super) fn open(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Db> 
             snapshots: BTreeMap::new(),
             failure: None,
             manual: None,
+            wasteful: None,
         }),
         work: Condvar::new(),
         done: Condvar::new(),

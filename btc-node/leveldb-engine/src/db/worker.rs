@@ -107,6 +107,12 @@ impl Worker {
             if let Some(job) = Compaction::needed(&version, &inner.compact_pointers, max) {
                 return Some(Job::Compact(job));
             }
+            let wasteful = inner.wasteful.take();
+            let job =
+                wasteful.and_then(|(level, file)| Compaction::of_table(&version, level, file, max));
+            if let Some(job) = job {
+                return Some(Job::Compact(job));
+            }
             drop(version);
             inner = shared.wait(&shared.work, inner);
         }

@@ -106,7 +106,8 @@ impl ReadFile for Reader {
 
 #[cfg(unix)]
 fn read_once(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    std::os::unix::fs::FileExt::read_at(file, buffer, offset)
+    // Past the C library, where reading is a point at which a thread may be cancelled: that costs as much as the call.
+    Ok(rustix::io::pread(file, buffer, offset)?)
 }
 
 #[cfg(windows)]

@@ -19,7 +19,7 @@ impl TableIter {
     /// An iterator that stands nowhere; `fill_cache` says whether the blocks it reads are kept.
     pub(crate) fn new(table: Arc<Table>, fill_cache: bool) -> Self {
         Self {
-            index: BlockIter::new(Arc::clone(&table.index)),
+            index: table.index.iter(),
             table,
             fill_cache,
             data: None,
