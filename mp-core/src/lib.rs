@@ -129,7 +129,7 @@ pub use limits::Limits;
 pub use mp_derive::{Message, interface};
 pub use options::{Options, PeerCheck};
 pub use pending::{AsyncProxy, Pending};
-pub use transport::{Memory, Transport, memory};
+pub use transport::{Memory, Readiness, Role, Transport, memory};
 
 /// What the macros' code refers to. No part of the interface that semantic versions speak of.
 #[doc(hidden)]

@@ -1,9 +1,10 @@
 //! The engine: Cap'n Proto's two-party RPC protocol, level 1, with threads and without an async runtime.
 //!
-//! Each connection has one reading thread. Callers write their requests themselves and park until the reader hands
-//! them the reply; requests of the peer are handed to the thread they name (see [`thread`](crate::thread)), which
-//! writes the reply itself. So one call wakes four threads: the peer's reader, its worker, this side's reader, the
-//! caller.
+//! Callers write their requests themselves. Requests of the peer run on the thread they name (see
+//! [`thread`](crate::thread)), which writes the reply itself. Each connection has a thread of its own that receives, the
+//! keeper; but a thread that waits for a message anyway, a caller or an idle worker, takes its place meanwhile and
+//! handles what comes, for whomever it is (see [`turn`]). So one call wakes two threads where one calls at a time: the
+//! worker and the caller.
 //!
 //! One lock, [`Conn::tables`], guards what the protocol numbers: questions (our calls), answers (the peer's calls),
 //! exports (our objects), imports (the peer's). Frames enter the [`Output`] queue under that lock, which is what
@@ -16,14 +17,16 @@ mod input;
 mod outgoing;
 mod output;
 mod protocol;
+mod receive;
 mod request;
 mod tables;
+mod turn;
 
 pub(crate) use incoming::not_implemented;
 pub(crate) use outgoing::{bootstrap, call, destroy};
 pub(crate) use protocol::results_of;
+pub(crate) use receive::{Sleeper, reads_any};
 
-use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, Weak};
@@ -39,6 +42,7 @@ use crate::thread::{self, ThreadMapServer, ThreadServer};
 use crate::transport::Transport;
 use crate::wire::Builder;
 use output::{Flushed, Output};
+use receive::Receiver;
 use tables::Tables;
 
 /// One connection.
@@ -53,6 +57,7 @@ pub(crate) struct Conn {
     /// Told when the peer's last call is answered.
     answered: Condvar,
     output: Output,
+    receiver: Receiver,
     root: Option<Arc<dyn Server>>,
     peer_threads: Mutex<Cap>,
     /// The pool made by the peer's `makePool`.
@@ -130,15 +135,10 @@ impl std::fmt::Debug for Conn {
     }
 }
 
-thread_local! {
-    /// The connection whose reading thread this is; 0 for other threads.
-    static READS: Cell<u64> = const { Cell::new(0) };
-}
-
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 impl Conn {
-    /// Starts a connection: from now on its reading thread serves the peer.
+    /// Starts a connection: from now on its own thread serves the peer.
     pub(crate) fn start(
         transport: Box<dyn Transport>,
         root: Option<Arc<dyn Server>>,
@@ -148,6 +148,7 @@ impl Conn {
         let conn = Arc::new_cyclic(|this| Self {
             this: this.clone(),
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            receiver: Receiver::new(&*transport),
             transport,
             options,
             client,
@@ -168,40 +169,12 @@ impl Conn {
         });
         let anchor = Arc::new(Anchor { conn: conn.clone() });
         *lock(&conn.anchor) = Arc::downgrade(&anchor);
-        let reading = conn.clone();
+        let keeper = conn.clone();
         std::thread::Builder::new()
             .name(log::LOOP_THREAD.to_owned())
-            .spawn(move || reading.read_loop())
+            .spawn(move || keeper.keep())
             .map_err(|error| Error::io("cannot start a thread", error))?;
         Ok((conn, anchor))
-    }
-
-    fn read_loop(self: Arc<Self>) {
-        /// Ends the connection even if handling a message panics, so that nobody waits for ever.
-        struct Guard(Arc<Conn>, Option<Error>);
-        impl Drop for Guard {
-            fn drop(&mut self) {
-                self.0.tear_down(self.1.take());
-            }
-        }
-        READS.set(self.id);
-        thread::name_loop(self.exe_name());
-        let mut guard = Guard(self.clone(), None);
-        let mut input = input::Input::new();
-        loop {
-            let handled = match input.next(&*self.transport, &self.limits().message) {
-                Ok(Some(message)) => self.handle(message),
-                Ok(None) => break,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = handled {
-                // The peer is told what it did wrong, if it still listens.
-                self.push(protocol::abort(&error.to_string()));
-                let _ = self.output.try_flush(&*self.transport);
-                guard.1 = Some(error);
-                break;
-            }
-        }
     }
 
     /// The `Arc` of this connection.
@@ -229,11 +202,6 @@ impl Conn {
 
     pub(crate) fn is_closed(&self) -> bool {
         lock(&self.tables).closed
-    }
-
-    /// Whether this is the connection's own thread, which must not wait for replies.
-    pub(crate) fn is_reader(&self) -> bool {
-        READS.try_with(Cell::get).unwrap_or(0) == self.id
     }
 
     pub(crate) fn anchor(&self) -> Option<Arc<Anchor>> {
@@ -266,9 +234,9 @@ impl Conn {
         }
     }
 
-    /// Sends what is queued. Waits for a slow peer, unless this is the reading thread.
+    /// Sends what is queued. Waits for a slow peer, unless this thread receives, for this connection or another.
     fn flush(&self) {
-        if self.is_reader() {
+        if reads_any() {
             return self.flush_no_wait();
         }
         match self.output.try_flush(&*self.transport) {
@@ -304,7 +272,7 @@ impl Conn {
         }
     }
 
-    /// Ends the connection; its reading thread does the rest.
+    /// Ends the connection; its own thread does the rest.
     pub(crate) fn close(&self) {
         self.closing.store(true, Ordering::Relaxed);
         self.transport.shutdown();
@@ -373,7 +341,7 @@ impl Conn {
         }
     }
 
-    /// Ends everything that depends on the connection. Runs on the reading thread, once.
+    /// Ends everything that depends on the connection. Runs on its own thread, once.
     fn tear_down(&self, why: Option<Error>) {
         self.transport.shutdown();
         self.output.close();
@@ -383,6 +351,9 @@ impl Conn {
             tables.take()
         };
         self.answered.notify_all();
+        for aside in self.receiver.close() {
+            aside();
+        }
         log::disconnected(
             self.client,
             self.closing.load(Ordering::Relaxed),

@@ -5,8 +5,8 @@
 //! process. While a thread waits for a reply it runs calls that are addressed to it: callbacks of the very call it
 //! waits for, above all, which therefore run on the caller's own stack.
 //!
-//! A method without a `Context` parameter has no thread; it runs on the connection's reading thread and must not wait
-//! for anything.
+//! A method without a `Context` parameter has no thread; it runs on the connection's own thread and must not wait for
+//! anything.
 
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::Ordering;
@@ -18,8 +18,9 @@ use crate::cap::Cap;
 use crate::error::Error;
 use crate::interface::Reply;
 use crate::log;
-use crate::rpc::{self, Conn};
+use crate::rpc::{self, Conn, Sleeper};
 use crate::sync::lock;
+use crate::transport::Readiness;
 
 mod server;
 mod tables;
@@ -77,8 +78,8 @@ thread_local! {
     };
     /// The waiter that a worker was made with, until it takes its place in [`HERE`].
     static ADOPTED: RefCell<Option<Arc<Waiter>>> = const { RefCell::new(None) };
-    /// Name of a connection's reading thread.
-    static LOOP_NAME: RefCell<Option<String>> = const { RefCell::new(None) };
+    /// Name of the connection's own thread, which this thread is, or in whose stead it handles messages.
+    static LOOP_NAME: RefCell<Option<Arc<str>>> = const { RefCell::new(None) };
 }
 
 /// The threads that a call names: where it is to run, and who waits for it.
@@ -93,36 +94,47 @@ pub(crate) fn is_alive() -> bool {
     HERE.try_with(|_| ()).is_ok()
 }
 
-/// Whether this thread is the reading thread of some connection.
-pub(crate) fn is_any_reader() -> bool {
-    LOOP_NAME
-        .try_with(|name| name.borrow().is_some())
-        .unwrap_or(false)
-}
-
 /// Whether a call of a peer runs on this thread and its reply is still to be sent.
 pub(crate) fn is_serving() -> bool {
     HERE.try_with(|here| here.serving.get() > 0)
         .unwrap_or(false)
 }
 
-/// Names the reading thread of a connection, for the log.
-pub(crate) fn name_loop(exe_name: &str) {
-    LOOP_NAME.set(Some(log::thread_name(exe_name)));
+/// Names the own thread of a connection, which this is, for the log.
+pub(crate) fn name_loop(exe_name: &str) -> Arc<str> {
+    let name: Arc<str> = log::thread_name(exe_name).into();
+    LOOP_NAME.set(Some(name.clone()));
+    name
 }
 
-/// Name of this thread, as the log shows it: a worker's says for whom it works, a reading thread's whose it is.
+/// Has this thread appear in the log as the connection's own until the value is dropped.
+pub(crate) fn act_as(name: Option<&Arc<str>>) -> ActsAs {
+    ActsAs {
+        own: LOOP_NAME.replace(name.cloned()),
+    }
+}
+
+/// See [`act_as`].
+pub(crate) struct ActsAs {
+    own: Option<Arc<str>>,
+}
+
+impl Drop for ActsAs {
+    fn drop(&mut self) {
+        LOOP_NAME.set(self.own.take());
+    }
+}
+
+/// Name of this thread, as the log shows it: a worker's says for whom it works, a connection's own whose it is.
 pub(crate) fn name(exe_name: &str) -> String {
+    let as_loop = LOOP_NAME.try_with(|name| name.borrow().clone());
+    if let Ok(Some(name)) = as_loop {
+        return name.as_ref().to_owned();
+    }
     let own = HERE
         .try_with(|here| here.waiter.name.get().cloned())
         .ok()
         .flatten();
-    let own = own.or_else(|| {
-        LOOP_NAME
-            .try_with(|name| name.borrow().clone())
-            .ok()
-            .flatten()
-    });
     own.unwrap_or_else(|| log::thread_name(exe_name))
 }
 
@@ -185,9 +197,25 @@ pub(crate) enum Waited {
     GaveUp(Error),
 }
 
-/// Waits for a reply, for as long as `scope` allows, and meanwhile runs calls that are addressed to this thread.
-pub(crate) fn wait_reply(cell: &ReplyCell, scope: &Scope, nesting: u32) -> Waited {
+/// Waits for a reply over `conn`, for as long as `scope` allows. Meanwhile runs calls that are addressed to this thread,
+/// and receives in the connection's stead.
+pub(crate) fn wait_reply(conn: &Arc<Conn>, cell: &ReplyCell, scope: &Scope) -> Waited {
+    /// A caller.
+    struct Caller<'a>(&'a ReplyCell, &'a Scope);
+    impl Sleeper for Caller<'_> {
+        fn falls_asleep(&self, readiness: &Arc<dyn Readiness>) -> bool {
+            let Self(cell, scope) = self;
+            cell.waiter.sleeps_if(readiness, |_| {
+                lock(&cell.reply).is_none() && scope.check().is_ok()
+            })
+        }
+
+        fn wakes(&self) {
+            self.0.waiter.wakes();
+        }
+    }
     let waiter = &cell.waiter;
+    let mut visits = true;
     let mut state = lock(&waiter.state);
     loop {
         if let Some(reply) = lock(&cell.reply).take() {
@@ -195,14 +223,21 @@ pub(crate) fn wait_reply(cell: &ReplyCell, scope: &Scope, nesting: u32) -> Waite
         }
         if let Some(job) = state.jobs.pop_front() {
             drop(state);
-            run_nested(job, nesting);
+            run_nested(job, conn.limits().nested_calls);
+            visits = true;
             state = lock(&waiter.state);
             continue;
         }
         if let Err(error) = scope.check() {
             return Waited::GaveUp(error);
         }
-        state = waiter.park(state, scope.deadline());
+        if visits {
+            drop(state);
+            visits = conn.visit(&Caller(cell, scope), scope.deadline());
+            state = lock(&waiter.state);
+        } else {
+            state = waiter.park(state, scope.deadline());
+        }
     }
 }
 

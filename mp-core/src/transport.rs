@@ -2,16 +2,19 @@
 
 use std::io::{self, IoSlice};
 use std::os::unix::net::UnixStream;
+use std::time::Instant;
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 
+#[cfg(target_os = "linux")]
+mod epoll;
 mod memory;
 
 pub use memory::{Memory, memory};
 
-/// A stream of bytes to and from a peer, used by one reading thread and any number of writing ones.
+/// A stream of bytes to and from a peer, used by any number of writing threads and by one reading thread at a time.
 pub trait Transport: Send + Sync + 'static {
     /// Sends what can be sent without waiting, and says how much.
     ///
@@ -32,6 +35,21 @@ pub trait Transport: Send + Sync + 'static {
     /// When the stream is broken.
     fn recv(&self, buffer: &mut Vec<u8>) -> io::Result<usize>;
 
+    /// As [`recv`](Self::recv), without waiting. Needed of transports that have a [`readiness`](Self::readiness).
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] when there is nothing to receive.
+    fn try_recv(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        let _ = buffer;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Where several threads can wait for bytes at once. A caller then receives its reply itself, which spares it being
+    /// woken by another thread. `None`, which is the default, leaves receiving to one thread of the connection's own.
+    fn readiness(&self) -> Option<Box<dyn Readiness>> {
+        None
+    }
+
     /// The user id of the process on the other side, from a source that the peer cannot influence; `None` where
     /// there is no such source.
     ///
@@ -43,6 +61,32 @@ pub trait Transport: Send + Sync + 'static {
 
     /// Ends the stream in both directions; whoever waits on it is woken.
     fn shutdown(&self);
+}
+
+/// Who waits at a [`Readiness`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// A thread that receives while it waits for something of its own. There is one at most.
+    Guest,
+    /// The connection's own thread, which receives what no guest waits for.
+    Keeper,
+}
+
+/// Where threads wait until a transport has something to receive.
+///
+/// What is waited for is a state, not a change: whoever comes while bytes are there need not wait. Bytes that come
+/// while a guest waits need wake only the guest; bytes that come while none waits wake the keeper. So does the end of
+/// the stream, which may wake both. Waking one too many costs time, waking none stops the connection.
+pub trait Readiness: Send + Sync + 'static {
+    /// Waits until there may be something to receive, until [`wake`](Self::wake) was called for this role since its
+    /// last wait ended, or `until`.
+    ///
+    /// # Errors
+    /// When waiting is not possible.
+    fn wait(&self, role: Role, until: Option<Instant>) -> io::Result<()>;
+
+    /// Ends the wait of `role`, or the next one if it does not wait now.
+    fn wake(&self, role: Role);
 }
 
 impl Transport for UnixStream {
@@ -67,15 +111,25 @@ impl Transport for UnixStream {
         loop {
             let mut fds = [PollFd::new(self, PollFlags::IN)];
             rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, None))?;
-            let received = rustix::io::retry_on_intr(|| {
-                rustix::net::recv(self, spare_capacity(buffer), RecvFlags::DONTWAIT)
-            });
-            match received {
-                Ok((_, count)) => return Ok(count),
-                Err(rustix::io::Errno::AGAIN) => {}
-                Err(error) => return Err(error.into()),
+            match self.try_recv(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                received => return received,
             }
         }
+    }
+
+    fn try_recv(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        let (_, count) = rustix::io::retry_on_intr(|| {
+            rustix::net::recv(self, spare_capacity(buffer), RecvFlags::DONTWAIT)
+        })?;
+        Ok(count)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn readiness(&self) -> Option<Box<dyn Readiness>> {
+        // Without the descriptors that it takes, or on an old kernel, one thread receives.
+        let epoll = epoll::Epoll::new(self).ok()?;
+        Some(Box::new(epoll))
     }
 
     #[cfg(target_os = "linux")]

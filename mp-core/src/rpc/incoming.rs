@@ -1,4 +1,4 @@
-//! Messages of the peer, handled on the connection's reading thread.
+//! Messages of the peer, handled by the thread that received them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -191,6 +191,10 @@ impl Conn {
         incoming.request = REQUESTS.fetch_add(1, Ordering::Relaxed) + 1;
         log::server_recv(incoming.request, plan, &incoming.message);
         let Some(field) = plan.context else {
+            if server.runs_user_code() {
+                let conn = self.clone();
+                return conn.aside(Box::new(move || incoming.run(&server, None)));
+            }
             return incoming.run(&server, None);
         };
         let context = protocol::params_of(incoming.message.root())
@@ -294,6 +298,8 @@ impl Conn {
                     self.discard(cap);
                 }
             }
+            // A future's waker is its executor's.
+            (ReplyTo::Task(task), reply) => self.aside(Box::new(move || task.deliver(reply))),
             (reply_to, reply) => reply_to.deliver(reply),
         }
         Ok(())
@@ -387,7 +393,7 @@ impl Conn {
             }
         };
         if let Some(cancellation) = cancellation {
-            cancellation.cancel();
+            self.aside(Box::new(move || cancellation.cancel()));
         }
         drop(ended);
         for cap in garbage {

@@ -32,7 +32,7 @@ pub(crate) fn call(
             if let Some(cap) = promise.get() {
                 return call(&cap, plan, params);
             }
-            if thread::is_any_reader() {
+            if super::reads_any() {
                 return Err(reader_call());
             }
             call(&promise.wait(), plan, params)
@@ -48,7 +48,7 @@ pub(crate) fn destroy(import: &Arc<Import>, plan: &'static MethodPlan) {
     if conn.is_closed() {
         return;
     }
-    // Neither the reading thread nor a thread that is ending can wait for the reply.
+    // Neither a thread that receives nor one that is ending can wait for the reply.
     let wait = if conn.is_reader() || !thread::is_alive() {
         Duration::ZERO
     } else {
@@ -145,7 +145,7 @@ impl Conn {
             self.wait(question, &cell, &scope)
         } else {
             // A call that is to happen in any case is not called off.
-            match thread::wait_reply(&cell, &scope, self.limits().nested_calls) {
+            match thread::wait_reply(self, &cell, &scope) {
                 Waited::Replied(reply) => reply,
                 Waited::GaveUp(error) => Err(error),
             }
@@ -233,9 +233,13 @@ impl Conn {
     }
 
     /// Waits for the reply to a question, or until the scope ends; then the peer is told that nobody waits.
-    fn wait(&self, question: u32, cell: &Arc<ReplyCell>, scope: &Scope) -> Result<Reply, Error> {
-        let nesting = self.limits().nested_calls;
-        let error = match thread::wait_reply(cell, scope, nesting) {
+    fn wait(
+        self: &Arc<Self>,
+        question: u32,
+        cell: &Arc<ReplyCell>,
+        scope: &Scope,
+    ) -> Result<Reply, Error> {
+        let error = match thread::wait_reply(self, cell, scope) {
             Waited::Replied(reply) => return reply,
             Waited::GaveUp(error) => error,
         };
@@ -244,7 +248,7 @@ impl Conn {
             return Err(error);
         }
         // The reply is just being delivered, and is as good as one that came in time.
-        match thread::wait_reply(cell, &Scope::default(), nesting) {
+        match thread::wait_reply(self, cell, &Scope::default()) {
             Waited::Replied(reply) => reply,
             Waited::GaveUp(error) => Err(error),
         }

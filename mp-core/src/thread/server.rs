@@ -53,6 +53,7 @@ impl ThreadServer {
         };
         let exe_name = conn.exe_name().to_owned();
         let (ready, started) = sync_channel(1);
+        let served = Arc::downgrade(conn);
         std::thread::Builder::new()
             .name(log::LOOP_THREAD.to_owned())
             .stack_size(STACK)
@@ -61,7 +62,7 @@ impl ThreadServer {
                 let _ = waiter.name.set(name);
                 adopt(waiter.clone());
                 let _ = ready.send(());
-                while let Some(job) = waiter.next_job() {
+                while let Some(job) = waiter.next_job(&served) {
                     job(Ok(()));
                 }
             })

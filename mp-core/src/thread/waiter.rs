@@ -1,12 +1,14 @@
 //! Where threads park, and what wakes them.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
 use crate::error::Error;
 use crate::interface::Reply;
+use crate::rpc::{Conn, Sleeper};
 use crate::sync::lock;
+use crate::transport::{Readiness, Role};
 
 /// Work for a thread. It is run with `Ok`, or told why it cannot be run.
 pub(crate) type Job = Box<dyn FnOnce(Result<(), Error>) + Send>;
@@ -24,7 +26,19 @@ pub(super) struct WaiterState {
     pub(super) jobs: VecDeque<Job>,
     /// The thread is gone, or is to go once it has nothing left to do.
     pub(super) closed: bool,
-    parked: bool,
+    sleeps: Sleeps,
+}
+
+/// Where a thread sleeps.
+#[derive(Default, Clone)]
+enum Sleeps {
+    /// Nowhere.
+    #[default]
+    Awake,
+    /// Here.
+    Here,
+    /// Where a connection receives.
+    Receiving(Arc<dyn Readiness>),
 }
 
 /// Where a reply is put for the thread that waits for it.
@@ -41,11 +55,32 @@ impl ReplyCell {
 }
 
 impl Waiter {
+    /// Wakes the thread, if it sleeps.
     pub(crate) fn notify(&self) {
-        let parked = lock(&self.state).parked;
-        if parked {
-            self.wake.notify_one();
+        let sleeps = lock(&self.state).sleeps.clone();
+        self.wake(&sleeps);
+    }
+
+    fn wake(&self, sleeps: &Sleeps) {
+        match sleeps {
+            Sleeps::Awake => {}
+            Sleeps::Here => self.wake.notify_one(),
+            Sleeps::Receiving(readiness) => readiness.wake(Role::Guest),
         }
+    }
+
+    /// Prepares the thread to sleep where a connection receives, unless there is work, or `waits` says otherwise.
+    pub(super) fn sleeps_if(
+        &self,
+        readiness: &Arc<dyn Readiness>,
+        waits: impl FnOnce(&WaiterState) -> bool,
+    ) -> bool {
+        let mut state = lock(&self.state);
+        let sleeps = state.jobs.is_empty() && waits(&state);
+        if sleeps {
+            state.sleeps = Sleeps::Receiving(readiness.clone());
+        }
+        sleeps
     }
 
     pub(super) fn park<'a>(
@@ -53,7 +88,7 @@ impl Waiter {
         mut state: std::sync::MutexGuard<'a, WaiterState>,
         until: Option<Instant>,
     ) -> std::sync::MutexGuard<'a, WaiterState> {
-        state.parked = true;
+        state.sleeps = Sleeps::Here;
         let mut state = match until {
             None => self
                 .wake
@@ -67,7 +102,7 @@ impl Waiter {
                     .0
             }
         };
-        state.parked = false;
+        state.sleeps = Sleeps::Awake;
         state
     }
 
@@ -87,18 +122,19 @@ impl Waiter {
                 ))
             } else {
                 state.jobs.push_back(job);
-                Ok(state.parked)
+                Ok(state.sleeps.clone())
             }
         };
         match refused {
-            Ok(true) => self.wake.notify_one(),
-            Ok(false) => {}
+            Ok(sleeps) => self.wake(&sleeps),
             Err((job, error)) => job(Err(error)),
         }
     }
 
-    /// Waits for work; `None` when the thread is to end.
-    pub(super) fn next_job(&self) -> Option<Job> {
+    /// Waits for work, and meanwhile receives in the stead of `conn`, whose worker this is. `None` when the thread is to
+    /// end.
+    pub(super) fn next_job(&self, conn: &Weak<Conn>) -> Option<Job> {
+        let mut visits = true;
         let mut state = lock(&self.state);
         loop {
             if let Some(job) = state.jobs.pop_front() {
@@ -107,17 +143,34 @@ impl Waiter {
             if state.closed {
                 return None;
             }
-            state = self.park(state, None);
+            if visits {
+                drop(state);
+                visits = conn.upgrade().is_some_and(|conn| conn.visit(self, None));
+                state = lock(&self.state);
+            } else {
+                state = self.park(state, None);
+            }
         }
     }
 
     /// Lets the thread end when its work is done; no more is taken.
     pub(super) fn close(&self) {
         lock(&self.state).closed = true;
-        self.wake.notify_one();
+        self.notify();
     }
 
     pub(super) fn name(&self) -> &str {
         self.name.get().map_or("", String::as_str)
+    }
+}
+
+/// A worker that waits for work.
+impl Sleeper for Waiter {
+    fn falls_asleep(&self, readiness: &Arc<dyn Readiness>) -> bool {
+        self.sleeps_if(readiness, |state| !state.closed)
+    }
+
+    fn wakes(&self) {
+        lock(&self.state).sleeps = Sleeps::Awake;
     }
 }

@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
-use super::Transport;
+use super::{Readiness, Role, Transport};
 use crate::sync::lock;
 
 /// One end of a stream within this process; see [`memory`].
@@ -51,6 +52,10 @@ struct Pipe {
 struct State {
     bytes: VecDeque<u8>,
     closed: bool,
+    /// A guest waits for bytes.
+    guest: bool,
+    /// Who is to end its wait.
+    woken: [bool; 2],
 }
 
 impl std::fmt::Debug for State {
@@ -65,15 +70,67 @@ impl std::fmt::Debug for State {
 
 impl Pipe {
     /// Waits until `done` holds.
-    fn wait(&self, done: impl Fn(&State) -> bool) -> std::sync::MutexGuard<'_, State> {
+    fn wait(&self, done: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
         self.changed
             .wait_while(lock(&self.state), |state| !done(state))
             .unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Moves what fits into the buffer's spare capacity.
+    fn take(&self, mut state: MutexGuard<'_, State>, buffer: &mut Vec<u8>) -> usize {
+        let room = buffer.capacity() - buffer.len();
+        let count = room.min(state.bytes.len());
+        buffer.extend(state.bytes.drain(..count));
+        self.changed.notify_all();
+        count
+    }
+
     fn close(&self) {
         lock(&self.state).closed = true;
         self.changed.notify_all();
+    }
+}
+
+/// Where what arrives is waited for.
+struct Arrivals(Arc<Pipe>);
+
+impl Readiness for Arrivals {
+    fn wait(&self, role: Role, until: Option<Instant>) -> io::Result<()> {
+        let mut state = lock(&self.0.state);
+        state.guest |= role == Role::Guest;
+        loop {
+            let theirs = role == Role::Keeper && state.guest && !state.closed;
+            let arrived = state.closed || !state.bytes.is_empty();
+            if state.woken[role as usize] || arrived && !theirs {
+                break;
+            }
+            state = match until {
+                None => self.0.changed.wait(state),
+                Some(until) => {
+                    let left = until.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        break;
+                    }
+                    match self.0.changed.wait_timeout(state, left) {
+                        Ok((state, _)) => Ok(state),
+                        Err(poisoned) => Ok(poisoned.into_inner().0),
+                    }
+                }
+            }
+            .unwrap_or_else(PoisonError::into_inner);
+        }
+        state.woken[role as usize] = false;
+        if role == Role::Guest {
+            state.guest = false;
+            // What it does not receive is the keeper's.
+            self.0.changed.notify_all();
+        }
+        Ok(())
+    }
+
+    fn wake(&self, role: Role) {
+        lock(&self.0.state).woken[role as usize] = true;
+        self.0.changed.notify_all();
     }
 }
 
@@ -107,14 +164,22 @@ impl Transport for Memory {
     }
 
     fn recv(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
-        let mut state = self
+        let state = self
             .incoming
             .wait(|state| state.closed || !state.bytes.is_empty());
-        let room = buffer.capacity() - buffer.len();
-        let count = room.min(state.bytes.len());
-        buffer.extend(state.bytes.drain(..count));
-        self.incoming.changed.notify_all();
-        Ok(count)
+        Ok(self.incoming.take(state, buffer))
+    }
+
+    fn try_recv(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        let state = lock(&self.incoming.state);
+        if state.bytes.is_empty() && !state.closed {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(self.incoming.take(state, buffer))
+    }
+
+    fn readiness(&self) -> Option<Box<dyn Readiness>> {
+        Some(Box::new(Arrivals(self.incoming.clone())))
     }
 
     fn peer_user(&self) -> io::Result<Option<u32>> {
