@@ -62,6 +62,8 @@ pub struct Config {
     pub user_agent: String,
     /// Takes no transactions from peers (`-blocksonly`).
     pub blocks_only: bool,
+    /// Offers the encrypted transport (`-v2transport`).
+    pub v2_transport: bool,
     /// How long a new peer may take for its first messages (`-peertimeout`).
     pub peer_timeout: Duration,
     /// The most transactions that are announced to a peer at one time.
@@ -73,6 +75,7 @@ impl Default for Config {
         Self {
             user_agent: format!("/{}:{}/", crate::CLIENT_NAME, env!("CARGO_PKG_VERSION")),
             blocks_only: false,
+            v2_transport: false,
             peer_timeout: Duration::from_secs(60),
             max_announced: 1000,
         }
@@ -133,12 +136,14 @@ impl Peers {
 
     /// What this node offers.
     pub fn services(&self) -> ServiceFlags {
-        let always = ServiceFlags::WITNESS | ServiceFlags::NETWORK_LIMITED;
+        let mut services = ServiceFlags::WITNESS | ServiceFlags::NETWORK_LIMITED;
         if self.chain.prune_target().is_none() {
-            always | ServiceFlags::NETWORK
-        } else {
-            always
+            services |= ServiceFlags::NETWORK;
         }
+        if self.config.v2_transport {
+            services |= ServiceFlags::P2P_V2;
+        }
+        services
     }
 
     /// Takes what happened at `now` (since 1970; a mocked time may stand still or jump) and gives what is to be done,
@@ -148,6 +153,7 @@ impl Peers {
         match event {
             Event::Connected(new) => self.connected(new),
             Event::Disconnected(id) => self.disconnected(id),
+            Event::Handshake(id, step) => self.transport_handshake(id, step),
             Event::Received(id, message) => {
                 self.received(id, message);
                 self.work(id);

@@ -168,7 +168,11 @@ fn blocks_and_transactions_pass_from_node_to_node() {
     assert!(of(true)["subver"].as_str().unwrap().contains("(c)"));
     assert_eq!(of(false)["connection_type"], "manual");
     assert_eq!(of(false)["synced_blocks"], 112);
-    assert!(of(true)["bytesrecv_per_msg"]["pong"].as_u64().unwrap() >= 32);
+    assert!(of(true)["bytesrecv_per_msg"]["pong"].as_u64().unwrap() >= 29);
+    assert_eq!(of(true)["transport_protocol_type"], "v2");
+    let session = &a.call("getpeerinfo", json!([]))[0]["session_id"];
+    assert_eq!(session.as_str().unwrap().len(), 64);
+    assert_eq!(&of(false)["session_id"], session);
     assert_eq!(b.call("getnetworkinfo", json!([]))["connections_in"], 1);
     assert!(
         b.call("getnettotals", json!([]))["totalbytesrecv"]

@@ -15,7 +15,7 @@ pub use traffic::Traffic;
 
 use super::message::{DecodeError, Message};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
-use socket::{Link, Side};
+use socket::{After, Link, Side};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
@@ -46,6 +46,8 @@ pub struct Options {
     pub max_receive_buffer: usize,
     /// Bytes that may wait to be sent before the connection counts as congested.
     pub max_send_buffer: usize,
+    /// Whether those who connect may speak the encrypted transport (`-v2transport`).
+    pub v2: bool,
     /// The port of addresses that name none.
     pub default_port: u16,
     /// Whether names are looked up (`-dns`).
@@ -88,6 +90,17 @@ pub struct Opened {
     pub target: Option<String>,
 }
 
+/// How far the handshake of the encrypted transport came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandshakeStep {
+    /// Some of it was sent.
+    Sent,
+    /// Some of it was received.
+    Received,
+    /// It is over; or the peer speaks the plain transport, which has none.
+    Done,
+}
+
 /// Something that happened on a socket.
 #[derive(Debug)]
 pub enum SocketEvent {
@@ -109,10 +122,19 @@ pub enum SocketEvent {
         /// Which of the two.
         congested: bool,
     },
+    /// The transport's handshake went on. The plain transport has none.
+    Handshake {
+        /// The connection.
+        id: u64,
+        /// How far it came.
+        step: HandshakeStep,
+    },
     /// A connection ended.
     Closed {
         /// The connection.
         id: u64,
+        /// What is tried once more, without encryption: the peer seems to know none.
+        retrying: Option<String>,
     },
     /// A connection could not be made.
     Failed {
@@ -219,19 +241,14 @@ impl Connections {
         &self.listening
     }
 
-    /// Makes a connection to an address or name, with or without port. What becomes of it is told as an event.
-    pub fn connect(&self, target: String) {
+    /// Makes a connection to an address or name, with or without port; with `v2`, encrypted if the peer can. What becomes
+    /// of it is told as an event.
+    pub fn connect(&self, target: String, v2: bool) {
         let shared = Arc::clone(&self.shared);
         self.runtime.spawn(async move {
-            let timeout = shared.options.connect_timeout;
-            let connecting = open(&shared.options, &target);
-            let result = match tokio::time::timeout(timeout, connecting).await {
-                Ok(result) => result.map_err(|error| error.to_string()),
-                Err(_) => Err("timed out".to_owned()),
-            };
-            match result {
-                Ok(stream) => socket::run(shared, stream, Side::Ours(target)).await,
-                Err(reason) => (shared.on_event)(SocketEvent::Failed { target, reason }),
+            let after = attempt(&shared, target, v2).await;
+            if let After::RetryV1(target) = after {
+                attempt(&shared, target, false).await;
             }
         });
     }
@@ -240,12 +257,8 @@ impl Connections {
     pub fn send(&self, id: u64, message: &Message) {
         let link = self.shared.links().get(&id).cloned();
         if let Some(link) = link {
-            let bytes = super::frame::encode(self.shared.options.magic, message);
-            if link.queue(
-                message.command(),
-                bytes,
-                self.shared.options.max_send_buffer,
-            ) {
+            let much = self.shared.options.max_send_buffer;
+            if link.queue(message.command(), message.encode(), much) {
                 (self.shared.on_event)(SocketEvent::Congested {
                     id,
                     congested: true,
@@ -364,6 +377,23 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener) {
     }
 }
 
+/// Makes a connection and carries it until it ends.
+async fn attempt(shared: &Arc<Shared>, target: String, v2: bool) -> After {
+    let timeout = shared.options.connect_timeout;
+    let connecting = open(&shared.options, &target);
+    let result = match tokio::time::timeout(timeout, connecting).await {
+        Ok(result) => result.map_err(|error| error.to_string()),
+        Err(_) => Err("timed out".to_owned()),
+    };
+    match result {
+        Ok(stream) => socket::run(Arc::clone(shared), stream, Side::Ours { target, v2 }).await,
+        Err(reason) => {
+            (shared.on_event)(SocketEvent::Failed { target, reason });
+            After::Rest
+        }
+    }
+}
+
 /// Connects to the first address of a target that answers.
 async fn open(options: &Options, target: &str) -> io::Result<TcpStream> {
     let addresses = match parse(target, options.default_port) {
@@ -425,6 +455,7 @@ mod tests {
             connect_timeout: Duration::from_secs(10),
             max_receive_buffer: 100_000,
             max_send_buffer: 100_000,
+            v2: false,
             default_port: 18444,
             look_up_names: false,
         };
@@ -452,7 +483,7 @@ mod tests {
     fn messages_cross_and_are_counted_until_one_side_ends() {
         let (server, at_server) = start(8);
         let (client, at_client) = start(8);
-        client.connect(server.listening()[0].to_string());
+        client.connect(server.listening()[0].to_string(), false);
         let near = opened(&at_client);
         let far = opened(&at_server);
         assert!(near.target.is_some() && far.target.is_none());
@@ -487,7 +518,7 @@ mod tests {
         stranger
             .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             .expect("writes");
-        assert!(matches!(next(&events), SocketEvent::Closed { id } if id == first.id));
+        assert!(matches!(next(&events), SocketEvent::Closed { id, .. } if id == first.id));
     }
 
     #[test]

@@ -47,6 +47,8 @@ pub(crate) struct NetworkOptions {
     pub(crate) connect_timeout: Duration,
     /// `-peertimeout`.
     pub(crate) peer_timeout: Duration,
+    /// `-v2transport`.
+    pub(crate) v2: bool,
     /// `-dns`.
     pub(crate) look_up_names: bool,
     /// `-maxreceivebuffer` in bytes.
@@ -71,6 +73,8 @@ enum Input {
 #[derive(Clone, Debug)]
 struct Wanted {
     target: String,
+    /// Encrypted if the peer can.
+    v2: bool,
     /// Of `-connect`: not shown, and tried all the time.
     fixed: bool,
     next: Duration,
@@ -93,6 +97,7 @@ pub(crate) struct Network {
     inputs: Mutex<mpsc::Sender<Input>>,
     port: u16,
     log_ips: bool,
+    v2: bool,
     whitelist: Whitelist,
 }
 
@@ -128,11 +133,13 @@ pub(super) fn start(context: &Arc<Context>) -> Result<Running, StartError> {
     let config = Config {
         user_agent: context.options.subversion.clone(),
         blocks_only: options.blocks_only,
+        v2_transport: options.v2,
         peer_timeout: options.peer_timeout,
         ..Config::default()
     };
     let wanted = |target: &String, fixed| Wanted {
         target: target.clone(),
+        v2: options.v2,
         fixed,
         next: Duration::ZERO,
         trying: false,
@@ -155,6 +162,7 @@ pub(super) fn start(context: &Arc<Context>) -> Result<Running, StartError> {
         inputs: Mutex::new(sender.clone()),
         port: options.port,
         log_ips: options.log_ips,
+        v2: options.v2,
         whitelist: options.whitelist,
     });
     let sender = Mutex::new(sender);
@@ -209,6 +217,7 @@ fn open(
         connect_timeout: options.connect_timeout,
         max_receive_buffer: options.max_receive_buffer,
         max_send_buffer: options.max_send_buffer,
+        v2: options.v2,
         default_port: options.port,
         look_up_names: options.look_up_names,
     };
@@ -305,8 +314,17 @@ impl Network {
             SocketEvent::Congested { id, congested } => {
                 self.handle(Event::Congested(PeerId(id), congested));
             }
-            SocketEvent::Closed { id } => {
-                lock(&self.state).open.remove(&id);
+            SocketEvent::Handshake { id, step } => {
+                self.handle(Event::Handshake(PeerId(id), step));
+            }
+            SocketEvent::Closed { id, retrying } => {
+                {
+                    let mut state = lock(&self.state);
+                    state.open.remove(&id);
+                    if let Some(target) = retrying {
+                        state.trying(&target);
+                    }
+                }
                 self.handle(Event::Disconnected(PeerId(id)));
             }
             SocketEvent::Failed { target, reason } => {
@@ -356,21 +374,31 @@ impl Network {
                         } else {
                             RETRY_ADDED
                         };
-                    due.push(wanted.target.clone());
+                    due.push((wanted.target.clone(), wanted.v2));
                 }
             }
         }
-        for target in due {
-            self.connections.connect(target);
+        for (target, v2) in due {
+            self.connections.connect(target, v2);
         }
     }
 }
 
 impl State {
+    /// An attempt is under way.
+    fn trying(&mut self, target: &str) {
+        self.set_trying(target, true);
+    }
+
+    /// An attempt is over, well or not.
     fn tried(&mut self, target: &str) {
+        self.set_trying(target, false);
+    }
+
+    fn set_trying(&mut self, target: &str, trying: bool) {
         for wanted in &mut self.wanted {
             if wanted.target == target {
-                wanted.trying = false;
+                wanted.trying = trying;
             }
         }
     }
@@ -378,6 +406,17 @@ impl State {
 
 fn is_target(peer: &Opened, target: &str, port: u16) -> bool {
     peer.target.as_deref() == Some(target) || connections::parse(target, port) == Some(peer.address)
+}
+
+impl Network {
+    /// Encrypted or not: as the user asks, else as the node is set.
+    fn choose_transport(&self, asked: Option<bool>) -> Result<bool, AddError> {
+        match asked {
+            Some(true) if !self.v2 => Err(AddError::NoV2),
+            Some(v2) => Ok(v2),
+            None => Ok(self.v2),
+        }
+    }
 }
 
 impl PeerHooks for Network {
@@ -398,11 +437,14 @@ impl PeerHooks for Network {
             .collect()
     }
 
-    fn connect_once(&self, target: &str) {
-        self.connections.connect(target.to_owned());
+    fn connect_once(&self, target: &str, v2: Option<bool>) -> Result<(), AddError> {
+        let v2 = self.choose_transport(v2)?;
+        self.connections.connect(target.to_owned(), v2);
+        Ok(())
     }
 
-    fn add(&self, target: &str) -> Result<(), AddError> {
+    fn add(&self, target: &str, v2: Option<bool>) -> Result<(), AddError> {
+        let v2 = self.choose_transport(v2)?;
         let mut state = lock(&self.state);
         let exists = |wanted: &Wanted| !wanted.fixed && wanted.target == target;
         if state.wanted.iter().any(exists) {
@@ -410,6 +452,7 @@ impl PeerHooks for Network {
         }
         state.wanted.push(Wanted {
             target: target.to_owned(),
+            v2,
             fixed: false,
             next: Duration::ZERO,
             trying: false,

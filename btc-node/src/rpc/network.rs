@@ -5,7 +5,9 @@ use super::context::{Entry, NodeParts};
 use super::registry::{RequestContext, RpcResult};
 use crate::net::PROTOCOL_VERSION;
 use crate::net::connections::Traffic;
+use crate::net::transport;
 use crate::sync::{ConnectionKind, PeerInfo};
+use bitcoin::hex::DisplayHex;
 use bitcoin::p2p::ServiceFlags;
 use btc_interfaces::rpc::table::{Arg, Kind, Method};
 use btc_interfaces::rpc::{RpcError, code, value};
@@ -43,19 +45,25 @@ pub enum AddError {
     /// It is not on the list.
     #[error("Error: Node could not be removed. It has not been added previously.")]
     NotAdded,
+    /// It is to be encrypted, and this node does not.
+    #[error("Error: v2transport requested but not enabled (see -v2transport)")]
+    NoV2,
 }
 
 /// What these methods need of the network.
 pub trait PeerHooks: Send + Sync {
     /// All peers.
     fn peers(&self) -> Vec<PeerView>;
-    /// Tries once to reach a peer.
-    fn connect_once(&self, target: &str);
-    /// Keeps a connection to a peer from now on.
+    /// Tries once to reach a peer, encrypted or not; if that is not said, as `-v2transport` says.
     ///
     /// # Errors
-    /// It is kept already.
-    fn add(&self, target: &str) -> Result<(), AddError>;
+    /// [`AddError::NoV2`].
+    fn connect_once(&self, target: &str, v2: Option<bool>) -> Result<(), AddError>;
+    /// Keeps a connection to a peer from now on, encrypted or not as before.
+    ///
+    /// # Errors
+    /// It is kept already, or [`AddError::NoV2`].
+    fn add(&self, target: &str, v2: Option<bool>) -> Result<(), AddError>;
     /// Does so no longer; a connection that is there stays.
     ///
     /// # Errors
@@ -344,24 +352,17 @@ fn add_node(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult {
             "Error: Node address cannot be empty",
         ));
     }
-    if command != "remove" && context.arguments.opt_bool(2)? == Some(true) {
-        return Err(RpcError::new(
-            code::INVALID_PARAMETER,
-            "Error: v2transport requested but not enabled (see -v2transport)",
-        ));
-    }
+    let v2 = context.arguments.opt_bool(2)?;
     let result = match command {
-        "add" => network.add(target),
+        "add" => network.add(target, v2),
         "remove" => network.remove(target),
-        _ => {
-            network.connect_once(target);
-            Ok(())
-        }
+        _ => network.connect_once(target, v2),
     };
     result.map(|()| Value::Null).map_err(|error| {
         let code = match error {
             AddError::AlreadyAdded => code::CLIENT_NODE_ALREADY_ADDED,
             AddError::NotAdded => code::CLIENT_NODE_NOT_ADDED,
+            AddError::NoV2 => code::INVALID_PARAMETER,
         };
         RpcError::new(code, error.to_string())
     })
@@ -505,8 +506,12 @@ fn peer_info(peer: &PeerView) -> Value {
     put("bytessent_per_msg", json!(traffic.sent));
     put("bytesrecv_per_msg", json!(traffic.received));
     put("connection_type", json!(info.kind.as_str()));
-    put("transport_protocol_type", json!("v1"));
-    put("session_id", json!(""));
+    put("transport_protocol_type", json!(traffic.transport.as_str()));
+    let session = match traffic.transport {
+        transport::Kind::V2(id) => id.to_lower_hex_string(),
+        transport::Kind::Detecting | transport::Kind::V1 => String::new(),
+    };
+    put("session_id", json!(session));
     Value::Object(out)
 }
 

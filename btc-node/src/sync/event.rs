@@ -1,6 +1,7 @@
 //! What comes in and goes out.
 
 use crate::net::Message;
+use crate::net::connections::HandshakeStep;
 use crate::net::message::DecodeError;
 use bitcoin::{BlockHash, Transaction};
 use std::fmt;
@@ -91,6 +92,8 @@ pub enum Event {
     Received(PeerId, Message),
     /// A peer sent what is no message.
     Malformed(PeerId, DecodeError),
+    /// The handshake of the encrypted transport went on, before any message.
+    Handshake(PeerId, HandshakeStep),
     /// Much waits to be sent to a peer, or no longer does.
     Congested(PeerId, bool),
     /// Time went by. It should, several times in a second.

@@ -3,6 +3,7 @@
 use super::Peers;
 use super::event::PeerId;
 use crate::net::Message;
+use crate::net::connections::HandshakeStep;
 use bitcoin::key::rand::Rng;
 use std::time::Duration;
 
@@ -77,6 +78,18 @@ impl Peers {
         );
     }
 
+    /// Takes bytes of the transport's handshake for signs of life.
+    pub(super) fn transport_handshake(&mut self, id: PeerId, step: HandshakeStep) {
+        let now = self.now;
+        self.with(id, |peer| {
+            peer.transport_pending = step != HandshakeStep::Done;
+            match step {
+                HandshakeStep::Sent => peer.last_sent = Some(now),
+                HandshakeStep::Received | HandshakeStep::Done => peer.last_received = Some(now),
+            }
+        });
+    }
+
     /// Lets go of peers that never say enough or fall silent.
     pub(super) fn check_alive(&mut self, id: PeerId) {
         let now = self.now;
@@ -108,6 +121,8 @@ impl Peers {
             .is_some_and(|received| now > received.saturating_add(TIMEOUT))
         {
             format!("socket receive timeout: {}s", TIMEOUT.as_secs())
+        } else if peer.transport_pending {
+            "V2 handshake timeout".to_owned()
         } else if !peer.handshake_done {
             "version handshake timeout".to_owned()
         } else {

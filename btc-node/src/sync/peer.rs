@@ -35,6 +35,8 @@ pub(super) struct Peer {
     pub(super) connected: Duration,
     pub(super) last_received: Option<Duration>,
     pub(super) last_sent: Option<Duration>,
+    /// The transport's handshake began and is not over.
+    pub(super) transport_pending: bool,
     pub(super) disconnecting: bool,
     pub(super) congested: bool,
 
@@ -106,6 +108,7 @@ impl Peer {
             connected: now,
             last_received: None,
             last_sent: None,
+            transport_pending: false,
             disconnecting: false,
             congested: false,
             our_nonce: None,

@@ -50,7 +50,7 @@ pub(super) const CONNECTION: &[OptionSpec] = &[
     connection("torcontrol=<ip>:<port>", "Where Tor's control port is (default: 127.0.0.1:9051).").pending(),
     connection("torpassword=<pass>", "Password of Tor's control port.").secret().pending(),
     connection("txreconciliation", "Reconcile transactions with peers (BIP 330; default: 0).").debug().pending(),
-    connection("v2transport", "Encrypt connections to peers (BIP 324; default: 1).").pending(),
+    connection("v2transport", "Encrypt connections to peers (BIP 324; default: 1)."),
     connection("whitebind=<[permissions@]addr>", "As -bind, with permissions for those who connect there.").pending(),
     connection("whitelist=<[permissions@]IP address or network>", "Permissions for peers from this address or network."),
 ];

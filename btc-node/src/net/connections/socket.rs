@@ -1,9 +1,12 @@
 //! One connection.
 
 use super::traffic::{Traffic, count};
-use super::{Opened, Shared, SocketEvent};
+use super::{HandshakeStep, Opened, Shared, SocketEvent};
+use crate::net::frame::HEADER;
 use crate::net::message::{Command, Message};
-use crate::net::{Frames, MAX_PAYLOAD};
+use crate::net::transport::Kind;
+use crate::net::{MAX_PAYLOAD, Transport};
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -22,14 +25,36 @@ const READ: usize = 64 * 1024;
 /// Who made the connection.
 pub(super) enum Side {
     /// This node, for what the user wrote.
-    Ours(String),
+    Ours {
+        /// What that was.
+        target: String,
+        /// Whether it begins with the encrypted transport.
+        v2: bool,
+    },
     /// The peer.
     Theirs,
 }
 
 enum Outgoing {
-    Bytes(Command, Vec<u8>),
+    Message(Command, Vec<u8>),
     End,
+}
+
+impl Outgoing {
+    fn message(self) -> Option<(Command, Vec<u8>)> {
+        match self {
+            Self::Message(command, payload) => Some((command, payload)),
+            Self::End => None,
+        }
+    }
+}
+
+/// What is to be done when a connection is over.
+pub(super) enum After {
+    /// Nothing.
+    Rest,
+    /// Try once more without encryption: the peer said nothing to a key.
+    RetryV1(String),
 }
 
 /// What others hold of a connection.
@@ -42,6 +67,9 @@ pub(super) struct Link {
     room: Semaphore,
     kill: Notify,
     closing: Notify,
+    transport: Mutex<Transport>,
+    /// The handshake has something to send, or is over.
+    shaken: Notify,
     traffic: Mutex<Traffic>,
 }
 
@@ -59,16 +87,23 @@ impl Link {
         self.lock().clone()
     }
 
+    fn transport(&self) -> MutexGuard<'_, Transport> {
+        // What a panic left undone is noticed by the peer, which ends the connection.
+        self.transport
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Adds to what waits to be sent; says whether that just became much.
-    pub(super) fn queue(&self, command: Command, bytes: Vec<u8>, much: usize) -> bool {
-        let size = bytes.len();
+    pub(super) fn queue(&self, command: Command, payload: Vec<u8>, much: usize) -> bool {
+        let size = size_of_message(&payload);
         let unsent = self.unsent.fetch_add(size, Ordering::AcqRel) + size;
         if unsent > MAX_UNSENT.saturating_add(much) {
             self.kill.notify_one();
             return false;
         }
         // Without a receiver the connection is ending.
-        let _ = self.outgoing.send(Outgoing::Bytes(command, bytes));
+        let _ = self.outgoing.send(Outgoing::Message(command, payload));
         unsent > much && !self.congested.swap(true, Ordering::AcqRel)
     }
 
@@ -83,19 +118,27 @@ impl Link {
     }
 }
 
+/// What a message that waits counts for; its size on the wire is known only when it is sent.
+fn size_of_message(payload: &[u8]) -> usize {
+    HEADER + payload.len()
+}
+
 /// Carries messages both ways until either end is done.
-pub(super) async fn run(shared: Arc<Shared>, stream: TcpStream, side: Side) {
+pub(super) async fn run(shared: Arc<Shared>, stream: TcpStream, side: Side) -> After {
     let Ok(address) = stream.peer_addr() else {
         // It broke before it began.
-        return;
+        return After::Rest;
     };
     // Small messages should not wait for more; without this they do, and no harm is done.
     let _ = stream.set_nodelay(true);
     let id = shared.next_id.fetch_add(1, Ordering::Relaxed);
     let (outgoing, queue) = mpsc::unbounded_channel();
-    let target = match side {
-        Side::Ours(target) => Some(target),
-        Side::Theirs => None,
+    let magic = shared.options.magic;
+    let (target, transport) = match side {
+        Side::Ours { target, v2: true } => (Some(target), Transport::initiate_v2(magic)),
+        Side::Theirs if shared.options.v2 => (None, Transport::accept(magic)),
+        Side::Ours { target, v2: false } => (Some(target), Transport::v1(magic)),
+        Side::Theirs => (None, Transport::v1(magic)),
     };
     let link = Arc::new(Link {
         inbound: target.is_none(),
@@ -107,15 +150,18 @@ pub(super) async fn run(shared: Arc<Shared>, stream: TcpStream, side: Side) {
         closing: Notify::new(),
         traffic: Mutex::new(Traffic {
             local: stream.local_addr().ok(),
+            transport: transport.kind(),
             ..Traffic::default()
         }),
+        transport: Mutex::new(transport),
+        shaken: Notify::new(),
     });
     shared.links().insert(id, Arc::clone(&link));
     let address = canonical(address);
     (shared.on_event)(SocketEvent::Opened(Opened {
         id,
         address,
-        target,
+        target: target.clone(),
     }));
     let reason = tokio::select! {
         result = receive(&shared, &stream, &link, id) => result.err(),
@@ -131,7 +177,18 @@ pub(super) async fn run(shared: Arc<Shared>, stream: TcpStream, side: Side) {
         tracing::debug!(target: "net", "socket closed: {reason}, peer={id}");
     }
     shared.links().remove(&id);
-    (shared.on_event)(SocketEvent::Closed { id });
+    // A peer of the v1 transport hangs up when it has read as much of a key as a header has.
+    let unanswered = link.transport().is_unanswered_v2() && link.lock().bytes_sent >= HEADER as u64;
+    let retry = target.filter(|_| unanswered);
+    let retrying = retry.clone();
+    (shared.on_event)(SocketEvent::Closed { id, retrying });
+    match retry {
+        Some(target) => {
+            tracing::debug!(target: "net", "retrying with v1 transport protocol for peer={id}");
+            After::RetryV1(target)
+        }
+        None => After::Rest,
+    }
 }
 
 /// An IPv4 address written as IPv6 is an IPv4 address.
@@ -140,7 +197,6 @@ fn canonical(address: SocketAddr) -> SocketAddr {
 }
 
 async fn receive(shared: &Shared, stream: &TcpStream, link: &Link, id: u64) -> io::Result<()> {
-    let mut frames = Frames::new(shared.options.magic);
     let mut buffer = vec![0; READ];
     loop {
         stream.readable().await?;
@@ -156,9 +212,11 @@ async fn receive(shared: &Shared, stream: &TcpStream, link: &Link, id: u64) -> i
             traffic.bytes_received += read as u64;
             traffic.last_received = Some(SystemTime::now());
         }
-        frames.push(&buffer[..read]);
+        link.transport().push(&buffer[..read]);
         loop {
-            let frame = match frames.next_frame() {
+            let next = link.transport().next_frame();
+            shake(shared, link, id);
+            let frame = match next {
                 Ok(Some(frame)) => frame,
                 Ok(None) => break,
                 Err(error) => {
@@ -194,6 +252,22 @@ async fn receive(shared: &Shared, stream: &TcpStream, link: &Link, id: u64) -> i
     }
 }
 
+/// Tells of the transport's handshake, for as long as there is one.
+fn shake(shared: &Shared, link: &Link, id: u64) {
+    if link.lock().transport != Kind::Detecting {
+        return;
+    }
+    link.shaken.notify_one();
+    let transport = link.transport().kind();
+    link.lock().transport = transport;
+    let step = if transport == Kind::Detecting {
+        HandshakeStep::Received
+    } else {
+        HandshakeStep::Done
+    };
+    (shared.on_event)(SocketEvent::Handshake { id, step });
+}
+
 async fn transmit(
     shared: &Shared,
     stream: &TcpStream,
@@ -201,18 +275,26 @@ async fn transmit(
     mut queue: mpsc::UnboundedReceiver<Outgoing>,
     id: u64,
 ) -> io::Result<()> {
-    while let Some(item) = queue.recv().await {
-        let Outgoing::Bytes(command, bytes) = item else {
+    let Some(mut early) = transmit_handshake(shared, stream, link, &mut queue, id).await? else {
+        return Ok(());
+    };
+    loop {
+        let item = match early.pop_front() {
+            Some(item) => Some(item),
+            None => queue.recv().await.and_then(Outgoing::message),
+        };
+        let Some((command, payload)) = item else {
             return Ok(());
         };
-        tracing::debug!(
-            target: "net",
-            "sending {command} ({} bytes) peer={id}",
-            bytes.len().saturating_sub(crate::net::frame::HEADER)
-        );
+        tracing::debug!(target: "net", "sending {command} ({} bytes) peer={id}", payload.len());
+        let Some(bytes) = link.transport().encode(command, &payload) else {
+            // The handshake is over, so it can be sent.
+            return Ok(());
+        };
         count(&mut link.lock().sent, command.as_str(), bytes.len());
         write_all(shared, stream, link, &bytes).await?;
-        let left = link.unsent.fetch_sub(bytes.len(), Ordering::AcqRel) - bytes.len();
+        let size = size_of_message(&payload);
+        let left = link.unsent.fetch_sub(size, Ordering::AcqRel) - size;
         if left <= shared.options.max_send_buffer && link.congested.swap(false, Ordering::AcqRel) {
             (shared.on_event)(SocketEvent::Congested {
                 id,
@@ -220,7 +302,44 @@ async fn transmit(
             });
         }
     }
-    Ok(())
+}
+
+type Early = VecDeque<(Command, Vec<u8>)>;
+
+/// Sends what the handshake has to say until messages can be sent; gives those that waited meanwhile, or nothing if the
+/// connection is to end.
+async fn transmit_handshake(
+    shared: &Shared,
+    stream: &TcpStream,
+    link: &Link,
+    queue: &mut mpsc::UnboundedReceiver<Outgoing>,
+    id: u64,
+) -> io::Result<Option<Early>> {
+    let mut early = Early::new();
+    let mut said = false;
+    loop {
+        let bytes = link.transport().take_handshake();
+        if !bytes.is_empty() {
+            if !said {
+                tracing::debug!(target: "net", "start sending v2 handshake to peer={id}");
+                said = true;
+            }
+            write_all(shared, stream, link, &bytes).await?;
+            let step = HandshakeStep::Sent;
+            (shared.on_event)(SocketEvent::Handshake { id, step });
+            continue;
+        }
+        if link.transport().can_send() {
+            return Ok(Some(early));
+        }
+        tokio::select! {
+            () = link.shaken.notified() => {}
+            item = queue.recv() => match item.and_then(Outgoing::message) {
+                Some(message) => early.push_back(message),
+                None => return Ok(None),
+            },
+        }
+    }
 }
 
 async fn write_all(

@@ -1,5 +1,6 @@
 //! Bytes and times of a connection.
 
+use crate::net::transport::Kind;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,6 +23,8 @@ pub struct Traffic {
     pub last_received: Option<SystemTime>,
     /// When bytes last went.
     pub last_sent: Option<SystemTime>,
+    /// The transport that is spoken.
+    pub transport: Kind,
 }
 
 /// Types of messages that are counted by name.

@@ -68,6 +68,7 @@ pub(super) fn network(args: &Args, chain: Chain) -> Result<NetworkOptions, Start
         port,
         connect_timeout: Duration::from_millis(positive(args, "timeout").map_or(5000, u64::from)),
         peer_timeout: seconds("peertimeout", 60),
+        v2: args.flag("v2transport").unwrap_or(true),
         look_up_names: args.flag("dns").unwrap_or(true),
         max_receive_buffer: kilobytes("maxreceivebuffer", 5000),
         max_send_buffer: kilobytes("maxsendbuffer", 1000),
