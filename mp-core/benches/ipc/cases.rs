@@ -1,13 +1,17 @@
 //! What is measured.
 
+use std::future::Future;
 use std::os::unix::net::UnixStream;
+use std::pin::pin;
 use std::sync::{Arc, Barrier};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
 use std::time::Duration;
 
 use mp_core::{Connection, Error, Options};
 
 use crate::Failure;
-use crate::interface::{Bench, Callback, Echo, EchoMaker};
+use crate::interface::{Bench, BenchAsync, Callback, Echo, EchoMaker};
 use crate::measure::{Row, Table};
 
 struct Mirror;
@@ -31,6 +35,16 @@ pub fn bench(table: &mut Table, stream: UnixStream) -> Result<(), Failure> {
         let name = format!("call with Context, {count} threads");
         table.row(&name, None, |time| threads(time, &bench, count))?;
     }
+    let twin = BenchAsync::new(&bench)?;
+    connection.make_pool(POOL)?;
+    table.row("call with Context, 64 futures", None, |time| {
+        Row::overlapping(
+            time,
+            64,
+            |n| twin.ping(n),
+            |n, call| same(block_on(call)?, n),
+        )
+    })?;
     let mirror: Arc<dyn Callback> = Arc::new(Mirror);
     table.row("call with a nested callback", None, |time| {
         Row::of(time, |n| same(bench.call_back(mirror.clone(), n)?, n))
@@ -48,6 +62,27 @@ pub fn bench(table: &mut Table, stream: UnixStream) -> Result<(), Failure> {
     })?;
     drop(connection);
     Ok(())
+}
+
+/// Threads that run the calls of futures.
+const POOL: u32 = 4;
+
+/// Polls on this thread, which sleeps until it is woken.
+fn block_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => std::thread::park(),
+        }
+    }
 }
 
 /// The same call from several threads at once.

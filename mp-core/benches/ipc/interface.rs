@@ -7,7 +7,7 @@ use mp_core::Error;
 pub struct Codec;
 
 /// What the peer does, without doing anything.
-#[mp_core::interface(codec = Codec, id = 0x9d1c_0f4e_62b8_a701, root)]
+#[mp_core::interface(codec = Codec, id = 0x9d1c_0f4e_62b8_a701, root, async_twin)]
 pub trait Bench: Send + Sync {
     /// On the thread that stands for the caller's.
     #[mp(ordinal = 1)]

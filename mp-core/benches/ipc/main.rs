@@ -1,12 +1,13 @@
 //! What a call to another process costs, beside what the bare socket costs on the same machine in the same minute.
 //!
 //! ```text
-//! cargo bench -p mp-core --bench ipc -- [--seconds S] [--program EXE]… [--socket PATH]…
+//! cargo bench -p mp-core --bench ipc -- [--seconds S] [--only TEXT] [--program EXE]… [--socket PATH]…
 //! ```
 //!
 //! The peer is this very program, spawned again. `--program` spawns another one that serves the same interface on the
 //! descriptor that `-ipcfd` names: `libmultiprocess/peer.cpp`, for one. `--socket` connects to a server whose first
 //! object makes an echo, as libmultiprocess's users have it. Both are measured after our own peer, by our client.
+//! `--only` leaves out the rows without that text in their names.
 
 #![allow(clippy::unwrap_used)]
 
@@ -32,6 +33,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 struct Arguments {
     /// Time for each row.
     time: Duration,
+    only: Option<String>,
     programs: Vec<String>,
     sockets: Vec<String>,
 }
@@ -76,6 +78,7 @@ fn parse(given: &[String]) -> Result<Arguments, String> {
     let measures = given.iter().any(|argument| argument == "--bench");
     let mut arguments = Arguments {
         time: Duration::from_millis(if measures { 2000 } else { 20 }),
+        only: None,
         programs: Vec::new(),
         sockets: Vec::new(),
     };
@@ -93,6 +96,7 @@ fn parse(given: &[String]) -> Result<Arguments, String> {
                 arguments.time = Duration::try_from_secs_f64(seconds)
                     .map_err(|_| "--seconds needs a length of time")?;
             }
+            "--only" => arguments.only = Some(value()?),
             "--program" => arguments.programs.push(value()?),
             "--socket" => arguments.sockets.push(value()?),
             unknown => return Err(format!("there is no option '{unknown}' here")),
@@ -104,7 +108,7 @@ fn parse(given: &[String]) -> Result<Arguments, String> {
 fn run(arguments: &Arguments) -> Result<(), Failure> {
     let own = std::env::current_exe()?;
     println!("{}", machine());
-    let mut table = Table::new(arguments.time, Bare::start(64)?);
+    let mut table = Table::new(arguments.time, arguments.only.clone(), Bare::start(64)?);
     table.headline("the system");
     let mut large = Bare::start(1 << 20)?;
     table.row("bare socket pair, 1 MB", Some(1 << 20), |time| {

@@ -1,5 +1,6 @@
 //! Timing calls, and the table of what they took.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::io;
 use std::process::Command;
@@ -38,6 +39,43 @@ impl Row {
         Ok(row)
     }
 
+    /// Makes calls with `depth` of them under way at any time. `start` sends one, `end` waits for its reply. Each call's
+    /// time is that between the two.
+    pub fn overlapping<C, E>(
+        time: Duration,
+        depth: usize,
+        mut start: impl FnMut(u64) -> C,
+        mut end: impl FnMut(u64, C) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let mut under_way = VecDeque::with_capacity(depth);
+        let mut row = Self::default();
+        let mut began = None;
+        for n in 0.. {
+            under_way.push_back((n, Instant::now(), start(n)));
+            if under_way.len() < depth {
+                continue;
+            }
+            let Some((n, sent, call)) = under_way.pop_front() else {
+                continue;
+            };
+            end(n, call)?;
+            let now = Instant::now();
+            // Until the first calls are through, fewer are under way.
+            let began = *began.get_or_insert(now);
+            if now > began {
+                row.times.push((now - sent).as_nanos() as u64);
+            }
+            row.elapsed = now - began;
+            if row.elapsed >= time {
+                break;
+            }
+        }
+        for (n, _, call) in under_way {
+            end(n, call)?;
+        }
+        Ok(row)
+    }
+
     /// Adds what another thread measured meanwhile.
     pub fn merge(&mut self, other: Self) {
         self.times.extend(other.times);
@@ -68,16 +106,18 @@ impl Row {
 /// refers to the mean of the two.
 pub struct Table {
     time: Duration,
+    /// Rows whose names do not contain it are left out.
+    only: Option<String>,
     bare: Bare,
 }
 
 impl Table {
-    pub fn new(time: Duration, bare: Bare) -> Self {
+    pub fn new(time: Duration, only: Option<String>, bare: Bare) -> Self {
         println!(
             "\n{:<48} {:>9} {:>9} {:>9} {:>9} {:>7} {:>7}",
             "", "p50 µs", "p99 µs", "calls/s", "bare µs", "× bare", "MB/s"
         );
-        Self { time, bare }
+        Self { time, only, bare }
     }
 
     pub fn headline(&self, text: &str) {
@@ -91,6 +131,9 @@ impl Table {
         size: Option<usize>,
         measure: impl FnOnce(Duration) -> Result<Row, E>,
     ) -> Result<(), E> {
+        if self.only.as_ref().is_some_and(|only| !name.contains(only)) {
+            return Ok(());
+        }
         let before = self.bare.measure(self.time / 5)?;
         let row = measure(self.time)?;
         let after = self.bare.measure(self.time / 5)?;

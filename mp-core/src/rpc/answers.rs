@@ -22,9 +22,7 @@ impl Conn {
                 return;
             }
             let ended = tables.answers.remove(&answer);
-            if ended.is_some() {
-                self.answered.notify_all();
-            }
+            self.tell_drain(&tables);
             self.push(protocol::return_exception(answer, kind, reason));
             ended
         };
@@ -42,12 +40,21 @@ impl Conn {
                 return;
             }
             self.push(protocol::return_bare(answer, 2));
-            tables.answers.remove(&answer)
+            let ended = tables.answers.remove(&answer);
+            self.tell_drain(&tables);
+            ended
         };
-        self.answered.notify_all();
         self.flush();
         if let Some(answer) = ended {
             answer.state.abandon(&Error::Cancelled);
+        }
+    }
+
+    /// Tells who waits for the last answer that one more is given. It costs a system call even if nobody waits, and
+    /// somebody does only at the end.
+    fn tell_drain(&self, tables: &Tables) {
+        if tables.draining {
+            self.answered.notify_all();
         }
     }
 
@@ -86,12 +93,14 @@ impl Conn {
         let mut garbage = Vec::new();
         let returned = {
             let mut tables = lock(&self.tables);
-            self.enter_results(&mut tables, answer, builder, &caps, at, kept, &mut garbage)
+            let returned =
+                self.enter_results(&mut tables, answer, builder, &caps, at, kept, &mut garbage);
+            self.tell_drain(&tables);
+            returned
         };
         for cap in garbage {
             self.discard(cap);
         }
-        self.answered.notify_all();
         match returned {
             Ok(Returned { state, reply }) => {
                 self.flush();

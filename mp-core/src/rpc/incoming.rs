@@ -284,11 +284,14 @@ impl Conn {
             4 => return self.on_take(id, ret.bits(32, 2) as u32, release_params, no_finish),
             _ => Err(Error::unimplemented("results were sent elsewhere")),
         };
-        let has_caps = reply.as_ref().is_ok_and(|caps| !caps.is_empty());
+        // Objects of the peer end when they are released here, with which the `Finish` travels; others wait for it.
+        let holds_ours = reply
+            .as_ref()
+            .is_ok_and(|caps| caps.iter().any(|cap| !matches!(cap, Cap::Remote(_))));
         let big = message.bytes().len() > PROMPT_FINISH;
         let reply = reply.map(|caps| Reply::framed(Arc::new(message), caps, self.clone()));
         let (reply_to, prompt) = self.finish_question(id, release_params, no_finish)?;
-        if prompt || has_caps || big {
+        if prompt || holds_ours || big {
             self.flush();
         }
         match (reply_to, reply) {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use super::input::{Input, Received};
-use super::turn::Turn;
+use super::turn::{Turn, Wake};
 use super::{Conn, protocol};
 use crate::error::Error;
 use crate::sync::lock;
@@ -67,11 +67,11 @@ impl Receiver {
         }
     }
 
-    /// Wakes the keeper: it is to have a look.
-    fn wake_keeper(&self) {
-        self.left.notify_one();
-        if let Some(readiness) = &self.readiness {
-            readiness.wake(Role::Keeper);
+    fn wake_keeper(&self, wake: Wake) {
+        match (wake, &self.readiness) {
+            (Wake::Queue, _) => self.left.notify_one(),
+            (Wake::Sleep, Some(readiness)) => readiness.wake(Role::Keeper),
+            (Wake::Not, _) | (_, None) => {}
         }
     }
 
@@ -112,9 +112,8 @@ impl Drop for Visit<'_> {
             lock(&self.receiver.input).end = Some(Err(error));
             self.call = true;
         }
-        if lock(&self.receiver.turn).guest_leaves(self.call) {
-            self.receiver.wake_keeper();
-        }
+        let wake = lock(&self.receiver.turn).guest_leaves(self.call);
+        self.receiver.wake_keeper(wake);
     }
 }
 
@@ -240,8 +239,8 @@ impl Conn {
             // The keeper looks after each message, a guest leaves.
             Ok(()) if self.is_reader() => {}
             Ok(()) => {
-                lock(&self.receiver.turn).call();
-                self.receiver.wake_keeper();
+                let wake = lock(&self.receiver.turn).call();
+                self.receiver.wake_keeper(wake);
             }
             Err(aside) => aside(),
         }

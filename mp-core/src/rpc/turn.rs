@@ -15,6 +15,20 @@ pub(super) struct Turn {
     holder: Holder,
     /// There is something for the keeper to do, which no guest may forestall.
     called: bool,
+    /// The keeper is awake and waits for a guest to leave.
+    queues: bool,
+}
+
+/// How the keeper is to be woken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wake {
+    /// Not at all: there is nothing for it to do, or it finds out by itself.
+    Not,
+    /// It waits for a guest to leave. To be woken where it sleeps otherwise would have it come back for nothing, and
+    /// stand in the way of the next guest, over and over.
+    Queue,
+    /// It sleeps.
+    Sleep,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash)]
@@ -35,13 +49,20 @@ impl Turn {
         free
     }
 
-    /// The guest leaves. `call` says that the keeper has to go on where it stopped. Gives whether the keeper is to be
-    /// woken.
+    /// The guest leaves. `call` says that the keeper has to go on where it stopped.
     #[must_use]
-    pub(super) fn guest_leaves(&mut self, call: bool) -> bool {
+    pub(super) fn guest_leaves(&mut self, call: bool) -> Wake {
         self.holder = Holder::Nobody;
         self.called |= call;
-        self.called
+        self.wake()
+    }
+
+    fn wake(self) -> Wake {
+        match self {
+            Self { queues: true, .. } => Wake::Queue,
+            Self { called: true, .. } => Wake::Sleep,
+            _ => Wake::Not,
+        }
     }
 
     /// The keeper is awake. When a guest has the turn, it is the keeper's as soon as the guest leaves.
@@ -49,6 +70,7 @@ impl Turn {
         let free = self.holder == Holder::Nobody;
         self.holder = if free { Holder::Keeper } else { self.holder };
         self.called = !free;
+        self.queues = !free;
         free
     }
 
@@ -62,9 +84,15 @@ impl Turn {
         called
     }
 
-    /// Somebody has work for the keeper, which has to be woken then.
-    pub(super) fn call(&mut self) {
+    /// Somebody has work for the keeper.
+    #[must_use]
+    pub(super) fn call(&mut self) -> Wake {
         self.called = true;
+        match self.holder {
+            // It looks before it leaves.
+            Holder::Keeper => Wake::Not,
+            _ => self.wake(),
+        }
     }
 
     /// Whether a guest has the turn.

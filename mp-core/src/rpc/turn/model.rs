@@ -6,7 +6,7 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use super::Turn;
+use super::{Turn, Wake};
 
 /// What the peer sends, and what becomes of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -157,15 +157,18 @@ impl World {
             return false;
         };
         self.asides.push_back(aside);
-        self.turn.call();
-        self.wake_keeper();
+        let wake = self.turn.call();
+        self.wake_keeper(wake);
         true
     }
 
-    fn wake_keeper(&mut self) {
-        self.keepers_place.bell = true;
-        if matches!(self.keeper, Keeper::Sleeps | Keeper::Queues) {
-            self.keeper = Keeper::Wakes;
+    fn wake_keeper(&mut self, wake: Wake) {
+        match (wake, self.keeper) {
+            (Wake::Queue, Keeper::Queues) | (Wake::Sleep, Keeper::Sleeps) => {
+                self.keeper = Keeper::Wakes;
+            }
+            (Wake::Sleep, _) => self.keepers_place.bell = true,
+            (Wake::Not | Wake::Queue, _) => {}
         }
     }
 
@@ -237,9 +240,8 @@ impl World {
                 At::Handles
             }
             At::Leaves(call) => {
-                if self.turn.guest_leaves(call) {
-                    self.wake_keeper();
-                }
+                let wake = self.turn.guest_leaves(call);
+                self.wake_keeper(wake);
                 match call {
                     false => At::Looks,
                     true if guest.replied || guest.gave_up => At::Over,
