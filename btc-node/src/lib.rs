@@ -8,6 +8,7 @@
 //! | [`store`] | block files, databases, `mempool.dat`, the data directory's lock |
 //! | [`notify`] | what happened, told in order |
 //! | [`chainstate`] | the single writer: which chain is active, which coins it leaves |
+//! | [`index`] | where transactions lie, what spends an output, compact filters, figures of the coins |
 //! | [`mempool`] | transactions that wait for a block, and the rules by which they do |
 //! | [`mining`] | block templates |
 //! | [`net`] | messages of peers, and the connections they travel over |
@@ -40,6 +41,7 @@ pub mod chain;
 pub mod chainstate;
 pub mod cli;
 pub mod iface;
+pub mod index;
 pub mod mempool;
 pub mod mining;
 pub mod net;

@@ -20,6 +20,7 @@ use super::view::{MempoolHook, TipView};
 use crate::chain::{BlockId, Validity};
 use crate::notify::Notifier;
 use crate::store::StoreError;
+use crate::store::block_reader::BlockReader;
 use crate::store::undo::BlockUndo;
 
 /// The chainstate, shared by everyone through an `Arc`. See the [module](super) for the order of locks.
@@ -228,6 +229,20 @@ impl ChainstateManager {
         found
             .map(|(pos, previous)| self.shared.reader.read_undo(pos, &previous))
             .transpose()
+    }
+
+    /// Reads block files without asking the chain: records never change once written.
+    pub fn block_reader(&self) -> &BlockReader {
+        &self.shared.reader
+    }
+
+    /// The block up to which the coins on disk go; `None` if none were written yet.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn last_flushed(&self) -> Result<Option<BlockHash>, StoreError> {
+        let db = Arc::clone(self.shared.lock().coins.db());
+        db.best_block()
     }
 
     /// The unspent coin at `outpoint`, mempool not considered.

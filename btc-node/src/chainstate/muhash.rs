@@ -154,6 +154,33 @@ impl MuHash {
         self.denominator = self.denominator.mul(&other.denominator);
     }
 
+    /// Makes one number of the two, once, so that asking for the digest costs little. The set stays the same.
+    pub fn divide(&mut self) {
+        if self.denominator != Num::one() {
+            self.numerator = self.numerator.mul(&self.denominator.inverse());
+            self.denominator = Num::one();
+        }
+        self.numerator = self.numerator.reduced();
+    }
+
+    /// The set as Core stores it, 768 bytes: both numbers, least significant byte first.
+    pub fn encode(&self) -> Vec<u8> {
+        [
+            self.numerator.reduced().to_bytes(),
+            self.denominator.reduced().to_bytes(),
+        ]
+        .concat()
+    }
+
+    /// The set that was stored; `None` if its size is another.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let (numerator, denominator) = bytes.split_first_chunk()?;
+        Some(Self {
+            numerator: Num::from_bytes(numerator),
+            denominator: Num::from_bytes(denominator.try_into().ok()?),
+        })
+    }
+
     /// The digest, as 32 bytes in the order in which Core serializes them (displayed reversed).
     pub fn finalize(&self) -> [u8; 32] {
         let product = if self.denominator == Num::one() {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bitcoin::consensus::Encodable;
 use bitcoin::hashes::{Hash, HashEngine, sha256d};
-use bitcoin::{Amount, BlockHash, OutPoint, Txid};
+use bitcoin::{Amount, BlockHash, OutPoint, TxOut, Txid};
 use btc_consensus::Coin;
 
 use super::muhash::MuHash;
@@ -59,6 +59,11 @@ pub struct UtxoStats {
 /// Bytes that each output counts for besides its script: outpoint 36, height and coinbase 4, value 8, script length 2.
 const BOGO_OUTPUT: u64 = 32 + 4 + 4 + 8 + 2;
 
+/// What an unspent output adds to [`UtxoStats::bogo_size`], in bytes.
+pub fn bogo_size(output: &TxOut) -> u64 {
+    BOGO_OUTPUT + output.script_pubkey.len() as u64
+}
+
 /// What a digest is made over: outpoint, height and coinbase mark, output.
 pub fn write_coin_for_hash(out: &mut Vec<u8>, outpoint: &OutPoint, coin: &Coin) {
     out.extend_from_slice(outpoint.txid.as_byte_array());
@@ -92,7 +97,7 @@ impl Walk {
         stats.transactions += 1;
         for (vout, coin) in outputs {
             stats.tx_outs += 1;
-            stats.bogo_size += BOGO_OUTPUT + coin.output.script_pubkey.len() as u64;
+            stats.bogo_size += bogo_size(&coin.output);
             stats.total_amount = stats
                 .total_amount
                 .and_then(|sum| sum.checked_add(coin.output.value));

@@ -11,6 +11,7 @@ use super::wallets::Wallets;
 use super::warnings::{Kind, Warnings};
 use crate::chainstate::ChainstateManager;
 use crate::chainstate::SystemClock;
+use crate::index::Indexes;
 use crate::mempool::Mempool;
 use crate::mining::TemplateOptions;
 use crate::notify::Notifier;
@@ -59,6 +60,7 @@ pub struct Context {
 pub(crate) struct Loaded {
     pub(crate) chainstate: Arc<ChainstateManager>,
     pub(crate) mempool: Arc<Mempool>,
+    pub(crate) indexes: Arc<Indexes>,
 }
 
 impl Context {
@@ -113,6 +115,14 @@ impl Context {
     /// As for [`Context::chainstate`].
     pub fn mempool(&self) -> Result<Arc<Mempool>> {
         Ok(self.loaded()?.mempool)
+    }
+
+    /// The indexes that are kept.
+    ///
+    /// # Errors
+    /// As for [`Context::chainstate`].
+    pub fn indexes(&self) -> Result<Arc<Indexes>> {
+        Ok(self.loaded()?.indexes)
     }
 
     /// Opens or closes the chain to everybody. Whoever asked before keeps what it got.

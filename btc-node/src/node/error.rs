@@ -45,6 +45,9 @@ pub enum StartError {
     /// Old block files cannot be deleted as `-prune` asks for.
     #[error("Failed to flush state: {0}")]
     Prune(#[source] crate::chainstate::SubmitError),
+    /// An index cannot be opened.
+    #[error(transparent)]
+    Index(#[from] crate::index::StartIndexError),
     /// The RPC server cannot start.
     #[error("Unable to start HTTP server. See debug log for details.")]
     Server,

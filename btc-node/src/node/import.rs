@@ -60,6 +60,12 @@ fn run(context: &Context) {
         tracing::info!("Stopping after block import");
         return context.shutdown.request();
     }
+    if let Ok(indexes) = context.indexes()
+        && let Err(error) = indexes.start()
+    {
+        context.messages.error(error.to_string());
+        return context.fatal("Failed to start indexes, shutting down…");
+    }
     if context.options.persist_mempool {
         load_mempool(context, &context.mempool_path());
     } else {

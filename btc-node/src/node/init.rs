@@ -29,6 +29,7 @@ use super::settings::{self, RwSettings};
 use super::wallets::{Wallets, WalletsError};
 use super::{Node, echo, import};
 use crate::chainstate::{self, ChainstateManager, OpenError};
+use crate::index::{IndexOptions, Indexes};
 use crate::mempool::Mempool;
 use crate::notify::Event;
 use crate::rpc::control;
@@ -333,7 +334,9 @@ fn load_chain(context: &Arc<Context>, parts: &mut Parts) -> Result<(), StartErro
         .as_ref()
         .expect("the directory is held from before this step until the end")
         .into();
-    let options = context.options.chainstate(dirs);
+    let mut options = context.options.chainstate(dirs);
+    let dbcache = options.dbcache;
+    options.dbcache = context.options.indexes.remaining(dbcache);
     // A shutdown must not wait for a long check, nor for blocks that wait to be connected.
     let interrupt = options.interrupt.clone();
     context
@@ -376,12 +379,20 @@ fn load_chain(context: &Arc<Context>, parts: &mut Parts) -> Result<(), StartErro
         return Err(StartError::Recover(error));
     }
     tracing::info!("Block index and chainstate loaded");
-    parts
-        .methods
-        .extend(super::methods::register(context, &chainstate, &mempool));
-    context.set_loaded(Some(Loaded {
+    let kept = IndexOptions {
+        // A reindex may have been begun because nothing else helped.
+        wipe: chainstate.options().reindex,
+        ..context.options.indexes
+    };
+    let indexes = Arc::new(Indexes::open(&chainstate, &context.net_dir, kept, dbcache)?);
+    let loaded = Loaded {
         chainstate,
         mempool,
-    }));
+        indexes,
+    };
+    parts
+        .methods
+        .extend(super::methods::register(context, &loaded));
+    context.set_loaded(Some(loaded));
     Ok(())
 }

@@ -1,24 +1,19 @@
 //! The RPC methods that stand on the chain and the mempool.
 
-use super::context::Context;
-use crate::chainstate::ChainstateManager;
-use crate::mempool::Mempool;
+use super::context::{Context, Loaded};
 use crate::rpc::context::{NodeParts, register_all};
 use crate::rpc::network::PeerHooks;
 use crate::rpc::registry::Registration;
 use std::sync::Arc;
 
 /// Registers them; they are gone when the registrations are dropped.
-pub(super) fn register(
-    context: &Arc<Context>,
-    chainstate: &Arc<ChainstateManager>,
-    mempool: &Arc<Mempool>,
-) -> Vec<Registration> {
+pub(super) fn register(context: &Arc<Context>, loaded: &Loaded) -> Vec<Registration> {
     let node = Arc::downgrade(context);
     let for_peers = Arc::downgrade(context);
     let parts = NodeParts {
-        chain: Arc::clone(chainstate),
-        mempool: Arc::clone(mempool),
+        chain: Arc::clone(&loaded.chainstate),
+        mempool: Arc::clone(&loaded.mempool),
+        indexes: Arc::clone(&loaded.indexes),
         template: context.template_options(),
         subversion: context.options.subversion.clone(),
         client_version: crate::CLIENT_VERSION,
@@ -34,6 +29,7 @@ pub(super) fn register(
         relays_transactions: !context.options.network.blocks_only,
         mempool_path: context.mempool_path(),
         scan: Arc::default(),
+        filter_scan: Arc::default(),
     };
     register_all(&context.registry, &Arc::new(parts))
 }

@@ -2,11 +2,13 @@
 //!
 //! | module | whose options |
 //! |---|---|
+//! | `indexes` | the indexes |
 //! | `network` | the rules of the chain |
 //! | `peers` | the network of peers |
 //! | `rooms` | chainstate, mempool, mining |
 //! | `server` | the RPC port |
 
+mod indexes;
 mod network;
 mod peers;
 mod rooms;
@@ -15,6 +17,7 @@ mod whitelist;
 
 use super::error::StartError;
 use super::network::NetworkOptions;
+use crate::index::IndexOptions;
 use crate::mempool::{Limits, Policy};
 use crate::mining::TemplateOptions;
 use crate::rpc::server::ServerConfig;
@@ -73,6 +76,8 @@ pub(crate) struct Options {
     pub(crate) template: TemplateOptions,
     /// The network of peers.
     pub(crate) network: NetworkOptions,
+    /// Which indexes are kept.
+    pub(crate) indexes: IndexOptions,
     chainstate: ChainstateChoices,
     rpc: ServerConfig,
 }
@@ -113,6 +118,7 @@ impl Options {
             policy,
             template: rooms::template(args)?,
             network: peers::network(args, params.chain)?,
+            indexes: indexes::indexes(args)?,
             chainstate: rooms::chainstate(args)?,
             rpc: server::config(args)?,
             params,

@@ -49,6 +49,10 @@ impl Parts {
         if let Ok(chainstate) = context.chainstate() {
             chainstate.interrupt();
         }
+        let indexes = context.indexes().ok();
+        if let Some(indexes) = &indexes {
+            indexes.interrupt();
+        }
         if let Some(server) = self.server.take() {
             server.stop();
         }
@@ -66,6 +70,10 @@ impl Parts {
         }
         self.write(context);
         context.notifier.close();
+        // They have been told everything by now, and that it is on disk.
+        if let Some(indexes) = indexes {
+            indexes.stop();
+        }
         #[cfg(feature = "ipc")]
         self.incoming.clear();
         self.methods.clear();

@@ -2,6 +2,7 @@
 
 mod blocks;
 mod deployments;
+pub mod filters;
 mod info;
 mod proof;
 mod prune;
@@ -23,6 +24,7 @@ pub fn methods() -> &'static [Entry] {
         let mut methods = Vec::new();
         methods.extend(blocks::METHODS);
         methods.extend(deployments::METHODS);
+        methods.extend(filters::METHODS);
         methods.extend(info::METHODS);
         methods.extend(proof::METHODS);
         methods.extend(prune::METHODS);

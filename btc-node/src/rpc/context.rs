@@ -2,6 +2,7 @@
 
 use super::registry::{Registration, Registry, RequestContext, RpcResult};
 use crate::chainstate::{BlockSummary, ChainstateManager, SubmitError};
+use crate::index::{IndexError, Indexes};
 use crate::mempool::Mempool;
 use crate::mining::TemplateOptions;
 use crate::store::StoreError;
@@ -18,6 +19,8 @@ pub struct NodeParts {
     pub chain: Arc<ChainstateManager>,
     /// The mempool.
     pub mempool: Arc<Mempool>,
+    /// The indexes that are kept.
+    pub indexes: Arc<Indexes>,
     /// How block templates are made.
     pub template: TemplateOptions,
     /// The user agent, `/Name:1.2.3(comment)/`.
@@ -36,6 +39,8 @@ pub struct NodeParts {
     pub mempool_path: PathBuf,
     /// Whether scanning of the coins is under way, and how far.
     pub scan: Arc<super::blockchain::scan::Scan>,
+    /// Whether a search in the filters is under way, and how far.
+    pub filter_scan: Arc<super::blockchain::filters::FilterScan>,
 }
 
 /// A method and what runs it.
@@ -106,6 +111,11 @@ pub fn block_not_found() -> RpcError {
 
 /// The node's own disk or database failed.
 pub fn store_error(error: StoreError) -> RpcError {
+    RpcError::new(code::INTERNAL_ERROR, error.to_string())
+}
+
+/// An index failed.
+pub fn index_error(error: IndexError) -> RpcError {
     RpcError::new(code::INTERNAL_ERROR, error.to_string())
 }
 

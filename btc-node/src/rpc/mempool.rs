@@ -4,10 +4,12 @@ use super::context::{Entry, NodeParts};
 use super::registry::{RequestContext, RpcResult};
 use crate::mempool::{self, Pool};
 use bitcoin::consensus::encode::serialize_hex;
-use bitcoin::{OutPoint, Txid};
+use bitcoin::{OutPoint, Transaction, Txid};
 use btc_interfaces::rpc::table::{Arg, Kind, Method};
+use btc_interfaces::rpc::value::Field;
 use btc_interfaces::rpc::{RpcError, code, value};
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 
 const TXID: Arg = Arg::required("txid", Kind::StringHex, "The transaction's id");
 
@@ -152,7 +154,7 @@ const METHODS: &[Entry] = &[
         method: Method {
             name: "gettxspendingprevout",
             category: "blockchain",
-            summary: "Finds the mempool's transactions that spend given outputs.",
+            summary: "Finds the transactions that spend given outputs: in the mempool and, with -txospenderindex, in the chain.",
             args: &[
                 Arg::required(
                     "outputs",
@@ -169,7 +171,7 @@ const METHODS: &[Entry] = &[
                     Arg::hint(
                         "mempool_only",
                         Kind::Bool,
-                        "true, since there is no index of spenders",
+                        "true without -txospenderindex, else false",
                         "Look into the mempool only",
                     ),
                     Arg::default(
@@ -389,6 +391,8 @@ fn get_tx_spending_prevout(parts: &NodeParts, context: &RequestContext<'_>) -> R
     }
     let mut outpoints = Vec::with_capacity(outputs.len());
     for output in outputs {
+        let required = [("txid", Field::Of("string")), ("vout", Field::Of("number"))];
+        value::check_object(output, &required, false, true)?;
         let fields = value::object(output)?;
         let txid: Txid = value::hash(fields.get("txid").unwrap_or(&Value::Null), "txid")?;
         let vout: i32 = value::int(fields.get("vout").unwrap_or(&Value::Null))?;
@@ -396,35 +400,69 @@ fn get_tx_spending_prevout(parts: &NodeParts, context: &RequestContext<'_>) -> R
             .map_err(|_| invalid("Invalid parameter, vout cannot be negative"))?;
         outpoints.push(OutPoint::new(txid, vout));
     }
-    let options = context.arguments.opt(1).map(value::object).transpose()?;
-    let option = |name: &str| {
-        options
-            .and_then(|options| options.get(name))
-            .and_then(Value::as_bool)
-    };
+    let options = context.arguments.opt(1).cloned().unwrap_or(json!({}));
+    let fields = [
+        ("mempool_only", Field::Of("bool")),
+        ("return_spending_tx", Field::Of("bool")),
+    ];
+    value::check_object(&options, &fields, true, true)?;
+    let option = |name: &str| options.get(name).and_then(Value::as_bool);
     let with_tx = option("return_spending_tx").unwrap_or(false);
-    if option("mempool_only") == Some(false) {
-        return Err(RpcError::new(
-            code::MISC_ERROR,
-            "Mempool lacks a relevant spend, and txospenderindex is unavailable.",
-        ));
-    }
-    Ok(parts.mempool.read(|pool| {
+    let index = parts.indexes.spenders.as_ref();
+    let mempool_only = option("mempool_only").unwrap_or(index.is_none());
+    let spenders: Vec<Option<Arc<Transaction>>> = parts.mempool.read(|pool| {
+        let spender = |outpoint| pool.graph().get(&pool.graph().spender(outpoint)?);
         let found = outpoints.iter().map(|outpoint| {
-            let mut out = Map::new();
-            out.insert("txid".into(), json!(outpoint.txid.to_string()));
-            out.insert("vout".into(), json!(outpoint.vout));
-            let spender = pool.graph().spender(outpoint);
-            if let Some(entry) = spender.and_then(|txid| pool.graph().get(&txid)) {
-                out.insert("spendingtxid".into(), json!(entry.txid.to_string()));
-                if with_tx {
-                    out.insert("spendingtx".into(), json!(serialize_hex(&*entry.tx)));
-                }
-            }
-            Value::Object(out)
+            let entry = spender(outpoint)?;
+            Some(Arc::clone(&entry.tx))
         });
         found.collect()
-    }))
+    });
+    let index = if mempool_only || spenders.iter().all(Option::is_some) {
+        None
+    } else {
+        let synced = index.filter(|index| index.follower().wait_until_synced());
+        Some(synced.ok_or_else(|| {
+            RpcError::new(
+                code::MISC_ERROR,
+                "Mempool lacks a relevant spend, and txospenderindex is unavailable.",
+            )
+        })?)
+    };
+    let mut shown = Vec::with_capacity(outpoints.len());
+    for (outpoint, spender) in outpoints.iter().zip(spenders) {
+        let mut out = Map::new();
+        out.insert("txid".into(), json!(outpoint.txid.to_string()));
+        out.insert("vout".into(), json!(outpoint.vout));
+        let (spender, block) = match (spender, index) {
+            (None, Some(index)) => {
+                let found = index.find(outpoint).map_err(|error| {
+                    tracing::error!("Deserialize or I/O error - {error}");
+                    let text = format!(
+                        "IO error finding spending tx for outpoint {}:{}.",
+                        outpoint.txid, outpoint.vout
+                    );
+                    RpcError::new(code::MISC_ERROR, text)
+                })?;
+                found.map_or((None, None), |found| {
+                    (Some(Arc::new(found.tx)), Some(found.block))
+                })
+            }
+            (spender, _) => (spender, None),
+        };
+        if let Some(tx) = spender {
+            let txid = tx.compute_txid().to_string();
+            out.insert("spendingtxid".into(), json!(txid));
+            if with_tx {
+                out.insert("spendingtx".into(), json!(serialize_hex(&*tx)));
+            }
+        }
+        if let Some(block) = block {
+            out.insert("blockhash".into(), json!(block.to_string()));
+        }
+        shown.push(Value::Object(out));
+    }
+    Ok(Value::Array(shown))
 }
 
 fn save_mempool(parts: &NodeParts, _: &RequestContext<'_>) -> RpcResult {

@@ -2,6 +2,7 @@
 
 mod create;
 mod decode;
+mod get;
 mod package;
 mod send;
 
@@ -14,6 +15,7 @@ pub fn methods() -> &'static [Entry] {
         let mut methods = Vec::new();
         methods.extend(create::METHODS);
         methods.extend(decode::METHODS);
+        methods.extend(get::METHODS);
         methods.extend(package::METHODS);
         methods.extend(send::METHODS);
         methods

@@ -113,18 +113,42 @@ const METHODS: &[Entry] = &[
         method: Method {
             name: "getindexinfo",
             category: "util",
-            summary: "Shows the indexes that are kept. There are none yet.",
+            summary: "Shows the indexes that are kept.",
             args: &[Arg::optional(
                 "index_name",
                 Kind::String,
                 "Only the index of this name",
             )],
-            result: "{...}    (json object) For each index whether it has caught up, and to which height",
+            result: r#"{                             (json object)
+  "name" : {                  (json object) An index
+    "synced" : b,             (boolean) Whether it has caught up with the chain
+    "best_block_height" : n   (numeric) The height that it is at
+  },
+  ...
+}"#,
             examples: &["", "txindex"],
         },
-        run: |_, _| Ok(json!({})),
+        run: get_index_info,
     },
 ];
+
+fn get_index_info(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult {
+    let name = match context.arguments.opt(0) {
+        Some(_) => context.arguments.string(0)?,
+        None => "",
+    };
+    let infos = parts.indexes.infos();
+    let shown = infos
+        .iter()
+        .filter(|info| name.is_empty() || info.name == name);
+    let indexes: Map<String, Value> = shown
+        .map(|info| {
+            let state = json!({"synced": info.synced, "best_block_height": info.height});
+            (info.name.to_owned(), state)
+        })
+        .collect();
+    Ok(Value::Object(indexes))
+}
 
 fn validate_address(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult {
     let text = context.arguments.string(0)?;

@@ -2,8 +2,9 @@
 
 use std::fs;
 
-use bitcoin::consensus::deserialize;
-use bitcoin::{Block, BlockHash};
+use bitcoin::block::Header;
+use bitcoin::consensus::{deserialize, deserialize_partial};
+use bitcoin::{Block, BlockHash, Transaction};
 
 use super::block_files::{RECORD_HEADER, UNDO_CHECKSUM};
 use super::codec::{MAX_SIZE, Reader};
@@ -13,6 +14,11 @@ use super::import::BlockScanner;
 use super::obfuscation::Obfuscation;
 use super::undo::{BlockUndo, checksum};
 use crate::chain::record::FilePos;
+
+/// Bytes of a block's header.
+const HEADER: usize = 80;
+/// Bytes that are read at first for a transaction.
+const TX_GUESS: usize = 4096;
 
 /// Reads blocks and undo records. Cheap to clone; needs no lock, since records never change once written.
 #[derive(Clone, Debug)]
@@ -46,6 +52,56 @@ impl BlockReader {
     pub fn read_raw_block(&self, pos: FilePos) -> Result<Vec<u8>, StoreError> {
         let (_, bytes) = self.read_record(&self.blocks, pos, 0)?;
         Ok(bytes)
+    }
+
+    /// The header of the block at `pos`.
+    ///
+    /// # Errors
+    /// As for [`read_raw_block`](Self::read_raw_block); or it does not decode.
+    pub fn read_header(&self, pos: FilePos) -> Result<Header, StoreError> {
+        let bytes = self.read_block_part(pos, 0, HEADER)?;
+        deserialize(&bytes)
+            .map_err(|error| StoreError::corrupt(format!("block at {}", self.place(pos)), error))
+    }
+
+    /// `len` bytes of the block at `pos`, from `offset` in it on; fewer if the block ends before.
+    ///
+    /// # Errors
+    /// The file is missing or short, or the framing is not there.
+    pub fn read_block_part(
+        &self,
+        pos: FilePos,
+        offset: u32,
+        len: usize,
+    ) -> Result<Vec<u8>, StoreError> {
+        let mut file = self.blocks.open(pos.file)?;
+        let size = self.record_len(&self.blocks, &mut file, pos)?;
+        let len = len.min(size.saturating_sub(offset as usize));
+        let start = FilePos {
+            file: pos.file,
+            offset: pos.offset.saturating_add(offset),
+        };
+        self.blocks.read_from(&mut file, start, len)
+    }
+
+    /// The transaction that begins at `offset` of the block at `pos`.
+    ///
+    /// # Errors
+    /// As for [`read_block_part`](Self::read_block_part); or no transaction is there.
+    pub fn read_transaction(&self, pos: FilePos, offset: u32) -> Result<Transaction, StoreError> {
+        // Its length is not known; most are short.
+        let mut len = TX_GUESS;
+        loop {
+            let bytes = self.read_block_part(pos, offset, len)?;
+            match deserialize_partial(&bytes) {
+                Ok((tx, _)) => return Ok(tx),
+                Err(_) if bytes.len() == len => len *= 16,
+                Err(error) => {
+                    let place = format!("transaction at {}", self.place(pos));
+                    return Err(StoreError::corrupt(place, error));
+                }
+            }
+        }
     }
 
     /// The undo record at `pos` of the block that follows `previous`.
@@ -94,14 +150,26 @@ impl BlockReader {
         pos: FilePos,
         extra: u32,
     ) -> Result<(usize, Vec<u8>), StoreError> {
+        let mut file = files.open(pos.file)?;
+        let len = self.record_len(files, &mut file, pos)?;
+        let bytes = files.read_from(&mut file, pos, len + extra as usize)?;
+        Ok((len, bytes))
+    }
+
+    /// Checks the framing before `pos`, and gives the length of the record.
+    fn record_len(
+        &self,
+        files: &FlatFiles,
+        file: &mut fs::File,
+        pos: FilePos,
+    ) -> Result<usize, StoreError> {
         let corrupt =
             |reason: String| StoreError::corrupt(format!("record at {}", self.place(pos)), reason);
         let Some(start) = pos.offset.checked_sub(RECORD_HEADER) else {
             return Err(corrupt("no room for its framing".into()));
         };
-        let mut file = files.open(pos.file)?;
         let header = files.read_from(
-            &mut file,
+            file,
             FilePos {
                 offset: start,
                 ..pos
@@ -121,7 +189,6 @@ impl BlockReader {
         if u64::from(len) > MAX_SIZE {
             return Err(corrupt(format!("length {len} is beyond the maximum")));
         }
-        let bytes = files.read_from(&mut file, pos, len as usize + extra as usize)?;
-        Ok((len as usize, bytes))
+        Ok(len as usize)
     }
 }

@@ -24,6 +24,7 @@ impl Rpc {
         let parts = NodeParts {
             chain: Arc::clone(&node.chain),
             mempool: Arc::clone(&node.mempool),
+            indexes: Arc::default(),
             template: TemplateOptions::default(),
             subversion: "/Test:0.1.0/".into(),
             client_version: 100,
@@ -33,6 +34,7 @@ impl Rpc {
             relays_transactions: true,
             mempool_path: node.path("mempool.dat"),
             scan: Arc::default(),
+            filter_scan: Arc::default(),
         };
         let registry = Registry::new();
         let methods = register_all(&registry, &Arc::new(parts));

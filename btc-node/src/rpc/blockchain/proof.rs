@@ -1,6 +1,6 @@
 //! Proofs that a block holds a transaction.
 
-use super::super::context::{Entry, NodeParts, store_error};
+use super::super::context::{Entry, NodeParts, index_error, store_error};
 use super::super::registry::{RequestContext, RpcResult};
 use super::blocks::read_block;
 use crate::chainstate::BlockSummary;
@@ -21,7 +21,7 @@ pub(super) const METHODS: &[Entry] = &[
         method: Method {
             name: "gettxoutproof",
             category: "blockchain",
-            summary: "Proves that transactions are in a block. Without the block's hash, one of them must have an unspent output.",
+            summary: "Proves that transactions are in a block. Without the block's hash, one of them must have an unspent output, or -txindex know the first.",
             args: &[
                 Arg::required("txids", Kind::Array, "The transactions' ids")
                     .with(&[Arg::optional("txid", Kind::StringHex, "A transaction's id")]),
@@ -88,7 +88,7 @@ fn get_tx_out_proof(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResul
     Ok(json!(serialize_hex(&proof)))
 }
 
-/// The block of the first transaction that has an unspent output.
+/// The block of the first transaction that has an unspent output, or else of the first that is indexed.
 fn find_block(parts: &NodeParts, txids: &BTreeSet<Txid>) -> Result<Option<BlockSummary>, RpcError> {
     for txid in txids {
         for vout in 0..MAX_OUTPUTS {
@@ -101,7 +101,16 @@ fn find_block(parts: &NodeParts, txids: &BTreeSet<Txid>) -> Result<Option<BlockS
             }
         }
     }
-    Ok(None)
+    let (Some(index), Some(txid)) = (&parts.indexes.txs, txids.first()) else {
+        return Ok(None);
+    };
+    index.follower().wait_until_synced();
+    let Some(found) = index.find(txid).map_err(index_error)? else {
+        return Ok(None);
+    };
+    let block = parts.chain.block_summary(&found.block);
+    let corrupt = || RpcError::new(code::INTERNAL_ERROR, "Transaction index corrupt");
+    block.ok_or_else(corrupt).map(Some)
 }
 
 fn verify_tx_out_proof(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult {

@@ -179,7 +179,10 @@ fn start(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult {
 }
 
 /// The scripts that an element of `scanobjects` stands for, each with the descriptor that is shown for it.
-fn scripts(parts: &NodeParts, object: &Value) -> Result<Vec<(ScriptBuf, String)>, RpcError> {
+pub(super) fn scripts(
+    parts: &NodeParts,
+    object: &Value,
+) -> Result<Vec<(ScriptBuf, String)>, RpcError> {
     let (text, range) = match object {
         Value::String(text) => (text.as_str(), None),
         Value::Object(fields) => {

@@ -173,7 +173,7 @@ fn get_block_stats(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult
 }
 
 /// A block that the caller named by hash or, on the active chain, by height.
-fn find_block(parts: &NodeParts, given: &Value) -> Result<BlockSummary, RpcError> {
+pub(super) fn find_block(parts: &NodeParts, given: &Value) -> Result<BlockSummary, RpcError> {
     if !given.is_number() {
         return parts.block(&value::hash(given, "hash_or_height")?);
     }

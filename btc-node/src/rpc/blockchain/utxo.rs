@@ -1,10 +1,13 @@
 //! Unspent outputs.
 
-use super::super::context::{Entry, NodeParts, store_error, submit_error};
+use super::super::context::{Entry, NodeParts, index_error, store_error, submit_error};
 use super::super::registry::{RequestContext, RpcResult};
-use crate::chainstate::{UtxoHash, UtxoHashKind};
+use super::stats::find_block;
+use crate::chainstate::{BlockSummary, UtxoHash, UtxoHashKind};
+use crate::index::{BlockCoinStats, CoinStatsIndex};
 use crate::mempool::pool::MEMPOOL_HEIGHT;
 use bitcoin::OutPoint;
+use bitcoin::hashes::{Hash, sha256d};
 use btc_interfaces::rpc::encode::script_pubkey;
 use btc_interfaces::rpc::table::{Arg, Kind, Method};
 use btc_interfaces::rpc::{RpcError, code, value};
@@ -71,8 +74,16 @@ pub(super) const METHODS: &[Entry] = &[
   "hash_serialized_3" : "hex",  (string, optional) The digest
   "muhash" : "hex",             (string, optional) The digest
   "total_amount" : n,           (numeric) Sum of the values in BTC
-  "transactions" : n,           (numeric) Transactions with unspent outputs
-  "disk_size" : n               (numeric) About how many bytes they take on disk
+  "transactions" : n,           (numeric, optional) Transactions with unspent outputs; not from an index
+  "disk_size" : n,              (numeric, optional) About how many bytes they take on disk; not from an index
+  "total_unspendable_amount" : n, (numeric, optional) What nobody can spend, in BTC; only from an index
+  "block_info" : {              (json object, optional) What the block did, in BTC; only from an index
+    "prevout_spent" : n,        (numeric) Values that it spent
+    "coinbase" : n,             (numeric) Values that its coinbase created
+    "new_outputs_ex_coinbase" : n, (numeric) Values that its other transactions created
+    "unspendable" : n,          (numeric) Values that nobody can spend
+    "unspendables" : {...}      (json object) The same by cause
+  }
 }"#,
             examples: &["", "\"none\""],
         },
@@ -116,11 +127,34 @@ fn get_tx_out_set_info(parts: &NodeParts, context: &RequestContext<'_>) -> RpcRe
             ));
         }
     };
-    if context.arguments.opt(1).is_some() {
-        return Err(RpcError::new(
-            code::INVALID_PARAMETER,
-            "Querying specific block heights requires coinstatsindex",
-        ));
+    let use_index = context.arguments.bool(2)?;
+    let index = parts.indexes.coin_stats.as_ref();
+    let invalid = |text: &str| RpcError::new(code::INVALID_PARAMETER, text);
+    let named = match (context.arguments.opt(1), index) {
+        (None, _) => None,
+        (Some(_), None) => {
+            return Err(invalid(
+                "Querying specific block heights requires coinstatsindex",
+            ));
+        }
+        (Some(_), Some(_)) if kind == UtxoHashKind::HashSerialized3 => {
+            return Err(invalid(
+                "hash_serialized_3 hash type cannot be queried for a specific block",
+            ));
+        }
+        (Some(_), Some(_)) if !use_index => {
+            return Err(invalid(
+                "Cannot set use_index to false when querying for a specific block",
+            ));
+        }
+        (Some(given), Some(_)) => Some(find_block(parts, given)?),
+    };
+    if let Some(index) = index.filter(|_| use_index) {
+        wait_for_index(index, named.as_ref())?;
+        if kind != UtxoHashKind::HashSerialized3 {
+            let block = named.unwrap_or_else(|| parts.chain.tip());
+            return indexed_set_info(parts, index, kind, &block);
+        }
     }
     let unreadable = || RpcError::new(code::INTERNAL_ERROR, "Unable to read UTXO set");
     let stats = parts
@@ -146,5 +180,73 @@ fn get_tx_out_set_info(parts: &NodeParts, context: &RequestContext<'_>) -> RpcRe
     out.insert("total_amount".into(), value::from_amount(total));
     out.insert("transactions".into(), json!(stats.transactions));
     out.insert("disk_size".into(), json!(stats.disk_size));
+    Ok(Value::Object(out))
+}
+
+/// Waits for the index to reach the tip; if it is further behind, it may still know a block that the caller named.
+fn wait_for_index(index: &CoinStatsIndex, named: Option<&BlockSummary>) -> Result<(), RpcError> {
+    if index.follower().wait_until_synced() {
+        return Ok(());
+    }
+    let height = index.info().height;
+    match named {
+        Some(block) if block.height > height => Err(RpcError::new(
+            code::INTERNAL_ERROR,
+            format!(
+                "Unable to get data because coinstatsindex is still syncing. Current height: {height}"
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn indexed_set_info(
+    parts: &NodeParts,
+    index: &CoinStatsIndex,
+    kind: UtxoHashKind,
+    block: &BlockSummary,
+) -> RpcResult {
+    let stats_of = |block: &BlockSummary| {
+        let stats = index.stats(block).map_err(index_error)?;
+        stats.ok_or_else(|| RpcError::new(code::INTERNAL_ERROR, "Unable to read UTXO set"))
+    };
+    let stats = stats_of(block)?;
+    let before = match block.height {
+        0 => BlockCoinStats::default(),
+        _ => stats_of(&parts.block(&block.header.prev_blockhash)?)?,
+    };
+    let sat = |amount: u64| value::from_sat(i64::try_from(amount).unwrap_or(i64::MAX));
+    // What one block moves fits; what all have moved may not.
+    let sum = |now: u128, before: u128| {
+        sat(u64::try_from(now.saturating_sub(before)).unwrap_or(u64::MAX))
+    };
+    let less = |now: u64, before: u64| sat(now.saturating_sub(before));
+    let mut out = Map::new();
+    out.insert("height".into(), json!(block.height));
+    out.insert("bestblock".into(), json!(block.hash.to_string()));
+    out.insert("txouts".into(), json!(stats.tx_outs));
+    out.insert("bogosize".into(), json!(stats.bogo_size));
+    if kind == UtxoHashKind::MuHash {
+        let digest = sha256d::Hash::from_byte_array(stats.muhash);
+        out.insert("muhash".into(), json!(digest.to_string()));
+    }
+    out.insert("total_amount".into(), sat(stats.total_amount));
+    out.insert("total_unspendable_amount".into(), sat(stats.unspendable()));
+    let info = json!({
+        "prevout_spent": sum(stats.prevout_spent, before.prevout_spent),
+        "coinbase": sum(stats.coinbase, before.coinbase),
+        "new_outputs_ex_coinbase": sum(
+            stats.new_outputs_ex_coinbase,
+            before.new_outputs_ex_coinbase,
+        ),
+        "unspendable": less(stats.unspendable(), before.unspendable()),
+        "unspendables": {
+            "genesis_block": less(stats.unspendable_genesis, before.unspendable_genesis),
+            "bip30": less(stats.unspendable_bip30, before.unspendable_bip30),
+            "scripts": less(stats.unspendable_scripts, before.unspendable_scripts),
+            "unclaimed_rewards": less(stats.unclaimed_rewards, before.unclaimed_rewards),
+        },
+    });
+    out.insert("block_info".into(), info);
     Ok(Value::Object(out))
 }

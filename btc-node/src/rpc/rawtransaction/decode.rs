@@ -1,15 +1,11 @@
 //! Showing transactions and scripts.
 
-use super::super::block_json::spent_outputs;
-use super::super::blockchain::{read_block, undo_unreadable};
 use super::super::context::{Entry, NodeParts};
 use super::super::registry::{RequestContext, RpcResult};
-use crate::chainstate::BlockSummary;
-use bitcoin::consensus::encode::serialize_hex;
 use bitcoin::consensus::{Decodable, deserialize};
 use bitcoin::hashes::{Hash, hash160};
 use bitcoin::hex::FromHex;
-use bitcoin::{Address, Script, ScriptBuf, Transaction, Txid, WPubkeyHash};
+use bitcoin::{Address, Script, ScriptBuf, Transaction, WPubkeyHash};
 use btc_interfaces::descriptor::checksum;
 use btc_interfaces::rpc::encode::{
     Pushes, ScriptKind, TxDetails, infer_descriptor, script_details, transaction,
@@ -20,26 +16,6 @@ use serde_json::{Map, Value, json};
 
 /// The methods of this module.
 pub(super) const METHODS: &[Entry] = &[
-    Entry {
-        method: Method {
-            name: "getrawtransaction",
-            category: "rawtransactions",
-            summary: "Shows a transaction of the mempool or, if its block is named, of the chain.",
-            args: &[
-                Arg::required("txid", Kind::StringHex, "The transaction's id"),
-                Arg::default(
-                    "verbosity|verbose",
-                    Kind::Any("numeric"),
-                    "0",
-                    "0 for hex, 1 for an object, 2 for an object with the fee and the outputs spent",
-                ),
-                Arg::optional("blockhash", Kind::StringHex, "The block it is in"),
-            ],
-            result: "\"hex\" or {...}    (string or json object) The transaction",
-            examples: &["\"mytxid\"", "\"mytxid\" 1 \"myblockhash\""],
-        },
-        run: get_raw_transaction,
-    },
     Entry {
         method: Method {
             name: "decoderawtransaction",
@@ -78,93 +54,6 @@ pub(super) const METHODS: &[Entry] = &[
         run: decode_script,
     },
 ];
-
-fn get_raw_transaction(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult {
-    let not_found = |text: &str| {
-        Err(RpcError::new(
-            code::INVALID_ADDRESS_OR_KEY,
-            format!("{text}. Use gettransaction for wallet transactions."),
-        ))
-    };
-    let txid: Txid = value::hash(context.arguments.value(0), "parameter 1")?;
-    let genesis = &parts.chain.params().genesis;
-    if txid.to_byte_array() == genesis.header.merkle_root.to_byte_array() {
-        return Err(RpcError::new(
-            code::INVALID_ADDRESS_OR_KEY,
-            "The genesis block coinbase is not considered an ordinary transaction and cannot be retrieved",
-        ));
-    }
-    let verbosity = context.arguments.verbosity(1, 0)?;
-    let Some(block_hash) = context.arguments.opt(2) else {
-        let Some(tx) = parts.mempool.get(&txid) else {
-            return not_found(
-                "No such mempool transaction. Use -txindex or provide a block hash to enable blockchain transaction queries",
-            );
-        };
-        if verbosity <= 0 {
-            return Ok(json!(serialize_hex(&*tx)));
-        }
-        let mut out = Map::new();
-        let vsize = parts
-            .mempool
-            .read(|pool| pool.graph().get(&txid).map(|entry| entry.vsize()));
-        if let Some(vsize) = vsize {
-            out.insert("vsize_adjusted".into(), json!(vsize));
-        }
-        out.extend(transaction(&tx, &TxDetails::plain(parts.network())));
-        return Ok(Value::Object(out));
-    };
-    let block_hash = value::hash(block_hash, "parameter 3")?;
-    let summary = parts
-        .chain
-        .block_summary(&block_hash)
-        .ok_or_else(|| RpcError::new(code::INVALID_ADDRESS_OR_KEY, "Block hash not found"))?;
-    if !summary.has_data {
-        return Err(RpcError::new(code::MISC_ERROR, "Block not available"));
-    }
-    let block = read_block(parts, &summary)?;
-    let found = block.txdata.iter().position(|tx| tx.compute_txid() == txid);
-    let Some(index) = found else {
-        return not_found("No such transaction found in the provided block");
-    };
-    let tx = &block.txdata[index];
-    if verbosity <= 0 {
-        return Ok(json!(serialize_hex(tx)));
-    }
-    let spent = if verbosity >= 2 && index > 0 && summary.has_undo {
-        let undo = parts
-            .chain
-            .read_undo(&block_hash)
-            .ok()
-            .flatten()
-            .ok_or_else(undo_unreadable)?;
-        spent_outputs(&undo, index)
-    } else {
-        None
-    };
-    let details = TxDetails {
-        spent: spent.as_deref(),
-        show_prevouts: true,
-        ..TxDetails::plain(parts.network())
-    };
-    let mut out = Map::new();
-    out.insert("in_active_chain".into(), json!(summary.active));
-    out.extend(transaction(tx, &details));
-    out.insert("blockhash".into(), json!(block_hash.to_string()));
-    add_confirmations(parts, &summary, &mut out);
-    Ok(Value::Object(out))
-}
-
-fn add_confirmations(parts: &NodeParts, block: &BlockSummary, out: &mut Map<String, Value>) {
-    if !block.active {
-        out.insert("confirmations".into(), json!(0));
-        return;
-    }
-    let confirmations = parts.chain.tip().height.saturating_sub(block.height) + 1;
-    out.insert("confirmations".into(), json!(confirmations));
-    out.insert("time".into(), json!(block.time));
-    out.insert("blocktime".into(), json!(block.time));
-}
 
 fn decode_raw_transaction(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult {
     let hex = context.arguments.string(0)?;
