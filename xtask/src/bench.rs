@@ -1,5 +1,8 @@
 //! `cargo xtask bench ipc`: what calls between processes cost, beside the bare socket and other programs.
 //! `cargo xtask bench store`: the databases' engine beside the system's LevelDB.
+//! `cargo xtask bench validation`: how fast blocks are validated, in the module of that name.
+
+mod validation;
 
 use crate::build;
 use std::path::{Path, PathBuf};
@@ -10,8 +13,11 @@ use std::time::{Duration, Instant};
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// There is no such benchmark.
-    #[error("bench: say what to measure: `bench ipc` or `bench store`")]
+    #[error("bench: say what to measure: `bench ipc`, `bench store` or `bench validation`")]
     What,
+    /// Blocks could not be timed.
+    #[error(transparent)]
+    Validation(#[from] validation::Error),
     /// An argument that the command does not know.
     #[error(
         "bench ipc: unknown argument {0:?}; it takes --seconds S, --peer NODE and --program EXE"
@@ -47,11 +53,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Error> {
     let Some((what, rest)) = arguments.split_first() else {
         return Err(Error::What);
     };
-    if what == "store" {
-        return store(rest);
-    }
-    if what != "ipc" {
-        return Err(Error::What);
+    match what.as_str() {
+        "ipc" => {}
+        "store" => return store(rest),
+        "validation" => return Ok(validation::run(rest)?),
+        _ => return Err(Error::What),
     }
     let options = Options::parse(rest)?;
     let mut nodes = Vec::new();

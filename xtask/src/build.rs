@@ -48,9 +48,12 @@ pub fn programs(release: bool) -> Result<PathBuf> {
         build.arg("--release");
     }
     run(&mut build)?;
+    Ok(target().join(if release { "release" } else { "debug" }))
+}
+
+/// The folder that everything is built in.
+pub fn target() -> PathBuf {
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    Ok(root()
-        .join(target)
-        .join(if release { "release" } else { "debug" }))
+    root().join(target)
 }

@@ -39,6 +39,9 @@ cargo xtask <command>
                    for another bitcoin-node, --program rows for another server of the interface
   bench store [--rounds N] [--engine rust|leveldb]
                    the databases' engine beside the system's LevelDB, and that churn loses no key
+  bench validation [--core DIR] [--rounds N] [--par N]... [--dbcache MIB] [--micro]
+                   -reindex and -reindex-chainstate of a chain with every type of output, timed;
+                   --core does the same with the bitcoind in DIR; --micro times single steps
   help             this text
 ";
 

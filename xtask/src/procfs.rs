@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The processes whose parent is `parent`, oldest first.
 pub fn children(parent: u32) -> Vec<u32> {
@@ -26,6 +27,28 @@ fn stat(pid: u32) -> Option<(char, u32)> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let mut fields = text.rsplit_once(')')?.1.split_whitespace();
     Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
+}
+
+/// The most memory that the process ever had resident, in bytes; `None` once it has ended.
+pub fn peak_memory(pid: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}
+
+/// Processor time that the process has used, all threads together; kept until its parent waits for it.
+pub fn cpu_time(pid: u32) -> Option<Duration> {
+    /// What Linux shows every program, whatever the kernel counts by.
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // After the name: state, and as the 12th and 13th field the times in user and kernel mode.
+    let mut fields = text.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let user: u64 = fields.next()?.parse().ok()?;
+    let kernel: u64 = fields.next()?.parse().ok()?;
+    Some(Duration::from_secs_f64(
+        (user + kernel) as f64 / TICKS_PER_SECOND,
+    ))
 }
 
 /// The program's file name and arguments.
