@@ -5,9 +5,11 @@
 mod codegen;
 mod consensus;
 mod rpc;
+mod variants;
 mod wire;
 
 pub use codegen::codegen_request;
 pub use consensus::{consensus_script, consensus_tx};
 pub use rpc::{Hall, Listener, Room, rpc_connection};
+pub use variants::Variants;
 pub use wire::wire_message;

@@ -256,3 +256,61 @@ fn names_cannot_bring_code_along() {
         assert!(error.to_string().contains("is no Rust name"), "{error}");
     }
 }
+
+/// A request for `a.capnp`, whose struct `S` has a field of type `b.capnp:G(argument)`.
+fn instance_of(argument: &str) -> Vec<u8> {
+    use capnp::schema_capnp::code_generator_request;
+    let mut message = capnp::message::Builder::new_default();
+    let mut request = message.init_root::<code_generator_request::Builder<'_>>();
+    let mut nodes = request.reborrow().init_nodes(4);
+    let mut file = nodes.reborrow().get(0);
+    file.set_id(1);
+    file.set_display_name("a.capnp");
+    file.reborrow().init_nested_nodes(1).get(0).set_id(2);
+    file.set_file(());
+    for (index, id, name) in [(1, 2, "a.capnp:S"), (2, 3, "b.capnp:G")] {
+        let mut node = nodes.reborrow().get(index);
+        node.set_id(id);
+        node.set_display_name(name);
+        node.set_scope_id(1);
+        let mut body = node.init_struct();
+        body.set_pointer_count(1);
+        let mut field = body.init_fields(1).get(0);
+        field.set_name("field");
+        let ty = field.init_slot().init_type();
+        if id == 3 {
+            let mut parameter = ty.init_any_pointer().init_parameter();
+            parameter.set_scope_id(3);
+            continue;
+        }
+        let mut instance = ty.init_struct();
+        instance.set_type_id(3);
+        let mut scope = instance.init_brand().init_scopes(1).get(0);
+        scope.set_scope_id(3);
+        let bound = scope.init_bind(1).get(0).init_type();
+        bound.init_struct().set_type_id(4);
+    }
+    let mut foreign = nodes.get(3);
+    foreign.set_id(4);
+    foreign.set_display_name(argument);
+    foreign.init_struct();
+    let mut files = request.init_requested_files(1);
+    let mut requested = files.reborrow().get(0);
+    requested.set_id(1);
+    requested.set_filename("a.capnp");
+    capnp::serialize::write_message_to_words(&message)
+}
+
+#[test]
+fn nor_can_names_from_other_files() {
+    // The node is of a file that is not generated, so that only its use can be refused.
+    let files = Schemas::from_request(&instance_of("b.capnp:E"))
+        .and_then(|schemas| schemas.emit(&Style::default()));
+    let text = &files.expect("an ordinary name").remove(0).text;
+    assert!(text.contains("G_E"), "{text}");
+    for argument in ["b.capnp:E\0", "b.capnp:E;F", "E\u{e9}"] {
+        let error = Schemas::from_request(&instance_of(argument)).err();
+        let error = error.expect("no identifier").to_string();
+        assert!(error.contains("is no Rust name"), "{argument:?}: {error}");
+    }
+}

@@ -9,8 +9,8 @@ pub use slot::{Decoder, Encoder, Slot, SlotMut};
 
 use crate::error::Error;
 use crate::interface::Reply;
-use crate::plan::MethodPlan;
-use crate::schema::Kind;
+use crate::plan::{Member, MethodPlan, Results};
+use crate::schema::{ExportError, FieldType, Kind, SchemaFile};
 use crate::wire::{StructAt, StructReader};
 
 /// A type that can be kept in a field: a parameter, a result, a member of a [`Message`](macro@crate::Message) struct
@@ -49,6 +49,30 @@ pub trait Field<C>: Sized {
     /// # Errors
     /// [`Error::Decode`] when the value does not fit the field.
     fn write(&self, slot: SlotMut<'_>) -> Result<(), Error>;
+
+    /// Whether a value may be missing.
+    #[doc(hidden)]
+    const OPTIONAL: bool = false;
+
+    /// The results of a method that gives the type.
+    #[doc(hidden)]
+    const RESULTS: Results = Results::of(&[Member::result(Self::KIND, Self::OPTIONAL)]);
+
+    /// The class of the type where it stands for an error.
+    #[doc(hidden)]
+    const EXCEPTION: &'static str = "std::exception";
+
+    /// How a schema spells the type.
+    #[doc(hidden)]
+    fn schema_type(file: &mut SchemaFile) -> Result<String, ExportError> {
+        file.plain(&Self::KIND)
+    }
+
+    /// How a schema spells the types of [`Field::RESULTS`].
+    #[doc(hidden)]
+    fn result_types(file: &mut SchemaFile) -> Result<Vec<FieldType>, ExportError> {
+        Ok(vec![FieldType::of::<C, Self>(file)?])
+    }
 
     /// The kind of field that fits a vector of the type best.
     #[doc(hidden)]
@@ -102,8 +126,13 @@ fn no_result(plan: &MethodPlan) -> Error {
 /// On the serving side an `E` travels to the caller as an exception with its text. `R` may itself be a
 /// `Result<R, X>`: then `X` is the result that the schema declares as an exception.
 pub trait Outcome<C>: Sized {
-    /// Kind of the one result, for traits without a schema file.
-    const KIND: Kind;
+    /// The results, for traits without a schema file.
+    #[doc(hidden)]
+    const RESULTS: Results;
+
+    /// How a schema spells their types.
+    #[doc(hidden)]
+    fn result_types(file: &mut SchemaFile) -> Result<Vec<FieldType>, ExportError>;
 
     /// Makes it from a call's reply.
     #[doc(hidden)]
@@ -124,7 +153,11 @@ where
     R: Field<C>,
     E: From<Error> + Into<Error>,
 {
-    const KIND: Kind = R::KIND;
+    const RESULTS: Results = R::RESULTS;
+
+    fn result_types(file: &mut SchemaFile) -> Result<Vec<FieldType>, ExportError> {
+        R::result_types(file)
+    }
 
     fn from_reply(reply: Result<Reply, Error>, plan: &MethodPlan) -> Self {
         let reply = reply?;
@@ -237,6 +270,13 @@ macro_rules! via_field {
         impl $crate::Field<$codec> for $type {
             const KIND: $crate::schema::Kind = <$other as $crate::Field<$codec>>::KIND;
             const STRUCT_SIZE: (u16, u16) = <$other as $crate::Field<$codec>>::STRUCT_SIZE;
+            const OPTIONAL: bool = <$other as $crate::Field<$codec>>::OPTIONAL;
+
+            fn schema_type(
+                file: &mut $crate::schema::SchemaFile,
+            ) -> ::core::result::Result<::std::string::String, $crate::schema::ExportError> {
+                <$other as $crate::Field<$codec>>::schema_type(file)
+            }
 
             fn read(slot: $crate::Slot<'_>) -> ::core::result::Result<Self, $crate::Error> {
                 let name = slot.name();

@@ -10,7 +10,7 @@ use crate::error::{DecodeError, Error};
 use crate::field::{Decoder, Encoder, Field, Outcome, Slot};
 use crate::plan::{FieldPlan, MethodPlan, THREAD_MAP_ID};
 use crate::rpc::{self, Anchor, Conn};
-use crate::schema;
+use crate::schema::{self, ExportError, SchemaFile};
 use crate::sync::lock;
 use crate::wire::{Message, StructAt, StructReader};
 
@@ -32,6 +32,12 @@ pub trait Interface: Send + Sync + 'static {
         ordinal: u16,
         call: &mut ServerCall<'_>,
     ) -> Result<(), Error>;
+
+    /// Writes the interface and what it uses to a schema file.
+    #[doc(hidden)]
+    fn describe(_: &mut SchemaFile) -> Result<(), ExportError> {
+        Err(ExportError::HasSchema(Self::SCHEMA.name))
+    }
 
     /// Makes an object of a proxy.
     #[doc(hidden)]
@@ -439,17 +445,6 @@ pub fn only_results(name: &'static str) -> Error {
         name,
         DecodeError::Invalid("can only be the results of a method".to_owned()),
     )
-}
-
-/// The list of a method's results in a trait without a schema file: none, if the method gives nothing.
-#[doc(hidden)]
-#[must_use]
-pub const fn result_fields(fields: &'static [schema::Field; 1]) -> &'static [schema::Field] {
-    if matches!(fields[0].kind, schema::Kind::Void) {
-        &[]
-    } else {
-        fields
-    }
 }
 
 /// Checks that a struct of the schema has no field that the Rust struct has not.

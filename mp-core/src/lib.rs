@@ -80,7 +80,8 @@
 //!
 //! Several results are a struct with `#[derive(Message)]` and `#[mp(codec = …, results)]`, whose members have the
 //! results' names. A result declared with `$Proxy.exception` makes the method's type `Result<Result<R, X>, E>`.
-
+//!
+//! Traits without a schema file have all of this too, and [`schema::SchemaFile`] writes the file that they would have.
 //!
 //! # Bounds of a call
 //!
@@ -135,13 +136,14 @@ pub use transport::{Memory, Readiness, Role, Transport, memory};
 #[doc(hidden)]
 pub mod __private {
     pub use crate::interface::{
-        Reply, ServerCall, check_fields, only_results, plan_at, plans, result_fields, result_named,
+        Reply, ServerCall, check_fields, only_results, plan_at, plans, result_named,
     };
     pub use crate::pending::local_only;
     pub use crate::plan::{
-        FieldPlan, MethodPlan, check_params, construct, find_method, layout_fields, layout_struct,
-        plan_field,
+        FieldPlan, Member, MethodPlan, Results, check_params, construct, count_fields, find_method,
+        layout_members, layout_results, layout_struct, plan_field,
     };
+    pub use crate::schema::MethodTypes;
 
     /// What stands for a parameter of a method that is not in the schema.
     pub const NO_FIELD: FieldPlan = FieldPlan {

@@ -4,6 +4,13 @@
 //! [`schema`](crate::schema) while the program is compiled, so a missing one is a compile error and a call at run
 //! time follows constants.
 
+mod inline;
+
+pub use inline::{
+    Layout, Member, Results, construct, count_fields, has_companion, layout, layout_members,
+    layout_results, layout_struct,
+};
+
 use crate::schema::{CONTEXT_ID, Field, Interface, Kind, Method, Struct};
 
 /// Type id of `mp.ThreadMap`.
@@ -204,35 +211,6 @@ pub const fn plan_of(interface: &Interface, method: &Method) -> MethodPlan {
     }
 }
 
-/// The method `construct @0 (threadMap :ThreadMap) -> (threadMap :ThreadMap)` of an interface without a schema file.
-#[must_use]
-pub const fn construct(interface: u64) -> Method {
-    const FIELDS: &[Field] = &[Field::implicit(
-        "threadMap",
-        "thread_map",
-        Kind::Interface(THREAD_MAP_ID),
-        0,
-    )];
-    const fn shape(name: &'static str) -> Struct {
-        Struct {
-            id: 0,
-            name,
-            wrap: "",
-            data_words: 0,
-            pointers: 1,
-            fields: FIELDS,
-        }
-    }
-    Method {
-        interface,
-        ordinal: 0,
-        name: "construct",
-        rust_name: "construct",
-        params: shape("construct$Params"),
-        results: shape("construct$Results"),
-    }
-}
-
 /// Checks that each parameter of a method is filled by the runtime, by an argument, or as an argument's companion.
 ///
 /// # Panics
@@ -269,155 +247,9 @@ const fn contains(names: &[&str], name: &str, skip: usize) -> bool {
     false
 }
 
-/// Offsets and size of a struct whose fields have the given kinds, in the order of their ordinals.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Layout<const N: usize> {
-    /// Offset of each field, as in [`Field::offset`].
-    pub offsets: [u32; N],
-    /// Words of data.
-    pub data_words: u16,
-    /// Pointers.
-    pub pointers: u16,
-}
-
-/// Lays fields out as `capnp compile` does: each takes the smallest hole that earlier ones left, or a new word.
-#[must_use]
-pub const fn layout<const N: usize>(kinds: [Kind; N]) -> Layout<N> {
-    let mut offsets = [0; N];
-    let mut words = 0_u32;
-    let mut pointers = 0_u16;
-    // holes[n] is the offset, in units of 2^n bits, of a free place of that size; 0 means none, since offset 0 is
-    // never left free.
-    let mut holes = [0_u32; 6];
-    let mut at = 0;
-    while at < N {
-        offsets[at] = match size_log2(&kinds[at]) {
-            Some(size) => {
-                let mut found = size;
-                while found < 6 && holes[found] == 0 {
-                    found += 1;
-                }
-                let mut offset = if found < 6 {
-                    let hole = holes[found];
-                    holes[found] = 0;
-                    hole
-                } else {
-                    words += 1;
-                    words - 1
-                };
-                // Halve the place until it fits; each halving leaves its second half free.
-                while found > size {
-                    found -= 1;
-                    offset *= 2;
-                    holes[found] = offset + 1;
-                }
-                offset
-            }
-            None if matches!(kinds[at], Kind::Void) => 0,
-            None => {
-                pointers += 1;
-                pointers as u32 - 1
-            }
-        };
-        at += 1;
-    }
-    assert!(words <= u16::MAX as u32, "struct has too many fields");
-    Layout {
-        offsets,
-        data_words: words as u16,
-        pointers,
-    }
-}
-
-/// Binary logarithm of the size in bits of a field in the data section.
-const fn size_log2(kind: &Kind) -> Option<usize> {
-    match kind {
-        Kind::Bool => Some(0),
-        Kind::Bits8 => Some(3),
-        Kind::Bits16 => Some(4),
-        Kind::Bits32 => Some(5),
-        Kind::Bits64 => Some(6),
-        _ => None,
-    }
-}
-
-/// The fields of a struct that has no schema file, in the order of their ordinals: names, kinds, and whether the value
-/// is secret.
-#[must_use]
-pub const fn layout_fields<const N: usize>(fields: [(&'static str, Kind, bool); N]) -> [Field; N] {
-    let mut kinds = [Kind::Void; N];
-    let mut at = 0;
-    while at < N {
-        kinds[at] = fields[at].1;
-        at += 1;
-    }
-    let layout = layout(kinds);
-    let mut out = [Field::new("", "", Kind::Void, 0); N];
-    at = 0;
-    while at < N {
-        out[at] = Field {
-            implicit: matches!(fields[at].1, Kind::Struct(CONTEXT_ID)),
-            secret: fields[at].2,
-            ..Field::new(fields[at].0, fields[at].0, fields[at].1, layout.offsets[at])
-        };
-        at += 1;
-    }
-    out
-}
-
-/// A struct of fields made by [`layout_fields`].
-#[must_use]
-pub const fn layout_struct(id: u64, name: &'static str, fields: &'static [Field]) -> Struct {
-    let mut data_bits = 0_u32;
-    let mut pointers = 0_u32;
-    let mut at = 0;
-    while at < fields.len() {
-        let field = &fields[at];
-        match size_log2(&field.kind) {
-            Some(size) => {
-                let end = (field.offset + 1) << size;
-                if end > data_bits {
-                    data_bits = end;
-                }
-            }
-            None if matches!(field.kind, Kind::Void) => {}
-            None => {
-                if field.offset + 1 > pointers {
-                    pointers = field.offset + 1;
-                }
-            }
-        }
-        at += 1;
-    }
-    Struct {
-        id,
-        name,
-        wrap: "",
-        data_words: data_bits.div_ceil(64) as u16,
-        pointers: pointers as u16,
-        fields,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn layout_fills_holes_like_capnp() {
-        // As `capnp compile` lays out (:Bool, :UInt32, :UInt8, :Text, :UInt64, :UInt16, :Bool).
-        let made = layout([
-            Kind::Bool,
-            Kind::Bits32,
-            Kind::Bits8,
-            Kind::Text,
-            Kind::Bits64,
-            Kind::Bits16,
-            Kind::Bool,
-        ]);
-        assert_eq!(made.offsets, [0, 1, 1, 0, 1, 1, 1]);
-        assert_eq!((made.data_words, made.pointers), (2, 1));
-    }
 
     #[test]
     fn companion_is_found_by_name() {

@@ -4,6 +4,12 @@
 //! struct that has no schema file. Proxies read and write by them alone, so there is one path from either source to
 //! the bytes on the wire.
 
+mod text;
+
+#[doc(hidden)]
+pub use text::MethodTypes;
+pub use text::{ExportError, FieldType, SchemaFile};
+
 /// An interface: its id and its methods, sorted by ordinal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Interface {

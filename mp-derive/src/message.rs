@@ -5,7 +5,7 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::{Data, DeriveInput, Error, Fields, Ident, Result, Type};
 
 use crate::attribute::Arguments;
-use crate::names::camel;
+use crate::names::{camel, member};
 
 pub(crate) fn expand(item: TokenStream) -> Result<TokenStream> {
     let item: DeriveInput = syn::parse2(item)?;
@@ -74,19 +74,37 @@ fn structure(name: &Ident, arguments: &Arguments, fields: &Fields) -> Result<Tok
         arguments.only(&["codec", "results"])?;
         return Ok(results(name, codec, &members));
     }
-    let (tables, table) = match (&arguments.schema, &arguments.id) {
-        (Some(path), None) => (TokenStream::new(), quote!(#path)),
+    let (tables, table, id, describe) = match (&arguments.schema, &arguments.id) {
+        (Some(path), None) => {
+            let describe = quote!(::core::result::Result::Err(::mp_core::schema::ExportError::HasSchema((#path).name)));
+            (
+                TokenStream::new(),
+                quote!(#path),
+                quote!((#path).id),
+                describe,
+            )
+        }
         (None, Some(id)) => {
-            let entries = members.iter().zip(&secrets).map(|((member, ty), secret)| {
-                let text = plain(member);
-                quote!((#text, <#ty as ::mp_core::Field<#codec>>::KIND, #secret))
-            });
-            let text = name.to_string();
+            let entries = entries(codec, &members, &secrets);
+            let types = members.iter().map(|(_, ty)| ty);
+            let text = plain(name);
             let tables = quote! {
-                const __FIELDS: &[::mp_core::schema::Field] = &::mp_core::__private::layout_fields([#(#entries),*]);
-                const __TABLE: ::mp_core::schema::Struct = ::mp_core::__private::layout_struct(#id, #text, __FIELDS);
+                const __MEMBERS: &[::mp_core::__private::Member] = &[#(#entries),*];
+                const __FIELDS: &[::mp_core::schema::Field] = &::mp_core::__private::layout_members::<
+                    { ::mp_core::__private::count_fields(__MEMBERS) },
+                >(__MEMBERS);
+                const __TABLE: ::mp_core::schema::Struct =
+                    ::mp_core::__private::layout_struct(#id, #text, #text, __FIELDS);
             };
-            (tables, quote!(__TABLE))
+            let describe = quote! {
+                file.add_struct(&__TABLE, |file| {
+                    ::core::result::Result::Ok(
+                        ::std::vec![#(::mp_core::schema::FieldType::of::<#codec, #types>(file)?),*],
+                    )
+                })
+            };
+            // Not that of the table, which the struct may be a part of itself.
+            (tables, quote!(__TABLE), quote!(#id), describe)
         }
         _ => {
             return Err(Error::new(
@@ -133,8 +151,15 @@ fn structure(name: &Ident, arguments: &Arguments, fields: &Fields) -> Result<Tok
 
             #[automatically_derived]
             impl ::mp_core::Field<#codec> for #name {
-                const KIND: ::mp_core::schema::Kind = ::mp_core::schema::Kind::Struct((#table).id);
+                const KIND: ::mp_core::schema::Kind = ::mp_core::schema::Kind::Struct(#id);
                 const STRUCT_SIZE: (u16, u16) = ((#table).data_words, (#table).pointers);
+                const EXCEPTION: &'static str = (#table).wrap;
+
+                fn schema_type(
+                    file: &mut ::mp_core::schema::SchemaFile,
+                ) -> ::core::result::Result<::std::string::String, ::mp_core::schema::ExportError> {
+                    #describe
+                }
 
                 fn read(slot: ::mp_core::Slot<'_>) -> ::core::result::Result<Self, ::mp_core::Error> {
                     let structure = slot.structure()?;
@@ -152,6 +177,19 @@ fn structure(name: &Ident, arguments: &Arguments, fields: &Fields) -> Result<Tok
             }
         };
     })
+}
+
+/// What the tables need to know of each member.
+fn entries(codec: &Type, members: &[(&Ident, &Type)], secrets: &[bool]) -> Vec<TokenStream> {
+    let entry = |((name, ty), secret): (&(&Ident, &Type), &bool)| {
+        member(
+            &plain(name),
+            &quote!(<#ty as ::mp_core::Field<#codec>>::KIND),
+            &quote!(<#ty as ::mp_core::Field<#codec>>::OPTIONAL),
+            *secret,
+        )
+    };
+    members.iter().zip(secrets).map(entry).collect()
 }
 
 /// A struct whose members are a method's results. Its names are looked up when it is used, for it may serve several
@@ -174,12 +212,24 @@ fn results(name: &Ident, codec: &Type, members: &[(&Ident, &Type)]) -> TokenStre
             ))?;
         }
     });
+    let entries = entries(codec, members, &vec![false; members.len()]);
+    let types = members.iter().map(|(_, ty)| ty);
     quote! {
         #[allow(clippy::all, unused, missing_docs)]
         const _: () = {
             #[automatically_derived]
             impl ::mp_core::Field<#codec> for #name {
                 const KIND: ::mp_core::schema::Kind = ::mp_core::schema::Kind::Struct(0);
+                const RESULTS: ::mp_core::__private::Results =
+                    ::mp_core::__private::Results::of(&[#(#entries),*]);
+
+                fn result_types(
+                    file: &mut ::mp_core::schema::SchemaFile,
+                ) -> ::core::result::Result<::std::vec::Vec<::mp_core::schema::FieldType>, ::mp_core::schema::ExportError> {
+                    ::core::result::Result::Ok(
+                        ::std::vec![#(::mp_core::schema::FieldType::of::<#codec, #types>(file)?),*],
+                    )
+                }
 
                 fn read(slot: ::mp_core::Slot<'_>) -> ::core::result::Result<Self, ::mp_core::Error> {
                     ::core::result::Result::Err(::mp_core::__private::only_results(#text))
@@ -252,6 +302,12 @@ fn enumeration(name: &Ident, arguments: &Arguments, data: &syn::DataEnum) -> Res
             #[automatically_derived]
             impl ::mp_core::Field<#codec> for #name {
                 const KIND: ::mp_core::schema::Kind = <#integer as ::mp_core::Field<#codec>>::KIND;
+
+                fn schema_type(
+                    file: &mut ::mp_core::schema::SchemaFile,
+                ) -> ::core::result::Result<::std::string::String, ::mp_core::schema::ExportError> {
+                    <#integer as ::mp_core::Field<#codec>>::schema_type(file)
+                }
 
                 fn read(slot: ::mp_core::Slot<'_>) -> ::core::result::Result<Self, ::mp_core::Error> {
                     let value = <#integer as ::mp_core::Field<#codec>>::read(slot)?;

@@ -1,5 +1,8 @@
 //! Names as Rust and as a schema spell them.
 
+use proc_macro2::TokenStream;
+use quote::quote;
+
 /// `wait_tip_changed` as `waitTipChanged`.
 pub(crate) fn camel(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
@@ -15,6 +18,29 @@ pub(crate) fn camel(name: &str) -> String {
         }
     }
     out
+}
+
+/// What `mp_core::__private::Member` has to say of a parameter or a field that is called `name` in Rust.
+pub(crate) fn member(
+    name: &str,
+    kind: &TokenStream,
+    optional: &TokenStream,
+    secret: bool,
+) -> TokenStream {
+    let schema_name = camel(name);
+    let rust_has = format!("has_{name}");
+    let schema_has = camel(&rust_has);
+    quote! {
+        ::mp_core::__private::Member {
+            name: #schema_name,
+            rust_name: #name,
+            has: (#schema_has, #rust_has),
+            kind: #kind,
+            optional: #optional,
+            secret: #secret,
+            exception: "",
+        }
+    }
 }
 
 #[cfg(test)]

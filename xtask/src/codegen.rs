@@ -40,29 +40,40 @@ fn list(files: &[(PathBuf, Stale)]) -> String {
 ///
 /// [`Error::Stale`] if a check finds something, else what went wrong.
 pub(crate) fn run(args: &[String]) -> Result<(), Error> {
-    let job = job(build::root())?;
-    let stale = match args {
+    let jobs = [interfaces(build::root())?, export(build::root())];
+    let mut stale = Vec::new();
+    match args {
         [] => {
-            for path in job.write()? {
-                println!("wrote {}", path.display());
+            for job in &jobs {
+                for path in job.write()? {
+                    println!("wrote {}", path.display());
+                }
+                // A file of a schema that is gone is for a person to delete.
+                stale.extend(job.check_digests()?);
             }
-            // A file of a schema that is gone is for a person to delete.
-            job.check_digests()?
         }
-        [arg] if arg == "--check" => match job.check() {
-            Err(mp_codegen::Error::ToolMissing { .. }) => {
-                println!("no `capnp` here: comparing digests");
-                job.check_digests()?
+        [arg] if arg == "--check" => {
+            for job in &jobs {
+                stale.extend(match job.check() {
+                    Err(mp_codegen::Error::ToolMissing { .. }) => {
+                        println!("no `capnp` here: comparing digests");
+                        job.check_digests()?
+                    }
+                    result => result?,
+                });
             }
-            result => result?,
-        },
-        [arg] if arg == "--digests" => job.check_digests()?,
+        }
+        [arg] if arg == "--digests" => {
+            for job in &jobs {
+                stale.extend(job.check_digests()?);
+            }
+        }
         [first, rest @ ..] => {
             let known = ["--check", "--digests"].contains(&first.as_str());
             let bad = if known { &rest[0] } else { first };
             return Err(Error::Argument(bad.clone()));
         }
-    };
+    }
     if stale.is_empty() {
         Ok(())
     } else {
@@ -70,8 +81,23 @@ pub(crate) fn run(args: &[String]) -> Result<(), Error> {
     }
 }
 
+/// The schema that a test of `mp-core` exports, whose tables it compares with those of its traits.
+fn export(root: &Path) -> Job {
+    let folder = root.join("mp-core").join("tests").join("export");
+    Job {
+        out: folder.join("tables"),
+        options: Options {
+            root: folder,
+            files: vec!["plane.capnp".into()],
+            ..Options::default()
+        },
+        style: Style::default(),
+        parent: None,
+    }
+}
+
 /// The schemas of `btc-interfaces` and where their tables go.
-fn job(root: &Path) -> Result<Job, Error> {
+fn interfaces(root: &Path) -> Result<Job, Error> {
     let package = root.join("btc-interfaces");
     let folder = package.join("schema");
     let io = |source| Error::Io {

@@ -1,18 +1,24 @@
 //! `cargo xtask fuzz`: runs the fuzz targets, each for its share of the time.
+//!
+//! With `--runs` the inputs are the same each time: the seeds, and variants that depend on them alone. That is what CI
+//! does. Without, libFuzzer looks for new ones.
 
 use crate::build;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 /// Why fuzzing was not done, or what it found.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// An argument that the command does not know.
-    #[error("fuzz: unknown argument {0:?}; it takes --seconds N and names of targets")]
+    #[error("fuzz: unknown argument {0:?}; it takes --runs N, --seconds N and names of targets")]
     Argument(String),
     /// The time is missing or no number.
     #[error("fuzz: --seconds needs a number of seconds from 1 to 1000000")]
     Seconds,
+    /// The number of inputs is missing or no number.
+    #[error("fuzz: --runs needs a number of inputs from 1 to 1000000000")]
+    Runs,
     /// There is no target of that name.
     #[error("fuzz: there is no target {name:?}; there are {}", known.join(", "))]
     Target {
@@ -37,6 +43,17 @@ pub(crate) enum Error {
     Failed(Vec<String>),
 }
 
+/// What was asked for.
+#[derive(Debug, PartialEq, Eq)]
+struct Wanted {
+    /// Seconds for all targets together.
+    seconds: u64,
+    /// Inputs for each target, if they are to be the same each time.
+    runs: Option<u64>,
+    /// All, if none was named.
+    targets: Vec<String>,
+}
+
 /// Runs the command with the arguments after its name.
 ///
 /// # Errors
@@ -44,7 +61,35 @@ pub(crate) enum Error {
 pub(crate) fn run(arguments: &[String]) -> Result<(), Error> {
     let folder = build::root().join("fuzz");
     let known = targets(folder.join("fuzz_targets"))?;
-    let (seconds, chosen) = parse(arguments, &known)?;
+    let wanted = parse(arguments, &known)?;
+    let share = (wanted.seconds / wanted.targets.len() as u64).max(1);
+    match wanted.runs {
+        Some(runs) => repeat(&folder, &wanted.targets, runs, share),
+        None => search(&folder, &wanted.targets, share),
+    }
+}
+
+/// Tries the seeds and the same variants of them as ever.
+fn repeat(folder: &Path, targets: &[String], runs: u64, share: u64) -> Result<(), Error> {
+    let mut command = build::cargo();
+    command
+        .args(["test", "--release", "--test", "seeds", "--"])
+        .args(["--test-threads=1", "--nocapture", "--exact"])
+        .args(targets)
+        .current_dir(folder)
+        .env("FUZZ_RUNS", runs.to_string())
+        .env("FUZZ_SECONDS", share.to_string())
+        .stdin(Stdio::null());
+    let status = command.status().map_err(|e| io("cargo test", e))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(Error::Failed(targets.to_vec()))
+    }
+}
+
+/// Has libFuzzer look for inputs that nobody has tried.
+fn search(folder: &Path, targets: &[String], share: u64) -> Result<(), Error> {
     let installed = build::cargo()
         .args(["fuzz", "--version"])
         .stdout(Stdio::null())
@@ -53,9 +98,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Error> {
     if !installed.is_ok_and(|status| status.success()) {
         return Err(Error::ToolMissing);
     }
-    let share = (seconds / chosen.len() as u64).max(1);
     let mut failed = Vec::new();
-    for target in &chosen {
+    for target in targets {
         println!("== {target}, {share} s");
         let corpus = folder.join("corpus").join(target);
         std::fs::create_dir_all(&corpus).map_err(|e| io(corpus.display(), e))?;
@@ -66,7 +110,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Error> {
             .arg(folder.join("seeds").join(target))
             .args(["--", "-verbosity=0", "-print_final_stats=1", "-timeout=30"])
             .arg(format!("-max_total_time={share}"))
-            .current_dir(&folder)
+            .current_dir(folder)
             // The stable compiler takes the sanitizer's flags only so.
             .env("RUSTC_BOOTSTRAP", "1")
             .stdin(Stdio::null());
@@ -82,19 +126,19 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Error> {
     }
 }
 
-/// The time and the targets asked for; all if none is named.
-fn parse(arguments: &[String], known: &[String]) -> Result<(u64, Vec<String>), Error> {
-    let mut seconds = None;
+fn parse(arguments: &[String], known: &[String]) -> Result<Wanted, Error> {
+    let (mut seconds, mut runs) = (None, None);
     let mut chosen = Vec::new();
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
-        if argument == "--seconds" {
+        let mut number = |most| {
             let value = arguments.next().and_then(|value| value.parse().ok());
-            seconds = Some(
-                value
-                    .filter(|seconds| (1..=1_000_000).contains(seconds))
-                    .ok_or(Error::Seconds)?,
-            );
+            value.filter(|value| (1..=most).contains(value))
+        };
+        if argument == "--seconds" {
+            seconds = Some(number(1_000_000).ok_or(Error::Seconds)?);
+        } else if argument == "--runs" {
+            runs = Some(number(1_000_000_000).ok_or(Error::Runs)?);
         } else if argument.starts_with('-') {
             return Err(Error::Argument(argument.clone()));
         } else if !known.contains(argument) {
@@ -109,7 +153,11 @@ fn parse(arguments: &[String], known: &[String]) -> Result<(u64, Vec<String>), E
     if chosen.is_empty() {
         chosen = known.to_vec();
     }
-    Ok((seconds.ok_or(Error::Seconds)?, chosen))
+    Ok(Wanted {
+        seconds: seconds.ok_or(Error::Seconds)?,
+        runs,
+        targets: chosen,
+    })
 }
 
 /// The names of the targets, sorted.
@@ -138,24 +186,29 @@ fn io(what: impl ToString, source: std::io::Error) -> Error {
 mod tests {
     use super::*;
 
-    fn parsed(arguments: &[&str]) -> Result<(u64, Vec<String>), String> {
+    fn parsed(arguments: &[&str]) -> Result<(u64, Option<u64>, String), String> {
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
         let known = ["a".to_owned(), "b".to_owned()];
-        parse(&arguments, &known).map_err(|e| e.to_string())
+        let wanted = parse(&arguments, &known).map_err(|e| e.to_string())?;
+        Ok((wanted.seconds, wanted.runs, wanted.targets.join(" ")))
     }
 
     #[test]
     fn time_and_targets_are_what_was_asked_for() {
-        let names = |list: &[&str]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
-        assert_eq!(parsed(&["--seconds", "9"]), Ok((9, names(&["a", "b"]))));
+        assert_eq!(parsed(&["--seconds", "9"]), Ok((9, None, "a b".to_owned())));
         assert_eq!(
-            parsed(&["b", "--seconds", "9", "b"]),
-            Ok((9, names(&["b"])))
+            parsed(&["b", "--runs", "7", "--seconds", "9", "b"]),
+            Ok((9, Some(7), "b".to_owned()))
         );
         for (arguments, expected) in [
             (&["a"][..], "needs a number"),
             (&["--seconds"], "needs a number"),
             (&["--seconds", "0"], "needs a number"),
+            (
+                &["--runs", "0", "--seconds", "1"],
+                "needs a number of inputs",
+            ),
+            (&["--runs", "1"], "needs a number of seconds"),
             (&["--second", "1"], "unknown argument \"--second\""),
             (&["--seconds", "1", "c"], "no target \"c\"; there are a, b"),
         ] {
@@ -169,6 +222,8 @@ mod tests {
         let folder = build::root().join("fuzz");
         let manifest =
             std::fs::read_to_string(folder.join("Cargo.toml")).expect("the manifest can be read");
+        let tests = std::fs::read_to_string(folder.join("tests").join("seeds.rs"))
+            .expect("the tests can be read");
         let targets = targets(folder.join("fuzz_targets")).expect("the folder can be listed");
         assert!(targets.len() >= 5);
         for target in targets {
@@ -176,6 +231,7 @@ mod tests {
                 manifest.contains(&format!("name = \"{target}\"")),
                 "{target}"
             );
+            assert!(tests.contains(&format!("fn {target}()")), "{target}");
             let seeds = std::fs::read_dir(folder.join("seeds").join(&target));
             assert!(seeds.is_ok_and(|seeds| seeds.count() > 0), "{target}");
         }

@@ -32,8 +32,9 @@ cargo xtask <command>
               [--programs DIR] [--entries FILE] [TEST...]
                    run Bitcoin Core's functional suite, from the checkout of Core in DIR, and
                    show how each entry ended beside docs/conformance.md; --update writes it there
-  fuzz --seconds N [TARGET...]
-                   run the fuzz targets, each for its share of the time (needs cargo-fuzz)
+  fuzz [--runs N] --seconds N [TARGET...]
+                   run the fuzz targets, each for its share of the time: with --runs over N inputs
+                   that are the same each time, else over new ones (which needs cargo-fuzz)
   bench ipc [--seconds S] [--peer NODE]... [--program EXE]...
                    what calls between processes cost, beside the bare socket; --peer adds a row
                    for another bitcoin-node, --program rows for another server of the interface

@@ -5,14 +5,32 @@ use std::hash::{BuildHasher, Hash};
 
 use super::{Decoder, Encoder, Field, Slot, SlotMut};
 use crate::error::Error;
-use crate::plan::{FieldPlan, Layout, MethodPlan, layout};
-use crate::schema::{self, Kind};
+use crate::plan::{FieldPlan, Layout, Member, MethodPlan, Results, has_companion, layout};
+use crate::schema::{self, ExportError, FieldType, Kind, SchemaFile};
 use crate::wire::{StructAt, StructReader};
 
 /// Elements to make room for before they were seen: a short message can announce many.
 const RESERVE: u32 = 4096;
 
+fn list_of<C, T: Field<C>>(file: &mut SchemaFile) -> Result<String, ExportError> {
+    Ok(format!("List({})", T::schema_type(file)?))
+}
+
+fn pair_of<C, A: Field<C>, B: Field<C>>(file: &mut SchemaFile) -> Result<String, ExportError> {
+    let (first, second) = (A::schema_type(file)?, B::schema_type(file)?);
+    file.pair(&first, &second)
+}
+
+/// Refuses to compile where a missing value could not be told from a present one.
+const fn never_missing<C, T: Field<C>>() {
+    assert!(
+        !(T::OPTIONAL && has_companion(&T::KIND)),
+        "a number that may be missing has no place in a list or a pair: make it a member of a struct"
+    );
+}
+
 pub(super) fn read_list<C, T: Field<C>>(slot: Slot<'_>) -> Result<Vec<T>, Error> {
+    const { never_missing::<C, T>() }
     let (list, kind) = slot.list()?;
     let mut items = Vec::with_capacity(list.len().min(RESERVE) as usize);
     for index in 0..list.len() {
@@ -37,6 +55,13 @@ where
 impl<C, T: Field<C>> Field<C> for Vec<T> {
     const KIND: Kind = T::LIST_KIND;
 
+    fn schema_type(file: &mut SchemaFile) -> Result<String, ExportError> {
+        match T::LIST_KIND {
+            Kind::Data => Ok("Data".to_owned()),
+            _ => list_of::<C, T>(file),
+        }
+    }
+
     fn read(slot: Slot<'_>) -> Result<Self, Error> {
         T::read_list(slot)
     }
@@ -49,6 +74,11 @@ impl<C, T: Field<C>> Field<C> for Vec<T> {
 impl<C, T: Field<C>> Field<C> for Option<T> {
     const KIND: Kind = T::KIND;
     const STRUCT_SIZE: (u16, u16) = T::STRUCT_SIZE;
+    const OPTIONAL: bool = true;
+
+    fn schema_type(file: &mut SchemaFile) -> Result<String, ExportError> {
+        T::schema_type(file)
+    }
 
     fn read(slot: Slot<'_>) -> Result<Self, Error> {
         if slot.is_absent() {
@@ -72,6 +102,11 @@ impl<C, T: Field<C>> Field<C> for Option<T> {
 impl<C, T: Field<C>> Field<C> for Box<T> {
     const KIND: Kind = T::KIND;
     const STRUCT_SIZE: (u16, u16) = T::STRUCT_SIZE;
+    const OPTIONAL: bool = T::OPTIONAL;
+
+    fn schema_type(file: &mut SchemaFile) -> Result<String, ExportError> {
+        T::schema_type(file)
+    }
 
     fn read(slot: Slot<'_>) -> Result<Self, Error> {
         T::read(slot).map(Box::new)
@@ -103,6 +138,10 @@ const fn pair_plans(first: Kind, second: Kind) -> ([FieldPlan; 2], (u16, u16)) {
 }
 
 fn read_pair<C, A: Field<C>, B: Field<C>>(slot: Slot<'_>) -> Result<(A, B), Error> {
+    const {
+        never_missing::<C, A>();
+        never_missing::<C, B>();
+    }
     let (plans, _) = const { pair_plans(A::KIND, B::KIND) };
     let structure = slot.structure()?;
     let decoder = slot.decoder();
@@ -126,6 +165,10 @@ fn write_pair<C, A: Field<C>, B: Field<C>>(
 impl<C, A: Field<C>, B: Field<C>> Field<C> for (A, B) {
     const KIND: Kind = Kind::Struct(0);
     const STRUCT_SIZE: (u16, u16) = pair_plans(A::KIND, B::KIND).1;
+
+    fn schema_type(file: &mut SchemaFile) -> Result<String, ExportError> {
+        pair_of::<C, A, B>(file)
+    }
 
     fn read(slot: Slot<'_>) -> Result<Self, Error> {
         read_pair::<C, A, B>(slot)
@@ -175,6 +218,10 @@ impl<C, K: Field<C> + Eq + Hash, V: Field<C>, S: BuildHasher + Default> Field<C>
 {
     const KIND: Kind = Kind::List(&Kind::Struct(0));
 
+    fn schema_type(file: &mut SchemaFile) -> Result<String, ExportError> {
+        Ok(format!("List({})", pair_of::<C, K, V>(file)?))
+    }
+
     fn read(slot: Slot<'_>) -> Result<Self, Error> {
         let mut map = Self::default();
         read_entries::<C, K, V>(slot, |key, value| drop(map.insert(key, value)))?;
@@ -188,6 +235,10 @@ impl<C, K: Field<C> + Eq + Hash, V: Field<C>, S: BuildHasher + Default> Field<C>
 
 impl<C, K: Field<C> + Ord, V: Field<C>> Field<C> for BTreeMap<K, V> {
     const KIND: Kind = Kind::List(&Kind::Struct(0));
+
+    fn schema_type(file: &mut SchemaFile) -> Result<String, ExportError> {
+        Ok(format!("List({})", pair_of::<C, K, V>(file)?))
+    }
 
     fn read(slot: Slot<'_>) -> Result<Self, Error> {
         let mut map = Self::new();
@@ -203,6 +254,10 @@ impl<C, K: Field<C> + Ord, V: Field<C>> Field<C> for BTreeMap<K, V> {
 impl<C, T: Field<C> + Ord> Field<C> for BTreeSet<T> {
     const KIND: Kind = Kind::List(&T::KIND);
 
+    fn schema_type(file: &mut SchemaFile) -> Result<String, ExportError> {
+        list_of::<C, T>(file)
+    }
+
     fn read(slot: Slot<'_>) -> Result<Self, Error> {
         read_list::<C, T>(slot).map(Self::from_iter)
     }
@@ -214,6 +269,10 @@ impl<C, T: Field<C> + Ord> Field<C> for BTreeSet<T> {
 
 impl<C, T: Field<C> + Eq + Hash, S: BuildHasher + Default> Field<C> for HashSet<T, S> {
     const KIND: Kind = Kind::List(&T::KIND);
+
+    fn schema_type(file: &mut SchemaFile) -> Result<String, ExportError> {
+        list_of::<C, T>(file)
+    }
 
     fn read(slot: Slot<'_>) -> Result<Self, Error> {
         read_list::<C, T>(slot).map(Self::from_iter)
@@ -227,6 +286,16 @@ impl<C, T: Field<C> + Eq + Hash, S: BuildHasher + Default> Field<C> for HashSet<
 /// A result or the error that the schema declares beside it with `$Proxy.exception`.
 impl<C, R: Field<C>, X: Field<C>> Field<C> for Result<R, X> {
     const KIND: Kind = R::KIND;
+    const RESULTS: Results = Results {
+        exception: Some(Member::error(X::KIND, X::EXCEPTION)),
+        ..R::RESULTS
+    };
+
+    fn result_types(file: &mut SchemaFile) -> Result<Vec<FieldType>, ExportError> {
+        let mut types = R::result_types(file)?;
+        types.push(FieldType::of::<C, Option<X>>(file)?);
+        Ok(types)
+    }
 
     fn read(slot: Slot<'_>) -> Result<Self, Error> {
         R::read(slot).map(Ok)

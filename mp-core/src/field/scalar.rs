@@ -2,14 +2,19 @@
 
 use super::{Decoder, Encoder, Field, Slot, SlotMut};
 use crate::error::{DecodeError, Error};
-use crate::plan::MethodPlan;
-use crate::schema::Kind;
+use crate::plan::{MethodPlan, Results};
+use crate::schema::{ExportError, FieldType, Kind, SchemaFile};
 use crate::wire::{StructAt, StructReader};
 
 macro_rules! integer {
     ($type:ty, $kind:expr, $wide:ty, $signed:literal $(, $hooks:item)*) => {
         impl<C> Field<C> for $type {
             const KIND: Kind = $kind;
+
+            fn schema_type(_: &mut SchemaFile) -> Result<String, ExportError> {
+                let sign = if $signed { "" } else { "U" };
+                Ok(format!("{sign}Int{}", 8 * size_of::<$type>()))
+            }
 
             fn read(slot: Slot<'_>) -> Result<Self, Error> {
                 let (bits, width) = slot.bits()?;
@@ -78,6 +83,10 @@ impl<C> Field<C> for bool {
 impl<C> Field<C> for f64 {
     const KIND: Kind = Kind::Bits64;
 
+    fn schema_type(_: &mut SchemaFile) -> Result<String, ExportError> {
+        Ok("Float64".to_owned())
+    }
+
     fn read(slot: Slot<'_>) -> Result<Self, Error> {
         match slot.bits()? {
             (bits, 64) => Ok(f64::from_bits(bits)),
@@ -97,6 +106,10 @@ impl<C> Field<C> for f64 {
 
 impl<C> Field<C> for f32 {
     const KIND: Kind = Kind::Bits32;
+
+    fn schema_type(_: &mut SchemaFile) -> Result<String, ExportError> {
+        Ok("Float32".to_owned())
+    }
 
     fn read(slot: Slot<'_>) -> Result<Self, Error> {
         <f64 as Field<C>>::read(slot).map(|wide| wide as f32)
@@ -121,6 +134,11 @@ impl<C> Field<C> for String {
 
 impl<C> Field<C> for () {
     const KIND: Kind = Kind::Void;
+    const RESULTS: Results = Results::NONE;
+
+    fn result_types(_: &mut SchemaFile) -> Result<Vec<FieldType>, ExportError> {
+        Ok(Vec::new())
+    }
 
     fn read(_: Slot<'_>) -> Result<Self, Error> {
         Ok(())
