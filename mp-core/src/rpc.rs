@@ -40,7 +40,7 @@ use crate::options::Options;
 use crate::sync::lock;
 use crate::thread::{self, ThreadMapServer, ThreadServer};
 use crate::transport::Transport;
-use crate::wire::Builder;
+use crate::wire::{Builder, Spares};
 use output::{Flushed, Output};
 use receive::Receiver;
 use tables::Tables;
@@ -56,6 +56,7 @@ pub(crate) struct Conn {
     tables: Mutex<Tables>,
     /// Told when the peer's last call is answered.
     answered: Condvar,
+    spares: Arc<Spares>,
     output: Output,
     receiver: Receiver,
     root: Option<Arc<dyn Server>>,
@@ -145,16 +146,18 @@ impl Conn {
         client: bool,
         options: Options,
     ) -> Result<(Arc<Self>, Arc<Anchor>), Error> {
+        let spares = Arc::<Spares>::default();
         let conn = Arc::new_cyclic(|this| Self {
             this: this.clone(),
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
-            receiver: Receiver::new(&*transport),
+            receiver: Receiver::new(&*transport, &spares),
             transport,
             options,
             client,
             tables: Mutex::default(),
             answered: Condvar::new(),
-            output: Output::default(),
+            output: Output::new(&spares),
+            spares,
             root,
             peer_threads: Mutex::default(),
             pool: OnceLock::new(),
@@ -198,6 +201,11 @@ impl Conn {
 
     pub(crate) fn exe_name(&self) -> &str {
         &self.options.name
+    }
+
+    /// Memory for large messages.
+    pub(crate) fn spares(&self) -> Arc<Spares> {
+        self.spares.clone()
     }
 
     pub(crate) fn is_closed(&self) -> bool {

@@ -11,10 +11,12 @@
 mod build;
 mod message;
 mod pointer;
+mod spares;
 
 pub use build::{Builder, ListAt, PointerAt, StructAt};
 pub use message::{Message, ReadLimits, frame_size};
 pub use pointer::{ListReader, PointerKind, PointerReader, StructReader};
+pub(crate) use spares::Spares;
 
 /// Bytes in a word, the unit of the encoding.
 pub const WORD: usize = 8;

@@ -27,7 +27,10 @@ pub struct Encoder {
 impl Encoder {
     pub(crate) fn new(conn: Option<Arc<Conn>>) -> Self {
         Self {
-            builder: Builder::new(),
+            builder: match &conn {
+                Some(conn) => Builder::with_spares(conn.spares()),
+                None => Builder::new(),
+            },
             caps: Vec::new(),
             conn,
         }

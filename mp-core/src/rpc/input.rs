@@ -1,10 +1,11 @@
 //! Frames from the peer.
 
 use std::io;
+use std::sync::Arc;
 
 use crate::error::Error;
 use crate::transport::Transport;
-use crate::wire::{Message, ReadLimits, frame_size};
+use crate::wire::{Message, ReadLimits, Spares, frame_size};
 
 /// Cuts what is received into frames. What is received of a frame stays here until the rest is, whoever receives that.
 pub(super) struct Input {
@@ -15,6 +16,8 @@ pub(super) struct Input {
     long: Option<(Vec<u8>, usize)>,
     /// Whether the last receipt took all the room there was, so that more may be there.
     full: bool,
+    /// Memory for long frames.
+    spares: Arc<Spares>,
 }
 
 /// What came of trying to receive.
@@ -30,15 +33,16 @@ pub(super) enum Received {
 /// Bytes asked for at a time. Frames that are longer are received into memory of their own.
 const CHUNK: usize = 64 << 10;
 /// Largest step by which the memory of a long frame grows ahead of what the peer has sent.
-const GROWTH: usize = 1 << 20;
+const GROWTH: usize = 2 << 20;
 
 impl Input {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(spares: Arc<Spares>) -> Self {
         Self {
             buffer: Vec::with_capacity(CHUNK),
             taken: 0,
             long: None,
             full: false,
+            spares,
         }
     }
 
@@ -53,7 +57,7 @@ impl Input {
             frame.truncate(*size);
             let frame = std::mem::take(frame);
             self.long = None;
-            return Ok(Some(Message::parse(frame, limits)?));
+            return Ok(Some(Message::parse(frame, limits)?.give_to(&self.spares)));
         }
         let ready = &self.buffer[self.taken..];
         let Some(size) = frame_size(ready, limits)? else {
@@ -65,7 +69,8 @@ impl Input {
             return Ok(Some(Message::parse(frame, limits)?));
         }
         if size > CHUNK / 2 {
-            let mut frame = Vec::with_capacity(size.min(GROWTH));
+            let spare = self.spares.take(size);
+            let mut frame = spare.unwrap_or_else(|| Vec::with_capacity(size.min(GROWTH)));
             frame.extend_from_slice(ready);
             self.buffer.clear();
             self.taken = 0;

@@ -2,25 +2,26 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Instant;
 
 use crate::sync::lock;
 use crate::transport::Transport;
+use crate::wire::Spares;
 
 /// The frames that wait to be sent, in the order they are to arrive.
 ///
 /// Whoever adds a frame sends it, without waiting, under the queue's own lock. Only when the peer reads too slowly
 /// does one thread wait for it, and others leave their frames to that one.
-#[derive(Default)]
 pub(super) struct Output {
     state: Mutex<State>,
     changed: Condvar,
 }
 
-#[derive(Default)]
 struct State {
     frames: VecDeque<Vec<u8>>,
+    /// Who gets the memory of frames that are sent.
+    spares: Arc<Spares>,
     /// Bytes of the first frame that are sent already.
     sent: usize,
     bytes: usize,
@@ -41,6 +42,20 @@ pub(super) enum Flushed {
 const BATCH: usize = 16;
 
 impl Output {
+    pub(super) fn new(spares: &Arc<Spares>) -> Self {
+        Self {
+            state: Mutex::new(State {
+                frames: VecDeque::new(),
+                spares: spares.clone(),
+                sent: 0,
+                bytes: 0,
+                waiting: false,
+                closed: false,
+            }),
+            changed: Condvar::new(),
+        }
+    }
+
     /// Adds a frame. The caller holds the lock that decides on the order of frames.
     pub(super) fn push(&self, frame: Vec<u8>) {
         let mut state = lock(&self.state);
@@ -150,7 +165,9 @@ impl State {
             }
             sent -= left;
             self.sent = 0;
-            self.frames.pop_front();
+            if let Some(frame) = self.frames.pop_front() {
+                self.spares.give(frame);
+            }
         }
     }
 }

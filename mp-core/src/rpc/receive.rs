@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::sync::lock;
 use crate::thread;
 use crate::transport::{Readiness, Role, Transport};
+use crate::wire::Spares;
 
 /// What is to run on the connection's own thread.
 pub(super) type Aside = Box<dyn FnOnce() + Send>;
@@ -53,12 +54,12 @@ pub(crate) fn reads_any() -> bool {
 const PATIENCE: u32 = 8;
 
 impl Receiver {
-    pub(super) fn new(transport: &dyn Transport) -> Self {
+    pub(super) fn new(transport: &dyn Transport, spares: &Arc<Spares>) -> Self {
         Self {
             turn: Mutex::default(),
             left: Condvar::new(),
             input: Mutex::new(Source {
-                input: Input::new(),
+                input: Input::new(spares.clone()),
                 end: None,
             }),
             readiness: transport.readiness().map(Arc::from),

@@ -1,7 +1,10 @@
 //! Writing messages.
 
+use std::sync::Arc;
+
 use super::{
-    ElementSize, Message, PointerKind, PointerReader, ReadLimits, StructReader, WORD, WireError,
+    ElementSize, Message, PointerKind, PointerReader, ReadLimits, Spares, StructReader, WORD,
+    WireError,
 };
 
 /// Room kept before each segment, where the frame's header goes if the segment turns out to be the only one.
@@ -19,7 +22,12 @@ pub struct Builder {
     /// Segments are not grown beyond this many bytes, unless for a single object that is larger.
     segment_bytes: usize,
     overflow: bool,
+    /// Where memory for large values may be had.
+    spares: Option<Arc<Spares>>,
 }
+
+/// Room behind a large value, for what is written after it.
+const BEHIND: usize = 4 << 10;
 
 impl std::fmt::Debug for Builder {
     /// Without the bytes: they may hold what is not for logs.
@@ -78,6 +86,15 @@ impl Builder {
             segments: vec![first],
             segment_bytes,
             overflow: false,
+            spares: None,
+        }
+    }
+
+    /// A message that takes memory for large values from `spares`.
+    pub(crate) fn with_spares(spares: Arc<Spares>) -> Self {
+        Self {
+            spares: Some(spares),
+            ..Self::new()
         }
     }
 
@@ -255,7 +272,16 @@ impl Builder {
         }
         let segment = &mut self.segments[at.segment as usize];
         let start = segment.len() - HEAD;
-        segment.reserve(words * WORD);
+        let wanted = segment.len() + words * WORD + BEHIND;
+        if segment.capacity() < wanted {
+            match self.spares.as_ref().and_then(|spares| spares.take(wanted)) {
+                Some(mut spare) => {
+                    spare.extend_from_slice(segment);
+                    *segment = spare;
+                }
+                None => segment.reserve(words * WORD + BEHIND),
+            }
+        }
         segment.extend_from_slice(bytes);
         segment.resize(HEAD + start + words * WORD, 0);
         self.link(at, start, 1, ElementSize::Byte.code() as u32 | len << 3);
@@ -380,6 +406,7 @@ impl Builder {
             segments: self.segments.clone(),
             segment_bytes: self.segment_bytes,
             overflow: self.overflow,
+            spares: None,
         }
     }
 

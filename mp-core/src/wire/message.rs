@@ -1,8 +1,9 @@
 //! A received message: its frame, its segments, and what reading it may cost.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{PointerReader, WORD, WireError, load};
+use super::{PointerReader, Spares, WORD, WireError, load};
 
 /// What a peer's message may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +38,16 @@ pub struct Message {
     segments: Segments,
     budget: AtomicU64,
     nesting: u32,
+    /// Who gets the memory back.
+    spares: Option<Arc<Spares>>,
+}
+
+impl Drop for Message {
+    fn drop(&mut self) {
+        if let Some(spares) = &self.spares {
+            spares.give(std::mem::take(&mut self.bytes));
+        }
+    }
 }
 
 impl std::fmt::Debug for Message {
@@ -119,7 +130,14 @@ impl Message {
             segments,
             budget: AtomicU64::new(limits.traversal_words.min(short_message_words(size))),
             nesting: limits.nesting,
+            spares: None,
         })
+    }
+
+    /// Has the message give its memory to `spares` when it is dropped.
+    pub(crate) fn give_to(mut self, spares: &Arc<Spares>) -> Self {
+        self.spares = Some(spares.clone());
+        self
     }
 
     /// The pointer that every message begins with.
