@@ -86,6 +86,7 @@ fn store(arguments: &[String]) -> Result<(), Error> {
     for work in ["bench", "churn"] {
         let mut bench = build::cargo();
         bench.args(["run", "--quiet", "--release", "-p", "leveldb-engine"]);
+        bench.args(["--features", "system-leveldb"]);
         bench.args(["--example", "engines", "--", work]);
         bench.args(arguments).arg(directory.path().join(work));
         build::run(&mut bench).map_err(Error::Failed)?;

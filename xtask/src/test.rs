@@ -5,6 +5,20 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
+/// The feature that replaces the engine of the node's databases.
+const OTHER_ENGINE: &str = "system-leveldb";
+/// What the tests that have to do with the databases have in their names.
+const ON_BOTH_ENGINES: [&str; 8] = [
+    "store::",
+    "datadir::",
+    "durability::",
+    "import::",
+    "reorg::",
+    "rebuilt",
+    "restart",
+    "reported_is_lost",
+];
+
 /// Passed, failed and ignored tests.
 #[derive(Default, Clone, Copy)]
 struct Counts {
@@ -19,20 +33,33 @@ pub fn run(arguments: &[String]) -> Result {
     // End-to-end tests run the programs, so these must be those of the code under test.
     build::programs(false)?;
     let mut kinds = BTreeMap::new();
+    let features = features()?;
     let mut clean = suite(
-        &["test", "--workspace", "--all-features", "--no-fail-fast"],
-        &mut kinds,
-    )?;
-    // With all features the node's databases run on the engine in Rust; this is what users get.
-    clean &= suite(
         &[
             "test",
+            "--workspace",
             "--no-fail-fast",
-            "-p",
-            "btc-node",
             "--features",
-            "wallet",
+            &features,
         ],
+        &mut kinds,
+    )?;
+    // The node's databases on the system's LevelDB: what has to do with them.
+    let others = format!("wallet,{OTHER_ENGINE}");
+    clean &= suite(
+        &[
+            &[
+                "test",
+                "--no-fail-fast",
+                "-p",
+                "btc-node",
+                "--features",
+                &others,
+            ][..],
+            &["--lib", "--test", "chainstate", "--test", "e2e", "--"],
+            &ON_BOTH_ENGINES,
+        ]
+        .concat(),
         &mut kinds,
     )?;
     // The crates that a third party takes without the processes.
@@ -60,6 +87,24 @@ pub fn run(arguments: &[String]) -> Result {
         return Err("some test failed".into());
     }
     Ok(())
+}
+
+/// Every feature of every package, but for the one that replaces the engine of the node's databases.
+fn features() -> Result<String> {
+    let metadata = build::cargo()
+        .args(["metadata", "--no-deps", "--format-version", "1"])
+        .output()?;
+    let metadata: serde_json::Value = serde_json::from_slice(&metadata.stdout)?;
+    let mut all = Vec::new();
+    for package in metadata["packages"].as_array().into_iter().flatten() {
+        let name = package["name"].as_str().ok_or("a package has no name")?;
+        for feature in package["features"].as_object().into_iter().flatten() {
+            if (name, feature.0.as_str()) != ("btc-node", OTHER_ENGINE) {
+                all.push(format!("{name}/{}", feature.0));
+            }
+        }
+    }
+    Ok(all.join(","))
 }
 
 /// Runs cargo, shows what it prints, adds up its closing lines by kind; whether it ended well.

@@ -101,8 +101,11 @@ fn read(db: &Engine, seed: u64, reads: u64) {
     }
 }
 
+/// Work with its name.
+type Work = (&'static str, fn(&Engine));
+
 /// Work on an open database that can be done again.
-const REPEATED: [(&str, fn(&Engine)); 3] = [
+const REPEATED: [Work; 3] = [
     ("read 500k", |db| read(db, 1, READS)),
     ("read 500k, 2 threads", |db| {
         std::thread::scope(|scope| {

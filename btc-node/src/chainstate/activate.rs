@@ -24,7 +24,7 @@ use crate::store::StoreError;
 use crate::store::undo::BlockUndo;
 
 /// How long slow listeners may hold up the next block.
-pub(super) const LISTENER_PATIENCE: Duration = Duration::from_secs(10);
+const LISTENER_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Blocks that were found invalid on the way, with the rule that each breaks.
 pub(super) type Rejected = Vec<(BlockHash, BlockError)>;
@@ -54,8 +54,7 @@ impl Shared {
         &self,
         block: Option<&Arc<Block>>,
     ) -> Result<(), SubmitError> {
-        self.activate(block)?;
-        self.advance_background()
+        self.activate(block).map(|_| ())
     }
 
     /// Moves to a better tip, or finds that there is none. The lock is kept until the tip is at least as good as before,
@@ -430,11 +429,7 @@ impl Shared {
     pub(super) fn collect_candidates(&self, state: &mut State) {
         let tip = state.tip_rank();
         for id in state.tree.ids() {
-            // The block of a snapshot is where its chain begins, whether it is there or not.
-            let base = state.snapshot.is_some_and(|snapshot| snapshot.base == id);
-            if (state.is_connectable(id) || base)
-                && tip.is_none_or(|tip| Rank::of(&state.tree, id) >= tip)
-            {
+            if state.is_connectable(id) && tip.is_none_or(|tip| Rank::of(&state.tree, id) >= tip) {
                 state.candidates.insert(&state.tree, id);
             }
         }

@@ -12,8 +12,8 @@ use bitcoin::Block;
 use bitcoin::consensus::serialize;
 use btc_node::chainstate::{ChainstateManager, OpenError, Options, SubmitError, VerifyError};
 use btc_node::notify::Event;
+use btc_node::store::Database;
 use btc_node::store::kv::{Batch, KvStore, Sync};
-use btc_node::store::leveldb::LevelDb;
 
 use crate::support::{Home, branch, mine, muhash, next_block, reward_of, spend, submit};
 
@@ -187,7 +187,7 @@ fn an_interrupted_flush_over_a_reorganization_is_completed() {
             }
         }
         {
-            let db = LevelDb::open(&chainstate, 1 << 20).expect("opens");
+            let db = Database::open(&chainstate, 1 << 20).expect("opens");
             db.write(&batch, Sync::Durable).expect("writes");
         }
         let node = home.open();
@@ -465,7 +465,7 @@ fn a_damaged_database_is_named() {
 
 /// All entries of a database as they are stored.
 fn entries(dir: &Path) -> BTreeMap<Vec<u8>, Vec<u8>> {
-    let db = LevelDb::open(dir, 1 << 20).expect("opens");
+    let db = Database::open(dir, 1 << 20).expect("opens");
     db.iter_from(&[])
         .expect("iterates")
         .map(|entry| entry.expect("reads"))
