@@ -7,6 +7,7 @@ mod codegen;
 mod conformance;
 mod demo;
 mod fuzz;
+mod kill;
 mod node;
 mod procfs;
 mod rpc;
@@ -35,6 +36,10 @@ cargo xtask <command>
   fuzz [--runs N] --seconds N [TARGET...]
                    run the fuzz targets, each for its share of the time: with --runs over N inputs
                    that are the same each time, else over new ones (which needs cargo-fuzz)
+  kill [--count N] [--phase ibd|reorg|flush|prune|reindex|reindex-chainstate] [--seed N]
+       [--programs DIR] [--keep]
+                   kill the node at random points of each kind of work, start it again, and hold
+                   what it then has against a chain that nothing happened to
   bench ipc [--seconds S] [--peer NODE]... [--program EXE]...
                    what calls between processes cost, beside the bare socket; --peer adds a row
                    for another bitcoin-node, --program rows for another server of the interface
@@ -60,6 +65,7 @@ fn main() -> ExitCode {
         "conformance" => conformance::run(rest),
         "bench" => bench::run(rest).map_err(Into::into),
         "fuzz" => fuzz::run(rest).map_err(Into::into),
+        "kill" => kill::run(rest),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");
             Ok(())

@@ -19,6 +19,7 @@ pub struct Node {
     pub rpc: Client,
     net_dir: PathBuf,
     stderr: PathBuf,
+    began: Instant,
     /// How long it took until it answered.
     pub started_in: Duration,
 }
@@ -32,7 +33,18 @@ impl Node {
         net_dir: &str,
         options: &[&str],
     ) -> Result<Self> {
-        let began = Instant::now();
+        let mut node = Self::spawn(programs, data_dir, net_dir, options)?;
+        node.wait_until_loaded()?;
+        Ok(node)
+    }
+
+    /// As [`start`](Self::start), without waiting.
+    pub fn spawn(
+        programs: &Path,
+        data_dir: &Path,
+        net_dir: &str,
+        options: &[&str],
+    ) -> Result<Self> {
         let port = free_port()?;
         let net_dir = data_dir.join(net_dir);
         let stderr = data_dir.join("stderr");
@@ -47,24 +59,29 @@ impl Node {
             .stdout(Stdio::null())
             .stderr(File::create(&stderr)?)
             .spawn()?;
-        let mut node = Self {
+        Ok(Self {
             child,
             rpc: Client::new(port, cookie),
             net_dir,
             stderr,
+            began: Instant::now(),
             started_in: Duration::ZERO,
-        };
+        })
+    }
+
+    /// Waits until it answers and has loaded what it was told to load.
+    pub fn wait_until_loaded(&mut self) -> Result {
         loop {
-            if let Some(status) = node.child.try_wait()? {
+            if let Some(status) = self.child.try_wait()? {
                 return Err(format!(
                     "bitcoin-node ended with {status}: {}",
-                    node.stderr_text().trim()
+                    self.stderr_text().trim()
                 )
                 .into());
             }
-            match node.rpc.call("getmempoolinfo", json!([])) {
+            match self.rpc.call("getmempoolinfo", json!([])) {
                 Ok(info) if info["loaded"] == Value::Bool(true) => break,
-                _ if began.elapsed() > START_LIMIT => {
+                _ if self.began.elapsed() > START_LIMIT => {
                     return Err(
                         format!("bitcoin-node does not answer after {START_LIMIT:?}").into(),
                     );
@@ -73,8 +90,19 @@ impl Node {
                 _ => std::thread::sleep(Duration::from_millis(20)),
             }
         }
-        node.started_in = began.elapsed();
-        Ok(node)
+        self.started_in = self.began.elapsed();
+        Ok(())
+    }
+
+    /// Ends it as a failing machine would: without a word. An error if it had ended before.
+    pub fn kill(mut self) -> Result {
+        if let Some(status) = self.child.try_wait()? {
+            let text = self.stderr_text();
+            return Err(format!("bitcoin-node ended with {status}: {}", text.trim()).into());
+        }
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
     }
 
     /// Its process id.

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Where to call, and as whom.
+#[derive(Clone)]
 pub struct Client {
     port: u16,
     cookie_file: PathBuf,
@@ -19,6 +20,19 @@ impl Client {
     /// A client of the node that listens on `port` and keeps its credentials in `cookie_file`.
     pub fn new(port: u16, cookie_file: PathBuf) -> Self {
         Self { port, cookie_file }
+    }
+
+    /// Waits until the node answers at all, though it may still be starting; `false` if it does not within `limit`.
+    pub fn wait_until_it_answers(&self, limit: Duration) -> bool {
+        let began = std::time::Instant::now();
+        while began.elapsed() < limit {
+            if self.call("uptime", json!([])).is_ok() {
+                return true;
+            }
+            // The port is all there is to watch from outside; ask again soon.
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        false
     }
 
     /// Calls a method of the node.

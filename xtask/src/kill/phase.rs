@@ -1,0 +1,321 @@
+//! The kinds of work in which a node is killed.
+
+use crate::Result;
+use crate::node::Node;
+use crate::rpc::Client;
+use serde_json::json;
+use std::fs;
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use super::chain::{Chain, digest, text};
+use super::{OPTIONS, Random};
+
+/// A kind of work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Blocks are read from a file into an empty directory.
+    Ibd,
+    /// Blocks of a branch with more work come in one by one.
+    Reorg,
+    /// Blocks come in and are written to the databases after each.
+    Flush,
+    /// Block files are deleted while blocks come in.
+    Prune,
+    /// All databases are rebuilt.
+    Reindex,
+    /// The coins are rebuilt.
+    ReindexChainstate,
+}
+
+impl Phase {
+    pub(super) const ALL: [(&str, Self); 6] = [
+        ("ibd", Self::Ibd),
+        ("reorg", Self::Reorg),
+        ("flush", Self::Flush),
+        ("prune", Self::Prune),
+        ("reindex", Self::Reindex),
+        ("reindex-chainstate", Self::ReindexChainstate),
+    ];
+
+    /// Options of every start in this phase.
+    fn lasting(self) -> &'static [&'static str] {
+        match self {
+            // Block files of 64 KiB, deleted on request.
+            Self::Prune => &["-fastprune", "-prune=1"],
+            _ => &[],
+        }
+    }
+
+    /// The option of the start that is to be killed.
+    fn work(self, blocks: &Path) -> Option<String> {
+        match self {
+            Self::Ibd => Some(format!("-loadblock={}", blocks.display())),
+            Self::Reindex => Some("-reindex".into()),
+            Self::ReindexChainstate => Some("-reindex-chainstate".into()),
+            _ => None,
+        }
+    }
+
+    /// The block at which the chain ends once the work is done.
+    fn goal(self, chain: &Chain) -> &str {
+        match self {
+            Self::Reorg | Self::Flush | Self::Prune => chain.branch_tip(),
+            _ => chain.trunk_tip(),
+        }
+    }
+}
+
+/// What does not change from kill to kill.
+pub(super) struct Setting<'a> {
+    pub(super) programs: &'a Path,
+    pub(super) chain: &'a Chain,
+    /// A block file with the trunk.
+    pub(super) blocks: &'a Path,
+    /// A data directory that has the trunk, for the phases that begin with it.
+    pub(super) trunk: &'a Path,
+    /// As `trunk`, with small block files.
+    pub(super) pruned: &'a Path,
+}
+
+/// What a client was told before the node died.
+#[derive(Default)]
+struct Reported {
+    /// The tip when the coins were last said to be written.
+    flushed: Option<String>,
+    /// The height up to which blocks were said to be pruned.
+    pruned: Option<u64>,
+}
+
+/// How one kill went.
+pub(super) struct Outcome {
+    /// The height of the tip after the next start.
+    pub(super) height: u64,
+    /// Whether the work was done before the node was killed.
+    pub(super) done: bool,
+}
+
+impl Setting<'_> {
+    /// Prepares the directory for a phase.
+    pub(super) fn prepare(&self, phase: Phase, dir: &Path) -> Result {
+        let from = match phase {
+            Phase::Ibd => None,
+            Phase::Prune => Some(self.pruned),
+            _ => Some(self.trunk),
+        };
+        if dir.exists() {
+            fs::remove_dir_all(dir)?;
+        }
+        fs::create_dir_all(dir)?;
+        from.map_or(Ok(()), |from| copy(from, dir))
+    }
+
+    fn options<'s>(phase: Phase, work: Option<&'s String>) -> Vec<&'s str> {
+        let lasting = OPTIONS.iter().chain(phase.lasting()).copied();
+        lasting.chain(work.map(String::as_str)).collect()
+    }
+
+    /// Works to the end without a kill; says how long that took.
+    pub(super) fn whole(&self, phase: Phase, dir: &Path) -> Result<Duration> {
+        let work = phase.work(self.blocks);
+        let mut node = Node::spawn(
+            self.programs,
+            dir,
+            "regtest",
+            &Self::options(phase, work.as_ref()),
+        )?;
+        let began = std::time::Instant::now();
+        node.wait_until_loaded()?;
+        self.drive(phase, &node.rpc, &Mutex::default(), &mut Random::new(1))?;
+        let took = began.elapsed();
+        self.check(phase, &node, None)?;
+        node.stop()?;
+        Ok(took)
+    }
+
+    /// Starts the work, kills the node `after` so long, starts it again and looks at what it has.
+    pub(super) fn kill(
+        &self,
+        phase: Phase,
+        dir: &Path,
+        after: Duration,
+        random: &mut Random,
+    ) -> Result<Outcome> {
+        let work = phase.work(self.blocks);
+        let options = Self::options(phase, work.as_ref());
+        let node = Node::spawn(self.programs, dir, "regtest", &options)?;
+        let client = node.rpc.clone();
+        let reported = Mutex::new(Reported::default());
+        let done = std::thread::scope(|scope| {
+            let driver = scope.spawn(|| {
+                // Calls fail from the kill on, and until the node listens.
+                let driven = client.wait_until_it_answers(after * 2)
+                    && self.drive(phase, &client, &reported, random).is_ok();
+                driven && work.is_none()
+            });
+            std::thread::sleep(after);
+            node.kill()?;
+            driver.join().map_err(|_| "the driver panicked".into())
+        });
+        let done: Result<bool> = done;
+        let done = done?;
+        let reported = reported.into_inner().map_err(|_| "the driver panicked")?;
+        let node = Node::start(self.programs, dir, "regtest", &Self::options(phase, None))?;
+        let height = self.check(phase, &node, Some(&reported))?;
+        node.stop()?;
+        Ok(Outcome { height, done })
+    }
+
+    /// Lets the work go to its end after kills, and looks at everything.
+    pub(super) fn finish(&self, phase: Phase, dir: &Path) -> Result {
+        let work = match phase {
+            Phase::Ibd => phase.work(self.blocks),
+            _ => None,
+        };
+        let node = Node::start(
+            self.programs,
+            dir,
+            "regtest",
+            &Self::options(phase, work.as_ref()),
+        )?;
+        self.drive(phase, &node.rpc, &Mutex::default(), &mut Random::new(2))?;
+        let goal = phase.goal(self.chain);
+        let tip = text(&node.rpc.call("getbestblockhash", json!([]))?);
+        if tip != goal {
+            return Err(format!("the chain ends in {tip} and not in {goal}").into());
+        }
+        self.check(phase, &node, None)?;
+        let pruned = node.rpc.call("getblockchaininfo", json!([]))?["pruneheight"].as_u64();
+        for height in pruned.unwrap_or(0)..=self.chain.blocks[goal].height {
+            let hash = self.chain.ancestor(goal, height).ok_or("no such height")?;
+            let raw = text(&node.rpc.call("getblock", json!([hash, 0]))?);
+            if raw != self.chain.blocks[hash].raw {
+                return Err(format!("block {height} is not what it was").into());
+            }
+        }
+        node.stop()?;
+        Ok(())
+    }
+
+    /// Does what a client does in this phase, until the goal is reached or a call fails.
+    fn drive(
+        &self,
+        phase: Phase,
+        client: &Client,
+        reported: &Mutex<Reported>,
+        random: &mut Random,
+    ) -> Result {
+        let note = |client: &Client| -> Result {
+            let written = client.call("gettxoutsetinfo", json!(["none"]))?;
+            lock(reported).flushed = Some(text(&written["bestblock"]));
+            Ok(())
+        };
+        match phase {
+            Phase::Ibd | Phase::Reindex | Phase::ReindexChainstate => {
+                // The blocks come from files; now and then the node is told to write what it has.
+                loop {
+                    note(client)?;
+                    if client.call("getmempoolinfo", json!([]))?["loaded"] == true {
+                        return Ok(());
+                    }
+                    std::thread::sleep(Duration::from_millis(random.below(200)));
+                }
+            }
+            Phase::Reorg | Phase::Flush | Phase::Prune => {
+                for hash in &self.chain.branch {
+                    let block = &self.chain.blocks[hash];
+                    client.call("submitblock", json!([block.raw]))?;
+                    match phase {
+                        Phase::Flush => note(client)?,
+                        Phase::Prune if random.below(3) == 0 => {
+                            let height = 1 + random.below(block.height);
+                            let pruned = client.call("pruneblockchain", json!([height]));
+                            if let Ok(height) = pruned {
+                                lock(reported).pruned = height.as_u64();
+                            }
+                        }
+                        _ if random.below(6) == 0 => note(client)?,
+                        _ => {}
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Holds what a node has against the chain; the height of its tip.
+    fn check(&self, phase: Phase, node: &Node, reported: Option<&Reported>) -> Result<u64> {
+        let tip = text(&node.rpc.call("getbestblockhash", json!([]))?);
+        let block = self
+            .chain
+            .blocks
+            .get(&tip)
+            .ok_or("the tip is no block of the chain")?;
+        let coins = digest(node)?;
+        if coins != block.digest {
+            return Err(format!(
+                "at {}, {tip}, the coins are not those of the chain",
+                block.height
+            )
+            .into());
+        }
+        // A rebuild begins again, but to its end.
+        let floor = match phase {
+            Phase::Reindex | Phase::ReindexChainstate => Some(self.chain.trunk_tip()),
+            _ => reported.and_then(|reported| reported.flushed.as_deref()),
+        };
+        if let Some(floor) = floor {
+            let least = self
+                .chain
+                .blocks
+                .get(floor)
+                .ok_or("a strange block was reported")?;
+            let kept = match phase {
+                // The branch takes over when it has more work; what was reported may lie on the other.
+                Phase::Reorg | Phase::Flush | Phase::Prune => block.height >= least.height,
+                _ => self.chain.ancestor(&tip, least.height) == Some(floor),
+            };
+            if !kept {
+                return Err(format!(
+                    "the tip is {tip} at {}, but {floor} at {} was reported as written",
+                    block.height, least.height
+                )
+                .into());
+            }
+        }
+        if node.rpc.call("verifychain", json!([4, 12]))? != true {
+            return Err("verifychain finds something".into());
+        }
+        if let Some(pruned) = reported.and_then(|reported| reported.pruned) {
+            let info = node.rpc.call("getblockchaininfo", json!([]))?;
+            let height = info["pruneheight"].as_u64().unwrap_or(0);
+            // Blocks that were said to be gone may be there still, but none beyond them is gone.
+            let first = self.chain.ancestor(&tip, height.max(pruned + 1));
+            if let Some(first) = first {
+                node.rpc.call("getblock", json!([first, 0]))?;
+            }
+        }
+        Ok(block.height)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Copies a directory and what is below it.
+fn copy(from: &Path, to: &Path) -> Result {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        match entry.file_type()?.is_dir() {
+            true => copy(&entry.path(), &target)?,
+            false => fs::copy(entry.path(), target).map(drop)?,
+        }
+    }
+    Ok(())
+}
