@@ -37,6 +37,7 @@
 //! | `state`, `open` | what the lock guards; how it is loaded, an interrupted flush included |
 //! | `accept`, `connect`, `activate`, `mark` | headers and blocks in; coins changed; the best chain chosen; blocks declared invalid |
 //! | `checks` | script checks on several threads |
+//! | [`snapshot`], `background` | coins of a block taken for granted, and validated behind the active chain |
 //! | [`prune`] | old block files deleted; locks that keep them |
 //! | `flush`, `import`, `verify` | writing out; block files read in; the last blocks checked again |
 
@@ -47,12 +48,14 @@ pub mod manager;
 pub mod muhash;
 pub mod options;
 pub mod prune;
+pub mod snapshot;
 pub mod stats;
 pub mod summary;
 pub mod view;
 
 mod accept;
 mod activate;
+mod background;
 mod checks;
 mod connect;
 mod flush;
@@ -68,6 +71,7 @@ pub use error::{BlockRejection, OpenError, SubmitError};
 pub use manager::ChainstateManager;
 pub use options::{Dirs, Options, SubmitOptions};
 pub use prune::PruneTarget;
+pub use snapshot::{BackgroundInfo, ChainstateInfo, SnapshotError};
 pub use stats::{UtxoHash, UtxoHashKind, UtxoStats};
 pub use summary::{Accepted, BlockSummary, ChainTip, ChainTipStatus, ImportReport, VerifyError};
 pub use view::{MempoolHook, TipView};

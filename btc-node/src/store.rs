@@ -10,6 +10,7 @@
 //! | [`index_db`] | the block index database, `blocks/index` |
 //! | [`coins_db`] | the UTXO database, `chainstate` |
 //! | [`import`] | block files made elsewhere, read through whatever garbage they hold |
+//! | [`utxo_snapshot`] | snapshots of the UTXO set, as files and as a second directory of coins |
 //! | [`mempool_file`] | `mempool.dat` |
 //!
 //! What is absent: the store knows no consensus rule. It says what the bytes are, not whether they are right.
@@ -31,6 +32,7 @@ pub mod leveldb;
 pub mod mempool_file;
 pub mod obfuscation;
 pub mod undo;
+pub mod utxo_snapshot;
 
 pub use error::StoreError;
 

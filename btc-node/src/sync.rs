@@ -137,7 +137,7 @@ impl Peers {
     /// What this node offers.
     pub fn services(&self) -> ServiceFlags {
         let mut services = ServiceFlags::WITNESS | ServiceFlags::NETWORK_LIMITED;
-        if self.chain.prune_target().is_none() {
+        if self.chain.serves_history() {
             services |= ServiceFlags::NETWORK;
         }
         if self.config.v2_transport {

@@ -15,5 +15,7 @@ mod model;
 mod prune;
 #[path = "chainstate/reorg.rs"]
 mod reorg;
+#[path = "chainstate/snapshot.rs"]
+mod snapshot;
 #[path = "chainstate/submit.rs"]
 mod submit;

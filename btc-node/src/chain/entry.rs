@@ -191,6 +191,11 @@ impl BlockEntry {
         (self.file, self.data_pos, self.undo_pos) = (0, 0, 0);
     }
 
+    /// Takes for granted that the block will be stored with its witness data.
+    pub fn assume_witness(&mut self) {
+        self.status |= status::OPT_WITNESS;
+    }
+
     /// Whether the block was stored with its witness data.
     pub fn has_witness(&self) -> bool {
         self.status & status::OPT_WITNESS != 0

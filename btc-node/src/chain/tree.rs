@@ -49,8 +49,12 @@ impl BlockTree {
         Self::default()
     }
 
-    /// Rebuilds the tree from what was stored.
-    pub fn load(records: Vec<(BlockHash, IndexRecord)>) -> Result<Self, TreeError> {
+    /// Rebuilds the tree from what was stored. Of the block of a UTXO `snapshot`, the number of transactions up to it is
+    /// known, though not its ancestors.
+    pub fn load(
+        records: Vec<(BlockHash, IndexRecord)>,
+        snapshot: Option<(BlockHash, u64)>,
+    ) -> Result<Self, TreeError> {
         let mut records = records;
         // Parents first; the hash makes the order, and with it ties between equal chains, the same on every start.
         records.sort_by_key(|(hash, record)| (record.height, *hash));
@@ -75,7 +79,15 @@ impl BlockTree {
                 });
             }
             let (prev, n_tx, on_disk) = (entry.prev, entry.n_tx, entry.data().is_some());
-            if n_tx > 0 {
+            if let Some((base, chain_tx)) = snapshot
+                && base == *hash
+            {
+                tree.entry_mut(id).chain_tx = chain_tx;
+                // It waits for its past all the same.
+                if on_disk && prev.is_some_and(|prev| tree.entry(prev).chain_tx == 0) {
+                    tree.add_unlinked(id);
+                }
+            } else if n_tx > 0 {
                 match prev.map(|prev| tree.entry(prev).chain_tx) {
                     None => tree.entry_mut(id).chain_tx = n_tx.into(),
                     Some(0) if on_disk => tree.add_unlinked(id),
@@ -274,6 +286,19 @@ impl BlockTree {
             self.add_unlinked(id);
             return Vec::new();
         }
+        self.link_from(id)
+    }
+
+    /// Takes the number of transactions up to a block for known, as that of a UTXO snapshot's block is; gives the blocks
+    /// after it whose past then counts as known.
+    pub fn assume_chain_tx(&mut self, id: BlockId, chain_tx: u64) -> Vec<BlockId> {
+        self.entry_mut(id).chain_tx = chain_tx;
+        let children = self.unlinked.remove(&id).into_iter().flatten();
+        children.flat_map(|child| self.link_from(child)).collect()
+    }
+
+    /// Counts the transactions up to a block and those that waited for it.
+    fn link_from(&mut self, id: BlockId) -> Vec<BlockId> {
         let mut linked = vec![id];
         let mut next = 0;
         while let Some(&id) = linked.get(next) {
@@ -457,7 +482,7 @@ mod tests {
             .ids()
             .map(|id| (tree.entry(id).hash, tree.entry(id).record()))
             .collect::<Vec<_>>();
-        let again = BlockTree::load(records.clone()).expect("loads");
+        let again = BlockTree::load(records.clone(), None).expect("loads");
         assert_eq!(again.len(), tree.len());
         let id = again.find(&tree.entry(ids[4]).hash).expect("known");
         assert!(again.entry(id).failed());
@@ -466,7 +491,7 @@ mod tests {
         let mut gap = records;
         gap.retain(|(_, record)| record.height != 1);
         assert!(matches!(
-            BlockTree::load(gap),
+            BlockTree::load(gap, None),
             Err(TreeError::MissingParent(_))
         ));
     }

@@ -77,6 +77,7 @@ impl Shared {
         let hash = block.block_hash();
         // A copy of a block that is there already was not checked in its context: the one on disk counts.
         let rejected = self.activate(new.then_some(&block))?;
+        self.advance_background()?;
         if let Some((_, error)) = rejected.into_iter().find(|(rejected, _)| *rejected == hash) {
             return Err(error.into());
         }

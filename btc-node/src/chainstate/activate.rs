@@ -24,7 +24,7 @@ use crate::store::StoreError;
 use crate::store::undo::BlockUndo;
 
 /// How long slow listeners may hold up the next block.
-const LISTENER_PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const LISTENER_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Blocks that were found invalid on the way, with the rule that each breaks.
 pub(super) type Rejected = Vec<(BlockHash, BlockError)>;
@@ -54,7 +54,8 @@ impl Shared {
         &self,
         block: Option<&Arc<Block>>,
     ) -> Result<(), SubmitError> {
-        self.activate(block).map(|_| ())
+        self.activate(block)?;
+        self.advance_background()
     }
 
     /// Moves to a better tip, or finds that there is none. The lock is kept until the tip is at least as good as before,
@@ -429,7 +430,11 @@ impl Shared {
     pub(super) fn collect_candidates(&self, state: &mut State) {
         let tip = state.tip_rank();
         for id in state.tree.ids() {
-            if state.is_connectable(id) && tip.is_none_or(|tip| Rank::of(&state.tree, id) >= tip) {
+            // The block of a snapshot is where its chain begins, whether it is there or not.
+            let base = state.snapshot.is_some_and(|snapshot| snapshot.base == id);
+            if (state.is_connectable(id) || base)
+                && tip.is_none_or(|tip| Rank::of(&state.tree, id) >= tip)
+            {
                 state.candidates.insert(&state.tree, id);
             }
         }

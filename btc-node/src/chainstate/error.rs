@@ -47,9 +47,15 @@ pub enum OpenError {
          This will rebuild the chainstate database."
     )]
     OldCoinsDatabase,
-    /// A UTXO snapshot was loaded into this directory.
-    #[error("a chainstate from a UTXO snapshot was found; they are not supported yet")]
-    Snapshot,
+    /// The directory holds a UTXO snapshot of a block that the software knows nothing of.
+    #[error(
+        "A fatal internal error occurred, see debug.log for details: Assumeutxo data not found for the given blockhash \
+         '{0}'."
+    )]
+    UnknownSnapshot(BlockHash),
+    /// A UTXO snapshot proved wrong; it was set aside.
+    #[error("{0}")]
+    InvalidSnapshot(String),
     /// An interrupted flush cannot be completed.
     #[error(
         "Unable to replay blocks. You will need to rebuild the database using -reindex-chainstate."

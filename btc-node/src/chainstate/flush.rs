@@ -50,7 +50,8 @@ impl Shared {
             .mempool
             .get()
             .map_or((0, 0), |mempool| mempool.memory());
-        let budget = self.coins_budget + mempool_limit.saturating_sub(mempool_used);
+        let (active_budget, background_budget) = self.coins_budgets(state);
+        let budget = active_budget + mempool_limit.saturating_sub(mempool_used);
         let used = state.coins.memory_usage();
         let nearly_full = (budget / 10 * 9).max(budget.saturating_sub(10 << 20));
         let (write, empty) = match mode {
@@ -60,11 +61,18 @@ impl Shared {
             FlushMode::Always => (true, false),
             FlushMode::PruneOnly => (false, false),
         };
+        let background_full = mode != FlushMode::PruneOnly
+            && (state.background.as_ref())
+                .is_some_and(|background| background.coins.memory_usage() > background_budget);
         let prune = self.files_over_target(state);
-        if !write && prune.is_empty() {
+        if !write && !background_full && prune.is_empty() {
             return Ok(());
         }
-        let mut written = write_out(state, &self.options.dirs.net, !empty);
+        let keep = Keep {
+            active: !empty,
+            background: !background_full,
+        };
+        let mut written = write_out(state, &self.options.dirs.net, keep);
         if written.is_ok() && !prune.is_empty() {
             written = Self::prune_files(state, &prune);
         }
@@ -98,18 +106,31 @@ impl Shared {
     }
 }
 
+/// Which coins stay in memory once they are written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Keep {
+    active: bool,
+    background: bool,
+}
+
 /// Writes everything, in order.
 pub(super) fn write_out(
     state: &mut State,
     net_dir: &std::path::Path,
-    keep_coins: bool,
+    keep: Keep,
 ) -> Result<(), StoreError> {
     check_disk_space(state.files.dir(), 0)?;
     state.files.flush()?;
     write_index(state)?;
     if state.coins.best_block().is_some() {
         check_disk_space(net_dir, COIN_ON_DISK * state.coins.dirty_len() as u64)?;
-        state.coins.flush(keep_coins)?;
+        state.coins.flush(keep.active)?;
+    }
+    if let Some(background) = &mut state.background
+        && background.coins.best_block().is_some()
+    {
+        check_disk_space(net_dir, COIN_ON_DISK * background.coins.dirty_len() as u64)?;
+        background.coins.flush(keep.background)?;
     }
     Ok(())
 }

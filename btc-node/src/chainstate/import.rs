@@ -109,14 +109,13 @@ impl Shared {
     /// See [`ChainstateManager::recover_blocks`](super::ChainstateManager::recover_blocks).
     pub(super) fn recover_blocks(&self) -> Result<ImportReport, SubmitError> {
         let mut report = ImportReport::default();
-        let (last, end) = {
+        let (last, ends) = {
             let state = self.lock();
             if !state.files_indexed {
                 // A reindex is under way, and will find them.
                 return Ok(report);
             }
-            let last = state.files.last_file();
-            (last, state.files.info(last).map_or(0, |info| info.size))
+            (state.files.last_file(), state.files.open_ends())
         };
         let block_at = |file, end: u32| {
             let pos = FilePos {
@@ -125,20 +124,24 @@ impl Shared {
             };
             self.reader.read_raw_block(pos).is_ok()
         };
-        let (mut number, mut offset) = (last, end);
-        if !block_at(last, end) {
-            // The file may have been full.
-            (number, offset) = (last.saturating_add(1), 0);
-            if !self.reader.has_block_file(number) || !block_at(number, offset) {
-                return Ok(report);
-            }
+        let ends: Vec<_> = ends
+            .into_iter()
+            .filter(|(file, end)| block_at(*file, *end))
+            .collect();
+        // A file may have been full.
+        let mut number = last.saturating_add(1);
+        if ends.is_empty() && !(self.reader.has_block_file(number) && block_at(number, 0)) {
+            return Ok(report);
         }
         {
             let _importing = Importing::new(&self.importing);
             let mut waiting = Waiting::new();
+            for (file, end) in ends {
+                self.reindex_file(file, end, &mut waiting, &mut report)?;
+            }
             while self.reader.has_block_file(number) && !self.interrupted() {
-                self.reindex_file(number, offset, &mut waiting, &mut report)?;
-                (number, offset) = (number.saturating_add(1), 0);
+                self.reindex_file(number, 0, &mut waiting, &mut report)?;
+                number = number.saturating_add(1);
             }
         }
         tracing::info!(

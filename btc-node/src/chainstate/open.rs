@@ -1,7 +1,7 @@
 //! From the files on disk to a chainstate that is ready, also after an unclean stop.
 
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
 
 use bitcoin::BlockHash;
@@ -9,8 +9,9 @@ use bitcoin::consensus::serialize;
 use btc_consensus::Work;
 use btc_consensus::header::check_proof_of_work;
 use btc_consensus::limits::MAX_FUTURE_BLOCK_TIME;
-use btc_consensus::params::BuriedDeployment;
+use btc_consensus::params::{AssumeUtxo, BuriedDeployment};
 
+use super::background::Background;
 use super::checks::CheckQueue;
 use super::clock::Clock;
 use super::coins_cache::{CoinsCache, Overlay};
@@ -19,18 +20,20 @@ use super::error::OpenError;
 use super::flush::next_write;
 use super::options::Options;
 use super::prune::Pruning;
+use super::snapshot::{PopulationError, Snapshot, rejection, serialized_hash};
 use super::state::{PublishedTip, Shared, State};
 use super::summary::{BlockSummary, VerifyError};
 use crate::chain::entry::{SEQUENCE_BEST_CHAIN, SEQUENCE_FROM_DISK};
-use crate::chain::{ActiveChain, BlockTree, Candidates, Validity};
+use crate::chain::{ActiveChain, BlockId, BlockTree, Candidates, Validity};
 use crate::notify::{Event, Notifier};
 use crate::store::Database;
 use crate::store::StoreError;
 use crate::store::block_files::{BlockFiles, BlockFilesOptions};
 use crate::store::block_reader::BlockReader;
-use crate::store::coins_db::{CoinsDb, HeadBlocks, coins_dir, has_snapshot};
+use crate::store::coins_db::{CoinsDb, HeadBlocks, coins_dir};
 use crate::store::index_db::{IndexDb, PRUNED_FLAG};
 use crate::store::obfuscation::ObfuscatedKv;
+use crate::store::utxo_snapshot;
 
 /// Most memory for the block index database, in bytes.
 const MAX_INDEX_CACHE: usize = 2 << 20;
@@ -75,13 +78,16 @@ impl Shared {
         clock: Arc<dyn Clock>,
         notifier: Arc<Notifier>,
     ) -> Result<Self, OpenError> {
-        if has_snapshot(&options.dirs.net) {
-            return Err(OpenError::Snapshot);
-        }
+        let snapshot = find_snapshot(&options)?;
         let budget = Budget::of(options.dbcache);
-        let loaded = load_index(&options, &budget)?;
+        let loaded = load_index(&options, &budget, snapshot.as_ref())?;
         let reader = loaded.files.reader().clone();
-        let coins = open_coins(&options, &budget, &loaded.tree, &reader, &notifier)?;
+        let opened = open_all_coins(&options, &budget, &loaded, snapshot.as_ref(), &notifier)?;
+        let (coins, background) = opened;
+        let snapshot = background.as_ref().map(|background| Snapshot {
+            base: background.target,
+            validated: false,
+        });
         let mut state = State {
             tree: loaded.tree,
             chain: ActiveChain::new(),
@@ -97,6 +103,8 @@ impl Shared {
             next_write: next_write(),
             files_indexed: loaded.files_indexed,
             pruning: loaded.pruning,
+            snapshot,
+            background,
             failed: None,
         };
         load_tip(&mut state)?;
@@ -115,6 +123,8 @@ impl Shared {
             mempool: OnceLock::new(),
             checks,
             coins_budget: budget.coins,
+            coins_db_budget: budget.coins_db,
+            loading_snapshot: AtomicBool::new(false),
             state: Mutex::new(state),
             tip: Mutex::new(PublishedTip {
                 summary: genesis,
@@ -160,6 +170,16 @@ impl Shared {
             let State { tree, chain, .. } = &mut *state;
             chain.set_tip(tree, Some(genesis));
         }
+        let State {
+            tree, background, ..
+        } = &mut *state;
+        if let Some(background) = background
+            && background.chain.tip().is_none()
+            && let Some(genesis) = tree.ancestor(background.target, 0)
+        {
+            background.coins.set_best_block(tree.entry(genesis).hash);
+            background.chain.set_tip(tree, Some(genesis));
+        }
         self.collect_candidates(&mut state);
         for id in state.tree.ids() {
             if state.tree.entry(id).failed() {
@@ -179,7 +199,11 @@ impl Shared {
 }
 
 /// Reads the block index and the books about files, or starts them anew.
-fn load_index(options: &Options, budget: &Budget) -> Result<Loaded, OpenError> {
+fn load_index(
+    options: &Options,
+    budget: &Budget,
+    snapshot: Option<&AssumeUtxo>,
+) -> Result<Loaded, OpenError> {
     let blocks = &options.dirs.blocks;
     // The index stays in the network's directory when -blocksdir moves the files elsewhere.
     let index_dir = options.dirs.net.join("blocks").join("index");
@@ -202,7 +226,7 @@ fn load_index(options: &Options, budget: &Budget) -> Result<Loaded, OpenError> {
             files.clear_unusable()?;
         }
     }
-    let mut tree = read_tree(options, &index)?;
+    let mut tree = read_tree(options, &index, snapshot)?;
     let pruning = Pruning::new(index.flag(PRUNED_FLAG)?);
     if pruning.happened {
         tracing::info!("Loading block index db: Block files have previously been pruned");
@@ -210,7 +234,10 @@ fn load_index(options: &Options, budget: &Budget) -> Result<Loaded, OpenError> {
             return Err(OpenError::Pruned);
         }
     }
-    files.load(index.file_infos().map_err(OpenError::BlockIndex)?);
+    files.load(
+        index.file_infos().map_err(OpenError::BlockIndex)?,
+        snapshot.map(|known| known.height),
+    );
     for entry in tree.ids().map(|id| tree.entry(id)) {
         if let Some(pos) = entry.data()
             && pos.file > files.last_file()
@@ -245,7 +272,11 @@ fn load_index(options: &Options, budget: &Budget) -> Result<Loaded, OpenError> {
     })
 }
 
-fn read_tree(options: &Options, index: &IndexDb) -> Result<BlockTree, OpenError> {
+fn read_tree(
+    options: &Options,
+    index: &IndexDb,
+    snapshot: Option<&AssumeUtxo>,
+) -> Result<BlockTree, OpenError> {
     let mut records = Vec::new();
     for record in index.records().map_err(OpenError::BlockIndex)? {
         let (hash, record) = record.map_err(OpenError::BlockIndex)?;
@@ -263,7 +294,8 @@ fn read_tree(options: &Options, index: &IndexDb) -> Result<BlockTree, OpenError>
     if foreign(&records) {
         return Err(OpenError::WrongGenesis);
     }
-    Ok(BlockTree::load(records)?)
+    let known = snapshot.map(|known| (known.block_hash, known.chain_tx_count));
+    Ok(BlockTree::load(records, known)?)
 }
 
 /// Makes sure that the genesis block is in the tree. During a reindex it is found in the files later; otherwise it is
@@ -290,30 +322,117 @@ fn insert_genesis(
     Ok(())
 }
 
-/// Opens the coins, and completes a flush that was interrupted.
-fn open_coins(
+/// The snapshot that lies in the directory, if there is one. A reindex does away with it.
+fn find_snapshot(options: &Options) -> Result<Option<AssumeUtxo>, OpenError> {
+    let net = &options.dirs.net;
+    utxo_snapshot::finish_adopting(net)?;
+    let Some(base) = utxo_snapshot::read_base(net)? else {
+        return Ok(None);
+    };
+    if options.reindex || options.reindex_chainstate {
+        tracing::info!("[snapshot] deleting snapshot chainstate due to reindexing");
+        utxo_snapshot::remove_snapshot(net)?;
+        return Ok(None);
+    }
+    tracing::info!(
+        "[snapshot] detected active snapshot chainstate ({}) - loading",
+        utxo_snapshot::snapshot_dir(net).display()
+    );
+    let mut all = options.params.assume_utxo.iter();
+    match all.find(|known| known.block_hash == base) {
+        Some(known) => Ok(Some(*known)),
+        None => Err(OpenError::UnknownSnapshot(base)),
+    }
+}
+
+/// Opens the coins of the active chain, and of the one that is validated below a snapshot. If that one is done, the
+/// snapshot takes its place first.
+fn open_all_coins(
     options: &Options,
     budget: &Budget,
-    tree: &BlockTree,
-    reader: &BlockReader,
+    loaded: &Loaded,
+    snapshot: Option<&AssumeUtxo>,
+    notifier: &Notifier,
+) -> Result<(CoinsCache, Option<Background>), OpenError> {
+    let net = &options.dirs.net;
+    let open = |dir: &Path, cache| open_coins(options, dir, cache, loaded, notifier);
+    let Some(known) = snapshot else {
+        return Ok((open(&coins_dir(net), budget.coins_db)?, None));
+    };
+    let active = open(&utxo_snapshot::snapshot_dir(net), budget.coins_db / 2)?;
+    let below = open(&coins_dir(net), budget.coins_db / 2)?;
+    let height = |coins: &CoinsCache| {
+        let best = coins.best_block().and_then(|best| loaded.tree.find(&best));
+        best.map_or(0, |best| loaded.tree.entry(best).height)
+    };
+    if below.best_block() != Some(known.block_hash) {
+        let target = loaded.tree.find(&known.block_hash);
+        let target = target.ok_or_else(|| OpenError::Initialize {
+            reason: format!(
+                "the snapshot's block {} is not in the block index",
+                known.block_hash
+            ),
+        })?;
+        let mut chain = ActiveChain::new();
+        if let Some(best) = below.best_block() {
+            chain.set_tip(&loaded.tree, Some(find_best(&loaded.tree, best)?));
+        }
+        let background = Background {
+            chain,
+            coins: below,
+            target,
+        };
+        return Ok((active, Some(background)));
+    }
+    let interrupted = || options.interrupt.load(Ordering::Relaxed);
+    let found = serialized_hash(below.db(), known.block_hash, known.height, &interrupted);
+    match found {
+        Ok(found) if found == known.hash_serialized => {}
+        Ok(found) => {
+            let expected = known.hash_serialized;
+            tracing::warn!("[snapshot] hash mismatch: actual={found}, expected={expected}");
+            let message = rejection(height(&active), height(&below));
+            drop(active);
+            utxo_snapshot::set_invalid_aside(net)?;
+            return Err(OpenError::InvalidSnapshot(message));
+        }
+        Err(PopulationError::Store(error)) => return Err(error.into()),
+        Err(_) => return Err(OpenError::Interrupted),
+    }
+    tracing::info!(
+        "[snapshot] snapshot beginning at {} has been fully validated",
+        known.block_hash
+    );
+    tracing::info!("[snapshot] cleaning up unneeded background chainstate, then reinitializing");
+    drop((active, below));
+    utxo_snapshot::adopt_snapshot(net)?;
+    Ok((open(&coins_dir(net), budget.coins_db)?, None))
+}
+
+/// Opens one directory of coins, and completes a flush that was interrupted.
+fn open_coins(
+    options: &Options,
+    dir: &Path,
+    cache: usize,
+    loaded: &Loaded,
     notifier: &Notifier,
 ) -> Result<CoinsCache, OpenError> {
-    let dir = coins_dir(&options.dirs.net);
     if options.reindex || options.reindex_chainstate {
-        Database::destroy(&dir).map_err(OpenError::CoinsDatabase)?;
+        Database::destroy(dir).map_err(OpenError::CoinsDatabase)?;
     }
-    let db = open_coins_db(&dir, budget.coins_db).map_err(OpenError::CoinsDatabase)?;
+    let db = open_coins_db(dir, cache).map_err(OpenError::CoinsDatabase)?;
     if db.needs_upgrade()? {
         return Err(OpenError::OldCoinsDatabase);
     }
     let mut coins = CoinsCache::new(Arc::new(db))?;
     if let Some(heads) = coins.db().head_blocks()? {
-        replay(&mut coins, heads, tree, reader, notifier)?;
+        let reader = loaded.files.reader();
+        replay(&mut coins, heads, &loaded.tree, reader, notifier)?;
     }
     Ok(coins)
 }
 
-fn open_coins_db(dir: &Path, cache: usize) -> Result<CoinsDb, StoreError> {
+pub(super) fn open_coins_db(dir: &Path, cache: usize) -> Result<CoinsDb, StoreError> {
     let db = ObfuscatedKv::open(Box::new(Database::open(dir, cache)?), true)?;
     Ok(CoinsDb::new(Box::new(db)))
 }
@@ -387,10 +506,7 @@ fn load_tip(state: &mut State) -> Result<(), OpenError> {
     let Some(best) = state.coins.best_block() else {
         return Ok(());
     };
-    let Some(tip) = state.tree.find(&best) else {
-        let reason = format!("the coins' best block {best} is not in the block index");
-        return Err(OpenError::Initialize { reason });
-    };
+    let tip = find_best(&state.tree, best)?;
     state.chain.set_tip(&state.tree, Some(tip));
     // The chain that was active before the stop wins ties.
     let mut walk = Some(tip);
@@ -399,6 +515,12 @@ fn load_tip(state: &mut State) -> Result<(), OpenError> {
         walk = state.tree.entry(id).prev;
     }
     Ok(())
+}
+
+fn find_best(tree: &BlockTree, best: BlockHash) -> Result<BlockId, OpenError> {
+    tree.find(&best).ok_or_else(|| OpenError::Initialize {
+        reason: format!("the coins' best block {best} is not in the block index"),
+    })
 }
 
 fn check_witnesses(state: &State, options: &Options) -> Result<(), OpenError> {

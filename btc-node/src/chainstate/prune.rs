@@ -92,13 +92,23 @@ struct Range {
 }
 
 impl Range {
-    /// Up to `last` as far as the blocks that are always kept allow, on the active chain.
-    fn new(state: &State, last: u32) -> Self {
-        let height = state.chain.height().unwrap_or(0);
-        Self {
+    /// Up to `last` as far as the blocks that are always kept allow: of the active chain, and of the one that is validated
+    /// below a snapshot, up to whose block the active chain's are not for it to judge.
+    fn all(state: &State, last: u32) -> Vec<Self> {
+        let up_to = |height: Option<u32>| {
+            let kept = height.unwrap_or(0).saturating_sub(MIN_BLOCKS_TO_KEEP);
+            last.min(kept)
+        };
+        let background = state.background.as_ref();
+        let mut ranges = vec![Self {
+            first: background.map_or(0, |below| state.tree.entry(below.target).height + 1),
+            last: up_to(state.chain.height()),
+        }];
+        ranges.extend(background.map(|below| Self {
             first: 0,
-            last: last.min(height.saturating_sub(MIN_BLOCKS_TO_KEEP)),
-        }
+            last: up_to(below.chain.height()),
+        }));
+        ranges
     }
 
     fn covers(self, info: &FileInfo) -> bool {
@@ -126,7 +136,7 @@ impl Shared {
         let mut usage = state.files.usage();
         // Files grow in steps, and this is looked at after a step: the next one must fit as well.
         let mut buffer = BLOCK_CHUNK + UNDO_CHUNK;
-        let range = Range::new(state, state.pruning.last_unlocked(height));
+        let ranges = Range::all(state, state.pruning.last_unlocked(height));
         let mut chosen = Vec::new();
         if usage + buffer >= target {
             let ahead = self.best_header_height(state).saturating_sub(height);
@@ -138,7 +148,7 @@ impl Shared {
                 if usage + buffer < target {
                     break;
                 }
-                if range.covers(info) {
+                if ranges.iter().any(|range| range.covers(info)) {
                     usage -= u64::from(info.size) + u64::from(info.undo_size);
                     chosen.push(file);
                 }
@@ -146,12 +156,10 @@ impl Shared {
         }
         tracing::debug!(
             target: "prune",
-            "target={}MiB actual={}MiB diff={}MiB min_height={} max_prune_height={} removed {} blk/rev pairs",
+            "target={}MiB actual={}MiB diff={}MiB {ranges:?} removed {} blk/rev pairs",
             target >> 20,
             usage >> 20,
             (i128::from(target) - i128::from(usage)) >> 20,
-            range.first,
-            range.last,
             chosen.len(),
         );
         chosen
@@ -178,10 +186,11 @@ impl Shared {
             return Ok(());
         }
         let tip = state.chain.height().unwrap_or(0);
-        let range = Range::new(&state, height.min(state.pruning.last_unlocked(tip)));
+        let last = height.min(state.pruning.last_unlocked(tip));
+        let ranges = Range::all(&state, last);
         let files = state.files.finished();
         let chosen: Vec<u32> = files
-            .filter(|(_, info)| range.covers(info))
+            .filter(|(_, info)| ranges.iter().any(|range| range.covers(info)))
             .map(|(file, _)| file)
             .collect();
         if !chosen.is_empty() {
@@ -192,7 +201,7 @@ impl Shared {
         }
         tracing::info!(
             "Prune (Manual): prune_height={} removed {} blk/rev pairs",
-            range.last,
+            last.min(tip.saturating_sub(MIN_BLOCKS_TO_KEEP)),
             chosen.len()
         );
         Ok(())

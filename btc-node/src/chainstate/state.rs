@@ -6,12 +6,14 @@ use std::time::Instant;
 
 use btc_consensus::pow::Work;
 
+use super::background::Background;
 use super::checks::CheckQueue;
 use super::clock::Clock;
 use super::coins_cache::CoinsCache;
 use super::error::SubmitError;
 use super::options::Options;
 use super::prune::Pruning;
+use super::snapshot::Snapshot;
 use super::summary::BlockSummary;
 use super::view::{MempoolHook, TipView};
 use crate::chain::candidates::Rank;
@@ -45,6 +47,10 @@ pub(super) struct State {
     /// Whether the block files are all in the index; false during a reindex.
     pub(super) files_indexed: bool,
     pub(super) pruning: Pruning,
+    /// The snapshot that the active chain was begun from, until it took the place of ordinary coins.
+    pub(super) snapshot: Option<Snapshot>,
+    /// What is validated below it.
+    pub(super) background: Option<Background>,
     /// Why nothing may be changed or written any more.
     pub(super) failed: Option<String>,
 }
@@ -120,6 +126,10 @@ pub(super) struct Shared {
     pub(super) checks: CheckQueue,
     /// Memory for coins, in bytes.
     pub(super) coins_budget: usize,
+    /// Memory for a database of coins, in bytes.
+    pub(super) coins_db_budget: usize,
+    /// Whether a snapshot is being loaded.
+    pub(super) loading_snapshot: AtomicBool,
     pub(super) state: Mutex<State>,
     pub(super) tip: Mutex<PublishedTip>,
     pub(super) tip_changed: Condvar,
@@ -158,6 +168,21 @@ impl Shared {
             self.notifier.send(Event::Fatal { message });
         }
         SubmitError::Store(error)
+    }
+
+    /// Memory for the coins of the active chain and of the one below a snapshot, in bytes. Most goes to the one that has
+    /// more to do.
+    pub(super) fn coins_budgets(&self, state: &State) -> (usize, usize) {
+        if state.background.is_none() {
+            return (self.coins_budget, 0);
+        }
+        let little = self.coins_budget / 20;
+        let most = self.coins_budget - little;
+        if self.is_initial_download() {
+            (most, little)
+        } else {
+            (little, most)
+        }
     }
 
     /// Whether the node is still catching up.

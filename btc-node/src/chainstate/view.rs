@@ -136,6 +136,11 @@ pub trait MempoolHook: Send + Sync {
     /// final, mature or unspent no longer leaves.
     fn reorg_finished(&self, view: &TipView<'_>, readd: bool);
 
+    /// Whether no transaction waits.
+    fn is_empty(&self) -> bool {
+        true
+    }
+
     /// Memory in use and the limit, in bytes: what the mempool leaves of its limit, the coins cache may use.
     fn memory(&self) -> (usize, usize) {
         (0, 0)

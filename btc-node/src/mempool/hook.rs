@@ -103,6 +103,10 @@ impl MempoolHook for Mempool {
         });
     }
 
+    fn is_empty(&self) -> bool {
+        self.read(|pool| pool.graph().entries().next().is_none())
+    }
+
     fn memory(&self) -> (usize, usize) {
         self.read(|pool| (pool.graph().memory_usage(), pool.limits().max_bytes))
     }

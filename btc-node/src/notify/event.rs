@@ -74,6 +74,10 @@ pub enum Event {
         /// Whether the node is still catching up with the network.
         initial_download: bool,
     },
+    /// A block below a UTXO snapshot was validated. It is on the active chain, which took it for granted so far.
+    HistoricalBlockConnected(BlockEvent),
+    /// All blocks below a UTXO snapshot are validated, and gave the snapshot's coins.
+    SnapshotValidated,
     /// A better header is known.
     HeaderTip {
         /// The header's hash.

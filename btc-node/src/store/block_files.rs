@@ -109,6 +109,14 @@ pub struct BlockFilesOptions {
     pub fast_prune: bool,
 }
 
+/// A file that grows.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cursor {
+    file: u32,
+    /// Highest height whose undo record is in it; tells when the undo file is complete.
+    undo_height: u32,
+}
+
 /// Writes blocks and undo records, and keeps the books about the files.
 #[derive(Debug)]
 pub struct BlockFiles {
@@ -117,10 +125,11 @@ pub struct BlockFiles {
     fast_prune: bool,
     infos: Vec<FileInfo>,
     dirty: BTreeSet<u32>,
-    /// The file that grows.
-    current: u32,
-    /// Highest height whose undo record is in the current file; tells when that file is complete.
-    undo_height: u32,
+    /// The files that grow: that of ordinary blocks, and that of blocks above a snapshot which is not yet validated. They
+    /// are kept apart, since each file should hold blocks that may be deleted at about the same time.
+    cursors: [Option<Cursor>; 2],
+    /// The height from which on blocks go to the second of them.
+    snapshot_height: Option<u32>,
     /// Whether a file took more of the disk since [`take_grown`](Self::take_grown) was last asked.
     grown: bool,
 }
@@ -146,18 +155,44 @@ impl BlockFiles {
             fast_prune: options.fast_prune,
             infos: vec![FileInfo::default()],
             dirty: BTreeSet::new(),
-            current: 0,
-            undo_height: 0,
+            cursors: [Some(Cursor::default()), None],
+            snapshot_height: None,
             grown: false,
         })
     }
 
     /// Takes over the books that the block index database kept.
-    pub fn load(&mut self, infos: Vec<FileInfo>) {
+    /// Blocks from `snapshot_height` on lie apart, if there is one.
+    pub fn load(&mut self, infos: Vec<FileInfo>, snapshot_height: Option<u32>) {
+        self.snapshot_height = snapshot_height;
+        for (file, info) in (0..).zip(&infos) {
+            let kind = self.kind(info.height_last);
+            self.cursors[kind] = Some(Cursor {
+                file,
+                undo_height: 0,
+            });
+        }
         if !infos.is_empty() {
-            self.current = (infos.len() - 1) as u32;
             self.infos = infos;
         }
+    }
+
+    /// Puts blocks from a height on apart from now on, or not any more at the next start.
+    pub fn set_snapshot_height(&mut self, height: u32) {
+        self.snapshot_height = Some(height);
+    }
+
+    /// Which of the cursors stands for a height.
+    fn kind(&self, height: u32) -> usize {
+        usize::from(self.snapshot_height.is_some_and(|from| height >= from))
+    }
+
+    /// The files that grow, with their used bytes.
+    pub fn open_ends(&self) -> Vec<(u32, u32)> {
+        let files = self.cursors.iter().flatten().map(|cursor| cursor.file);
+        files
+            .map(|file| (file, self.infos[file as usize].size))
+            .collect()
     }
 
     /// A reader that shares nothing that changes.
@@ -188,9 +223,15 @@ impl BlockFiles {
         self.infos.get(file as usize)
     }
 
-    /// The books of all files but the last, which is still written to.
+    /// The books of all files but those that are still written to.
     pub fn finished(&self) -> impl Iterator<Item = (u32, &FileInfo)> {
-        (0..self.last_file()).zip(&self.infos)
+        let grows = |file| {
+            let mut cursors = self.cursors.iter().flatten();
+            cursors.any(|cursor| cursor.file == file)
+        };
+        (0..)
+            .zip(&self.infos)
+            .filter(move |(file, _)| !grows(*file))
     }
 
     /// Whether files took more of the disk since the last call.
@@ -295,9 +336,13 @@ impl BlockFiles {
         while self.infos.len() <= pos.file as usize {
             self.infos.push(FileInfo::default());
         }
-        if pos.file > self.current {
-            self.current = pos.file;
-            self.undo_height = 0;
+        let cursor =
+            &mut self.cursors[usize::from(self.snapshot_height.is_some_and(|from| height >= from))];
+        if cursor.is_none_or(|cursor| cursor.file < pos.file) {
+            *cursor = Some(Cursor {
+                file: pos.file,
+                undo_height: 0,
+            });
         }
         let info = &mut self.infos[pos.file as usize];
         info.add_block(height, time);
@@ -327,15 +372,18 @@ impl BlockFiles {
         self.grown |= self.reader.undo.allocate(start, len.into())?;
         self.reader.undo.write(start, bytes)?;
         info.undo_size += len;
-        let complete = file < self.current && height == info.height_last;
+        let last_height = info.height_last;
+        let kind = self.kind(height);
+        let current = self.cursors[kind].is_some_and(|cursor| cursor.file == file);
+        let complete = !current && height == last_height;
         self.dirty.insert(file);
         if complete {
             // The block file was left earlier; with its last undo record this one is finished too.
             if let Err(error) = self.flush_undo(file, true) {
                 tracing::warn!(target: "validation", "failed to flush undo file {file:05}: {error}");
             }
-        } else if file == self.current {
-            self.undo_height = self.undo_height.max(height);
+        } else if current && let Some(cursor) = &mut self.cursors[kind] {
+            cursor.undo_height = cursor.undo_height.max(height);
         }
         Ok(FilePos {
             offset: start.offset + RECORD_HEADER,
@@ -375,42 +423,46 @@ impl BlockFiles {
         } else {
             MAX_BLOCK_FILE
         };
-        let leaving = self.current;
+        let kind = self.kind(height);
+        let Some(cursor) = self.cursors[kind] else {
+            return Ok(self.next_file(kind));
+        };
+        let leaving = cursor.file;
         let info = self.infos[leaving as usize];
-        if info.size.saturating_add(len) >= limit && info.size > 0 {
-            let undo_complete = info.height_last == self.undo_height;
-            // A failure here loses nothing that was promised: the flush before the next index write repeats it.
-            let flushed = self
-                .reader
-                .blocks
-                .flush(
-                    FilePos {
-                        file: leaving,
-                        offset: info.size,
-                    },
-                    true,
-                )
-                .and_then(|()| {
-                    if undo_complete {
-                        self.flush_undo(leaving, true)
-                    } else {
-                        Ok(())
-                    }
-                });
-            if let Err(error) = flushed {
-                tracing::warn!(
-                    target: "validation",
-                    "failed to flush block file {leaving:05} before block {height}: {error}"
-                );
-            }
-            self.current = self.last_file() + 1;
-            self.infos.push(FileInfo::default());
-            self.undo_height = 0;
+        if info.size.saturating_add(len) < limit || info.size == 0 {
+            return Ok(FilePos {
+                file: leaving,
+                offset: info.size,
+            });
         }
-        Ok(FilePos {
-            file: self.current,
-            offset: self.infos[self.current as usize].size,
-        })
+        let undo_complete = info.height_last == cursor.undo_height;
+        // A failure here loses nothing that was promised: the flush before the next index write repeats it.
+        let end = FilePos {
+            file: leaving,
+            offset: info.size,
+        };
+        let mut flushed = self.reader.blocks.flush(end, true);
+        if flushed.is_ok() && undo_complete {
+            flushed = self.flush_undo(leaving, true);
+        }
+        if let Err(error) = flushed {
+            tracing::warn!(
+                target: "validation",
+                "failed to flush block file {leaving:05} before block {height}: {error}"
+            );
+        }
+        Ok(self.next_file(kind))
+    }
+
+    /// Begins a new file.
+    fn next_file(&mut self, kind: usize) -> FilePos {
+        let file = self.last_file() + 1;
+        self.infos.push(FileInfo::default());
+        self.cursors[kind] = Some(Cursor {
+            file,
+            undo_height: 0,
+        });
+        FilePos { file, offset: 0 }
     }
 }
 

@@ -27,11 +27,6 @@ pub fn coins_dir(net: &Path) -> PathBuf {
     net.join("chainstate")
 }
 
-/// Whether a UTXO snapshot was loaded beside the coins of a network's directory.
-pub fn has_snapshot(net: &Path) -> bool {
-    net.join("chainstate_snapshot").exists()
-}
-
 /// The tips of an interrupted flush.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeadBlocks {
@@ -160,6 +155,31 @@ impl CoinsDb {
         batch.delete([HEAD_BLOCKS]);
         batch.put([BEST_BLOCK], best.as_byte_array());
         Ok(self.db.write(&batch, Sync::Lazy)?)
+    }
+
+    /// Adds coins to a database that has no best block yet, as when a snapshot is loaded into it. They count once
+    /// [`set_best_block`](Self::set_best_block) says of which block they are.
+    ///
+    /// # Errors
+    /// The engine failed.
+    pub fn load(&self, coins: &[(OutPoint, Coin)]) -> Result<(), StoreError> {
+        let mut batch = Batch::new();
+        for (outpoint, coin) in coins {
+            let mut value = Vec::with_capacity(40);
+            write_coin(&mut value, coin);
+            batch.put(coin_key(outpoint), value);
+        }
+        Ok(self.db.write(&batch, Sync::Lazy)?)
+    }
+
+    /// Says, durably, up to which block the loaded coins are right.
+    ///
+    /// # Errors
+    /// The engine failed.
+    pub fn set_best_block(&self, best: &BlockHash) -> Result<(), StoreError> {
+        let mut batch = Batch::new();
+        batch.put([BEST_BLOCK], best.as_byte_array());
+        Ok(self.db.write(&batch, Sync::Durable)?)
     }
 
     /// All coins, in the order of their txid's bytes and output number, as they were when this was called.
