@@ -9,6 +9,7 @@
 //! | [`placement`], `wallets` | where wallets run; the one place that knows more than one process |
 //! | `import` | block files and the mempool's file, read while the node runs |
 //! | `network` | the thread that leads the peers |
+//! | `filters` | compact filters for them |
 //! | `program` | what `bitcoin-node` and `bitcoind` share |
 
 mod builder;
@@ -17,6 +18,7 @@ mod context;
 mod control;
 mod echo;
 mod error;
+mod filters;
 mod import;
 mod init;
 #[cfg(feature = "ipc")]

@@ -15,6 +15,7 @@
 //! | `blocks` | which blocks are fetched from whom |
 //! | `announce` | new blocks told to peers |
 //! | `serve` | answers to what peers ask |
+//! | [`filters`] | compact filters of blocks for those that ask |
 //! | `transactions` | transactions fetched and told |
 //!
 //! Not here yet: orphans and packages of transactions, compact blocks (they are served and fetched whole), an address
@@ -23,6 +24,7 @@
 mod announce;
 mod blocks;
 pub mod event;
+pub mod filters;
 mod handshake;
 mod headers;
 mod info;
@@ -34,6 +36,7 @@ mod serve;
 mod transactions;
 
 pub use event::{Action, ConnectionKind, Event, NewPeer, PeerId, Permissions};
+pub use filters::FilterSource;
 pub use info::PeerInfo;
 
 use crate::chainstate::{BlockSummary, ChainstateManager};
@@ -87,6 +90,8 @@ pub struct Peers {
     config: Config,
     chain: Arc<ChainstateManager>,
     mempool: Arc<Mempool>,
+    /// Compact filters, if peers are given any (`-peerblockfilters`).
+    filters: Option<Arc<dyn FilterSource>>,
     rng: StdRng,
     /// The time of the event at hand, since 1970.
     now: Duration,
@@ -122,6 +127,7 @@ impl Peers {
             config,
             chain,
             mempool,
+            filters: None,
             rng: StdRng::from_seed(seed),
             now: Duration::ZERO,
             peers: BTreeMap::new(),
@@ -134,11 +140,19 @@ impl Peers {
         }
     }
 
+    /// Gives peers compact filters from now on. To be called before the first peer.
+    pub fn offer_filters(&mut self, source: Arc<dyn FilterSource>) {
+        self.filters = Some(source);
+    }
+
     /// What this node offers.
     pub fn services(&self) -> ServiceFlags {
         let mut services = ServiceFlags::WITNESS | ServiceFlags::NETWORK_LIMITED;
         if self.chain.serves_history() {
             services |= ServiceFlags::NETWORK;
+        }
+        if self.filters.is_some() {
+            services |= ServiceFlags::COMPACT_FILTERS;
         }
         if self.config.v2_transport {
             services |= ServiceFlags::P2P_V2;
@@ -202,6 +216,7 @@ impl Peers {
         }
         self.maybe_ping(id);
         self.serve_queued(id);
+        self.serve_filters(id);
         self.start_headers_sync(id);
         self.announce_blocks(id);
         self.maybe_send_headers_wish(id);
@@ -263,7 +278,15 @@ impl Peers {
             Message::AddrV2(list) => {
                 self.with(id, |peer| peer.addresses_ignored += list.len() as u64);
             }
-            Message::Other { .. } => self.other(id, &message),
+            Message::Other {
+                ref command,
+                ref payload,
+            } => match command.as_str() {
+                name @ ("getcfilters" | "getcfheaders" | "getcfcheckpt") => {
+                    self.filter_request(id, name, payload);
+                }
+                _ => self.unknown_message(id, &message),
+            },
             Message::FilterLoad { .. } | Message::FilterAdd(_) | Message::FilterClear => {
                 self.filter_message(id, message.name())
             }

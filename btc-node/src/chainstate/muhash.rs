@@ -4,6 +4,8 @@
 //! members, and the digest is the SHA256 of that product. Bitcoin Core defines it; `gettxoutsetinfo` and the coin
 //! statistics show it.
 
+mod inverse;
+
 use bitcoin::hashes::{Hash, sha256};
 
 /// 64-bit limbs of a number.
@@ -97,20 +99,9 @@ impl Num {
         result
     }
 
-    /// The multiplicative inverse, by Fermat: the power modulus - 2.
+    /// The multiplicative inverse.
     fn inverse(&self) -> Self {
-        let mut exponent = Self([u64::MAX; LIMBS]);
-        exponent.0[0] = u64::MAX - PRIME_DIFF - 1;
-        let mut result = Self::one();
-        for limb in exponent.0.iter().rev() {
-            for bit in (0..64).rev() {
-                result = result.mul(&result);
-                if limb >> bit & 1 == 1 {
-                    result = result.mul(self);
-                }
-            }
-        }
-        result
+        Self(inverse::inverse(&self.reduced().0))
     }
 }
 

@@ -92,21 +92,10 @@ impl FilterDb {
         record.map(|record| Record::decode(&record)).transpose()
     }
 
-    /// The header of the filter of a block on the chain that the index is at.
-    fn header_at(&self, height: u32, hash: &BlockHash) -> Result<FilterHeader, IndexError> {
-        match self.db.at_height(height)? {
-            Some((found, record)) if found == *hash => Ok(Record::decode(&record)?.header),
-            Some((found, _)) => Err(IndexError::corrupt(
-                NAME,
-                format!(
-                    "previous block header belongs to unexpected block {found}; expected {hash}"
-                ),
-            )),
-            None => Err(IndexError::corrupt(
-                NAME,
-                format!("no filter header of block {hash}"),
-            )),
-        }
+    /// The header of the filter of a block that was indexed.
+    fn known_header(&self, height: u32, hash: &BlockHash) -> Result<FilterHeader, IndexError> {
+        let missing = || IndexError::corrupt(NAME, format!("no filter header of block {hash}"));
+        Ok(self.record(height, hash)?.ok_or_else(missing)?.header)
     }
 
     fn filter(&self, record: &Record) -> Result<BlockFilter, IndexError> {
@@ -298,7 +287,7 @@ impl Contents for Writer {
             self.next = decode_pos(&mut Reader::new(&value)).map_err(IndexError::decode(NAME))?;
         }
         if let Some(best) = best {
-            self.last = self.db.header_at(best.height, &best.hash)?;
+            self.last = self.db.known_header(best.height, &best.hash)?;
         }
         Ok(())
     }
@@ -327,7 +316,7 @@ impl Contents for Writer {
         batch.put(NEXT_POS, encode_pos(self.next));
         self.db.db.write(&batch)?;
         self.last = match height.checked_sub(1) {
-            Some(parent) => self.db.header_at(parent, &block.prev())?,
+            Some(parent) => self.db.known_header(parent, &block.prev())?,
             None => FilterHeader::all_zeros(),
         };
         Ok(())

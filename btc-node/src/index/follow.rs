@@ -264,6 +264,15 @@ impl Follower {
         }
     }
 
+    /// Whether a block is the best one or before it. Others may have left records behind, if the node was killed.
+    pub(super) fn is_on_its_chain(&self, block: &BlockHash) -> bool {
+        let chain = &self.shared.chain;
+        let (Some(best), Some(summary)) = (self.shared.best(), chain.block_summary(block)) else {
+            return false;
+        };
+        chain.ancestor(&best.hash, summary.height) == Some(*block)
+    }
+
     /// The chain that it follows.
     pub(super) fn chain(&self) -> &Arc<ChainstateManager> {
         &self.shared.chain

@@ -1,7 +1,10 @@
 //! Which transaction spends an output (`-txospenderindex`).
 //!
-//! A record is a key alone: a keyed hash of the outpoint, and the place of the transaction in the block files.
+//! A record is a key alone: a keyed hash of the outpoint, and the place of the transaction in the block files. Records of
+//! blocks that leave the chain are deleted with the next commit: if the node is killed before, the index goes on from an
+//! earlier block that may need them. So a record counts only if its block is on the chain that the index is at.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,6 +15,7 @@ use super::error::{IndexError, StartIndexError};
 use super::follow::{Contents, Follower, IndexInfo, IndexedBlock};
 use super::siphash::SipKey;
 use super::txs::{HEADER, count_size, read_disk_pos};
+use crate::chain::record::FilePos;
 use crate::chainstate::{BlockSummary, ChainstateManager};
 use crate::store::codec::{Reader, write_varint};
 use crate::store::kv::Batch;
@@ -59,7 +63,11 @@ impl SpenderIndex {
         let db =
             SpenderDb::over(db).map_err(|source| StartIndexError::State { name: NAME, source })?;
         let db = Arc::new(db);
-        let follower = Follower::open("txospenderidx", chain, Box::new(Writer(Arc::clone(&db))))?;
+        let writer = Writer {
+            db: Arc::clone(&db),
+            removed: BTreeSet::new(),
+        };
+        let follower = Follower::open("txospenderidx", chain, Box::new(writer))?;
         Ok(Self { db, follower })
     }
 
@@ -86,17 +94,35 @@ impl SpenderIndex {
                 break;
             };
             let (pos, offset) = read_disk_pos(&mut Reader::new(rest))?;
+            // After a kill, another block may lie where the one was that the record is of.
+            let Some(block) = self.block_at(pos) else {
+                continue;
+            };
             let tx = reader.read_transaction(pos, offset.saturating_add(HEADER))?;
             if tx
                 .input
                 .iter()
                 .any(|input| input.previous_output == *outpoint)
             {
-                let block = reader.read_header(pos)?.block_hash();
                 return Ok(Some(Spender { tx, block }));
             }
         }
         Ok(None)
+    }
+
+    /// The block that lies at a place, if it is on the chain that the index is at.
+    fn block_at(&self, pos: FilePos) -> Option<BlockHash> {
+        let chain = self.follower.chain();
+        let header = match chain.block_reader().read_header(pos) {
+            Ok(header) => header,
+            Err(error) => {
+                tracing::debug!("no block where a record of {NAME} points: {error}");
+                return None;
+            }
+        };
+        let block = chain.block_summary(&header.block_hash())?;
+        let there = block.data_pos == Some((pos.file, pos.offset));
+        (there && self.follower.is_on_its_chain(&block.hash)).then_some(block.hash)
     }
 }
 
@@ -145,11 +171,15 @@ impl SpenderDb {
     }
 }
 
-struct Writer(Arc<SpenderDb>);
+struct Writer {
+    db: Arc<SpenderDb>,
+    /// Keys to delete with the next commit.
+    removed: BTreeSet<Vec<u8>>,
+}
 
 impl Contents for Writer {
     fn db(&self) -> &IndexDb {
-        &self.0.db
+        &self.db.db
     }
 
     fn best_key(&self) -> &'static [u8] {
@@ -170,21 +200,22 @@ impl Contents for Writer {
 
     fn append(&mut self, block: &IndexedBlock<'_>) -> Result<(), IndexError> {
         let mut batch = Batch::new();
-        for key in self.0.keys(block)? {
+        for key in self.db.keys(block)? {
+            self.removed.remove(&key);
             batch.put(key, []);
         }
-        Ok(self.0.db.write(&batch)?)
+        Ok(self.db.db.write(&batch)?)
     }
 
     fn remove(&mut self, block: &IndexedBlock<'_>) -> Result<(), IndexError> {
-        let mut batch = Batch::new();
-        for key in self.0.keys(block)? {
-            batch.delete(key);
-        }
-        Ok(self.0.db.write(&batch)?)
+        self.removed.extend(self.db.keys(block)?);
+        Ok(())
     }
 
-    fn commit(&mut self, _batch: &mut Batch) -> Result<(), IndexError> {
+    fn commit(&mut self, batch: &mut Batch) -> Result<(), IndexError> {
+        for key in std::mem::take(&mut self.removed) {
+            batch.delete(key);
+        }
         Ok(())
     }
 }

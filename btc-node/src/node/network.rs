@@ -6,6 +6,7 @@
 
 use super::context::Context;
 use super::error::StartError;
+use super::filters::IndexFilters;
 use super::options::Whitelist;
 use crate::chainstate::SystemClock;
 use crate::net::connections::{self, Connections, Opened, SocketEvent};
@@ -61,6 +62,8 @@ pub(crate) struct NetworkOptions {
     pub(crate) log_ips: bool,
     /// `-whitelist`.
     pub(crate) whitelist: Whitelist,
+    /// `-peerblockfilters`.
+    pub(crate) filters: bool,
 }
 
 enum Input {
@@ -153,9 +156,13 @@ pub(super) fn start(context: &Arc<Context>) -> Result<Running, StartError> {
             .chain(options.add.iter().map(|target| wanted(target, false)))
             .collect(),
     };
+    let mut peers = Peers::new(config, loaded.chainstate, loaded.mempool, seed);
+    if options.filters {
+        peers.offer_filters(Arc::new(IndexFilters(loaded.indexes)));
+    }
     let network = Arc::new(Network {
         connections,
-        peers: Mutex::new(Peers::new(config, loaded.chainstate, loaded.mempool, seed)),
+        peers: Mutex::new(peers),
         state: Mutex::new(state),
         discouraged,
         clock: Arc::clone(&context.clock),

@@ -39,6 +39,8 @@ pub(super) struct Peer {
     pub(super) transport_pending: bool,
     pub(super) disconnecting: bool,
     pub(super) congested: bool,
+    /// Compact filters that it waits for.
+    pub(super) wanted_filters: VecDeque<super::filters::WantedFilters>,
 
     /// The number in our version message, once sent.
     pub(super) our_nonce: Option<u64>,
@@ -111,6 +113,7 @@ impl Peer {
             transport_pending: false,
             disconnecting: false,
             congested: false,
+            wanted_filters: VecDeque::new(),
             our_nonce: None,
             version: 0,
             common_version: 0,

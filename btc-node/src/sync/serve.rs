@@ -238,7 +238,7 @@ impl Peers {
     }
 
     /// Whether a block may be shown: those of the active chain, and young ones that once were.
-    fn may_be_given(&self, block: &BlockSummary) -> bool {
+    pub(super) fn may_be_given(&self, block: &BlockSummary) -> bool {
         if block.active {
             return true;
         }
@@ -293,16 +293,6 @@ impl Peers {
             "Unknown message type \"{}\" from peer={id}",
             message.describe()
         );
-    }
-
-    /// Messages about services that this node does not offer, and what it does not know.
-    pub(super) fn other(&mut self, id: PeerId, message: &Message) {
-        match message.command().as_str() {
-            "getcfilters" | "getcfheaders" | "getcfcheckpt" => {
-                self.disconnect(id, "peer requested unsupported block filter type: 0");
-            }
-            _ => self.unknown_message(id, message),
-        }
     }
 }
 

@@ -39,7 +39,7 @@ pub(super) const CONNECTION: &[OptionSpec] = &[
     connection("networkactive", "Connect to peers at all (default: 1).").pending(),
     connection("onion=<ip:port|path>", "Reach onion services over this proxy; -noonion for not at all (default: -proxy).").refused(),
     connection("onlynet=<net>", "Connect only to peers of this network: ipv4, ipv6, onion, i2p or cjdns.").refused(),
-    connection("peerblockfilters", "Give peers compact filters (BIP 157; default: 0).").pending(),
+    connection("peerblockfilters", "Give peers compact filters (BIP 157; default: 0)."),
     connection("peerbloomfilters", "Filter for peers (BIP 37; default: 0).").pending(),
     connection("peertimeout=<n>", "Seconds of silence after which a peer is let go (default: 60).").debug(),
     connection("port=<port>", "Port to listen for peers on (default: 8333; 18333, 48333, 38333, 18444 on test chains).").network_only(),

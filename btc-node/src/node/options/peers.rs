@@ -74,6 +74,7 @@ pub(super) fn network(args: &Args, chain: Chain) -> Result<NetworkOptions, Start
         max_send_buffer: kilobytes("maxsendbuffer", 1000),
         blocks_only: args.flag("blocksonly").unwrap_or(false),
         log_ips: args.flag("logips").unwrap_or(false),
+        filters: args.flag("peerblockfilters").unwrap_or(false),
         whitelist: super::whitelist::whitelist(args)?,
     })
 }
