@@ -11,6 +11,7 @@
 //! |---|---|
 //! | [`pool`] | the state as one thread sees it: additions, removals, limits, the fee floor |
 //! | [`accept`] | judges a transaction |
+//! | [`fees`] | what a transaction should pay |
 //! | [`package`] | judges a child with its parents |
 //! | [`broadcast`] | transactions of our own |
 //! | [`policy`] | standardness, dust, replacement, version 3 |
@@ -20,12 +21,13 @@
 //! | [`persist`] | `mempool.dat` |
 //! | [`tip`] | what is asked of the chain |
 //!
-//! Not here yet: the fee estimators, orphans.
+//! Not here yet: orphans.
 
 pub mod accept;
 pub mod broadcast;
 pub mod entry;
 pub mod feerate;
+pub mod fees;
 pub mod graph;
 pub mod linearize;
 pub mod package;
@@ -189,7 +191,35 @@ impl Mempool {
         tx: Arc<Transaction>,
         options: AcceptOptions,
     ) -> Result<Accepted, Reject> {
+        let options = AcceptOptions {
+            chain_is_current: self.watches_fees() && is_current(chain, options.now),
+            ..options
+        };
         chain.with_tip(|view| self.change(|state| state.pool.accept(view, tx, options)))
+    }
+
+    /// Lets estimators watch from now on.
+    pub fn set_fee_estimators(&self, estimators: fees::Estimators) {
+        self.lock().pool.fees = Some(estimators);
+    }
+
+    fn watches_fees(&self) -> bool {
+        self.lock().pool.fees.is_some()
+    }
+
+    /// Asks the fee estimators; `None` if there are none.
+    pub fn fees<T>(&self, ask: impl FnOnce(&fees::Estimators) -> T) -> Option<T> {
+        self.lock().pool.fees.as_ref().map(ask)
+    }
+
+    /// Writes what the fee estimators know, if there are any. At the end of a run, `last`, transactions that still wait
+    /// count as not mined.
+    pub fn flush_fees(&self, last: bool) {
+        let files = self.lock().pool.fees.as_mut().map(|fees| fees.files(last));
+        // The disk is waited for without the lock.
+        if let Some(files) = files {
+            files.write();
+        }
     }
 
     /// Judges a child and its parents, or one transaction, by the tip and adds what is fit. See
@@ -355,4 +385,15 @@ impl Mempool {
     pub fn set_loaded(&self) {
         self.loaded.store(true, Ordering::Release);
     }
+}
+
+/// How old the tip may be while the chain counts as up to date for fee estimates, in seconds.
+const MAX_TIP_AGE: i64 = 3 * 60 * 60;
+
+/// Whether blocks come as they are mined, so that the number of blocks a transaction waits tells of its fee.
+fn is_current(chain: &ChainstateManager, now: i64) -> bool {
+    let tip = chain.tip();
+    !chain.is_initial_block_download()
+        && i64::from(tip.time) >= now.saturating_sub(MAX_TIP_AGE)
+        && tip.height + 1 >= chain.best_header().height
 }

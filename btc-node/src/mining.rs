@@ -8,9 +8,11 @@
 //! | [`coinbase`] | the coinbase transaction, bit for bit as Core makes it |
 //! | [`generate`](mod@generate) | searches nonces and submits what it finds |
 //! | [`merkle`] | the branch that leads to the merkle root |
+//! | [`fees`] | what a transaction should pay to be in one of the next blocks |
 //! | [`wait`] | waits for a better template |
 
 pub mod coinbase;
+pub mod fees;
 pub mod generate;
 pub mod merkle;
 pub mod template;

@@ -37,6 +37,7 @@ pub mod program;
 mod serve;
 pub mod settings;
 mod shutdown;
+mod timer;
 mod wallets;
 pub mod warnings;
 

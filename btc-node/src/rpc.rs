@@ -9,7 +9,7 @@
 //! | [`options`] | reads what the options say of all this | |
 //! | [`control`] | the methods about the server itself | |
 //!
-//! Every other category ([`blockchain`], [`mempool`], [`mining`], [`network`], [`rawtransaction`], [`util`]) has a file of
+//! Every other category ([`blockchain`], [`fees`], [`mempool`], [`mining`], [`network`], [`rawtransaction`], [`util`]) has a file of
 //! its own with a table of methods, which [`context::register_all`] registers.
 
 pub mod auth;
@@ -17,6 +17,7 @@ pub mod block_json;
 pub mod blockchain;
 pub mod context;
 pub mod control;
+pub mod fees;
 pub mod jsonrpc;
 pub mod mempool;
 pub mod mining;

@@ -3,6 +3,7 @@
 use super::notifications::Forwarder;
 use super::signed;
 use crate::chainstate::BlockSummary;
+use crate::mining::fees;
 use crate::node::{Context, Wallets};
 use bitcoin::{Amount, BlockHash, OutPoint, Transaction, Txid};
 use btc_interfaces::rpc::RpcCommand;
@@ -262,13 +263,20 @@ impl Chain for ContextChain {
             .map(|_| "too many unconfirmed transactions in cluster".to_owned()))
     }
 
-    fn fee_estimate(&self, _blocks: i32, _conservative: bool) -> Result<Option<FeeEstimate>> {
-        // There is no estimator yet; a node without one has too little data for any target.
-        Ok(None)
+    fn fee_estimate(&self, blocks: i32, conservative: bool) -> Result<Option<FeeEstimate>> {
+        let (chain, mempool) = (self.context.chainstate()?, self.context.mempool()?);
+        let target = u32::try_from(blocks).unwrap_or(0);
+        // Why there is none, the user learns from the RPC.
+        Ok(fees::estimate(&chain, &mempool, None, target, conservative)
+            .ok()
+            .map(|estimate| FeeEstimate {
+                feerate: u64::try_from(estimate.feerate.per_thousand()).unwrap_or(0),
+                blocks: i32::try_from(estimate.target).unwrap_or(i32::MAX),
+            }))
     }
 
     fn max_fee_estimate_blocks(&self) -> Result<u32> {
-        Ok(0)
+        Ok(fees::max_target(self.context.mempool()?.as_ref()).unwrap_or(0))
     }
 
     fn mempool_min_fee(&self) -> Result<u64> {

@@ -41,6 +41,8 @@ pub struct AcceptOptions {
     pub max_feerate: Option<Feerate>,
     /// The highest fee that its owner allows, in sat.
     pub max_fee: Option<i64>,
+    /// Whether the chain is up to date, so that its waiting for a block tells of fees.
+    pub chain_is_current: bool,
     /// When it came, in seconds since 1970.
     pub time: i64,
     /// The time now, for limits, in seconds since 1970.
@@ -59,6 +61,7 @@ impl AcceptOptions {
             defer_limits: false,
             max_feerate: None,
             max_fee: None,
+            chain_is_current: false,
             time: now,
             now,
         }
@@ -124,7 +127,8 @@ impl Pool {
             ),
         );
         self.remove(&evicted, RemovalReason::Replaced);
-        self.add(entry);
+        let observe = options.chain_is_current && !options.bypass_limits && !options.defer_limits;
+        self.add(entry, observe);
         if !options.bypass_limits && !options.defer_limits {
             self.enforce_limits(options.now);
             if !self.graph.contains(&accepted.txid) {

@@ -59,12 +59,12 @@ impl Disconnected {
 }
 
 impl MempoolHook for Mempool {
-    fn block_connected(&self, block: &Arc<Block>, _height: u32, _view: &TipView<'_>) {
+    fn block_connected(&self, block: &Arc<Block>, height: u32, _view: &TipView<'_>) {
         let now = self.clock.now();
         self.change(|state| {
             state.disconnected.remove_mined(block);
             state.pool.tip_changed();
-            state.pool.block_connected(&block.txdata, now);
+            state.pool.block_connected(block, height, now);
         });
     }
 

@@ -2,12 +2,13 @@
 
 use super::entry::Entry;
 use super::feerate::Feerate;
+use super::fees::{Estimators, Observed};
 use super::graph::Graph;
 use super::policy::Policy;
 use super::tip::ChainView;
 use crate::notify::RemovalReason;
 use crate::store::StoreError;
-use bitcoin::{OutPoint, Transaction, Txid};
+use bitcoin::{Block, OutPoint, Transaction, Txid};
 use btc_consensus::Coin;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -80,6 +81,7 @@ pub struct Pool {
     updates: u64,
     floor: Floor,
     changes: Vec<Change>,
+    pub(super) fees: Option<Estimators>,
 }
 
 impl Pool {
@@ -99,6 +101,7 @@ impl Pool {
                 ..Floor::default()
             },
             changes: Vec::new(),
+            fees: None,
         }
     }
 
@@ -240,9 +243,16 @@ impl Pool {
         self.floor(now).max(self.policy.min_relay_feerate)
     }
 
-    /// Adds a transaction that was judged fit.
-    pub(super) fn add(&mut self, entry: Entry) {
+    /// Adds a transaction that was judged fit. With `observe`, what becomes of it tells of fees, unless it has parents
+    /// here: then its own feerate is not what a miner goes by.
+    pub(super) fn add(&mut self, entry: Entry, observe: bool) {
         let (tx, fee) = (Arc::clone(&entry.tx), entry.fee);
+        if let Some(fees) = &mut self.fees
+            && observe
+            && self.graph.parents_of(&tx).is_empty()
+        {
+            fees.block_policy.added(&observed(&entry));
+        }
         self.graph.insert(entry);
         self.updates += 1;
         let sequence = self.next_sequence();
@@ -260,6 +270,9 @@ impl Pool {
             self.unbroadcast.remove(&entry.txid);
             self.updates += 1;
             if reason != RemovalReason::Block {
+                if let Some(fees) = &mut self.fees {
+                    fees.block_policy.removed(&entry.txid);
+                }
                 let sequence = self.next_sequence();
                 self.changes.push(Change::Removed {
                     tx: entry.tx,
@@ -309,13 +322,21 @@ impl Pool {
     }
 
     /// A block came: its transactions go, and so does what spends the same outputs otherwise.
-    pub(super) fn block_connected(&mut self, transactions: &[Transaction], now: i64) {
+    pub(super) fn block_connected(&mut self, block: &Block, height: u32, now: i64) {
+        let transactions = &block.txdata;
         let ids: Vec<Txid> = transactions.iter().map(Transaction::compute_txid).collect();
         let mined: BTreeSet<Txid> = ids
             .iter()
             .filter(|txid| self.graph.contains(txid))
             .copied()
             .collect();
+        let known: Vec<Observed> = match &self.fees {
+            Some(_) => {
+                let entries = ids.iter().filter_map(|txid| self.graph.get(txid));
+                entries.map(observed).collect()
+            }
+            None => Vec::new(),
+        };
         self.remove(&mined, RemovalReason::Block);
         for (tx, txid) in transactions.iter().zip(&ids) {
             let conflicts: BTreeSet<Txid> = tx
@@ -328,6 +349,9 @@ impl Pool {
             }
             self.remove_with_descendants(conflicts, RemovalReason::Conflict);
             self.deltas.remove(txid);
+        }
+        if let Some(fees) = &mut self.fees {
+            fees.block_connected(block, height, &known);
         }
         self.floor.updated = now;
         self.floor.block_since_bump = true;
@@ -363,5 +387,14 @@ impl Pool {
             };
             self.remove_with_descendants(gone, RemovalReason::SizeLimit);
         }
+    }
+}
+
+fn observed(entry: &Entry) -> Observed {
+    Observed {
+        txid: entry.txid,
+        feerate: Feerate::new(entry.fee, entry.vsize()).per_thousand(),
+        height: entry.height,
+        weight: entry.weight.unsigned_abs(),
     }
 }

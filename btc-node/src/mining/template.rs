@@ -183,6 +183,17 @@ pub fn create(
     }
 }
 
+/// The feerates, for vB, of the chunks that a template would hold, in its order.
+pub(super) fn chunk_feerates(
+    chain: &ChainstateManager,
+    mempool: &Mempool,
+    options: &TemplateOptions,
+) -> Vec<Feerate> {
+    chain.with_tip(|view| {
+        mempool.read(|pool| Selection::new(options).fill(pool, view).chunk_feerates)
+    })
+}
+
 /// Reason and explanation in one line.
 pub fn reject_text(rejection: &crate::chainstate::BlockRejection) -> String {
     let (reason, debug) = (rejection.reject_reason(), rejection.debug_message());

@@ -7,6 +7,7 @@ use super::network::Network;
 use super::options::Options;
 use super::settings::RwSettings;
 use super::shutdown::Shutdown;
+use super::timer::Timer;
 use super::wallets::Wallets;
 use super::warnings::{Kind, Warnings};
 use crate::chainstate::ChainstateManager;
@@ -50,6 +51,8 @@ pub struct Context {
     pub notifier: Arc<Notifier>,
     /// The RPC methods.
     pub registry: Registry,
+    /// When fee estimates are written next.
+    pub(crate) fee_flush: Arc<Timer>,
     chain: RwLock<Option<Loaded>>,
     pub(crate) wallets: OnceLock<Arc<Wallets>>,
     network: RwLock<Option<Arc<Network>>>,
@@ -84,6 +87,7 @@ impl Context {
             logger: builder.logger.clone(),
             notifier: Arc::new(Notifier::new()),
             registry: Registry::new(),
+            fee_flush: Arc::default(),
             chain: RwLock::new(None),
             wallets: OnceLock::new(),
             network: RwLock::new(None),

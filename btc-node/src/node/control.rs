@@ -5,6 +5,7 @@ use crate::rpc::control::ControlHooks;
 use btc_interfaces::logging::Logger;
 use btc_interfaces::rpc::{RpcError, code};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 /// The node behind `stop`, `setmocktime` and their like. It does not keep the node alive, since the registry that holds
 /// it belongs to the node.
@@ -57,8 +58,9 @@ impl ControlHooks for Control {
 
     fn mock_scheduler(&self, seconds: i64) -> Result<(), RpcError> {
         let context = self.context()?;
-        // The node's own queue runs everything at once; only the wallets have tasks for later.
         context.notifier.sync_with_queue();
+        let forward = Duration::from_secs(seconds.unsigned_abs());
+        context.fee_flush.forward(forward);
         match context.wallets() {
             Some(wallets) => wallets
                 .scheduler_mock_forward(seconds)

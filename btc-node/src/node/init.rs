@@ -27,10 +27,11 @@ use super::placement::Placement;
 use super::serve::Incoming;
 use super::settings::{self, RwSettings};
 use super::wallets::{Wallets, WalletsError};
-use super::{Node, echo, import};
+use super::{Node, echo, import, timer};
 use crate::chainstate::{self, ChainstateManager, OpenError};
 use crate::index::{IndexOptions, Indexes};
 use crate::mempool::Mempool;
+use crate::mempool::fees::Estimators;
 use crate::notify::Event;
 use crate::rpc::control;
 use crate::rpc::server::BoundServer;
@@ -39,7 +40,7 @@ use btc_interfaces::args::Args;
 use btc_interfaces::logging;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Brings a node up.
 pub(super) fn start(mut builder: Builder) -> Result<Node, StartError> {
@@ -379,6 +380,9 @@ fn load_chain(context: &Arc<Context>, parts: &mut Parts) -> Result<(), StartErro
         return Err(StartError::Recover(error));
     }
     tracing::info!("Block index and chainstate loaded");
+    if !context.options.network.blocks_only {
+        watch_fees(context, parts, &chainstate, &mempool)?;
+    }
     let kept = IndexOptions {
         // A reindex may have been begun because nothing else helped.
         wipe: chainstate.options().reindex,
@@ -394,5 +398,30 @@ fn load_chain(context: &Arc<Context>, parts: &mut Parts) -> Result<(), StartErro
         .methods
         .extend(super::methods::register(context, &loaded));
     context.set_loaded(Some(loaded));
+    Ok(())
+}
+
+/// How often fee estimates are written.
+const FEE_FLUSH_PERIOD: Duration = Duration::from_secs(60 * 60);
+
+/// Lets the fee estimators watch, and keeps what they know on disk.
+fn watch_fees(
+    context: &Context,
+    parts: &mut Parts,
+    chainstate: &ChainstateManager,
+    mempool: &Arc<Mempool>,
+) -> Result<(), StartError> {
+    let tip = chainstate.tip();
+    mempool.set_fee_estimators(Estimators::open(
+        &context.net_dir,
+        context.options.accept_stale_fee_estimates,
+        (tip.height, tip.hash),
+    ));
+    let mempool = Arc::clone(mempool);
+    let timer = Arc::clone(&context.fee_flush);
+    let thread = timer::spawn("feeflush", timer, FEE_FLUSH_PERIOD, move || {
+        mempool.flush_fees(false);
+    });
+    parts.fee_flush = Some(thread.map_err(StartError::Thread)?);
     Ok(())
 }

@@ -68,6 +68,8 @@ pub(crate) struct Options {
     pub(crate) ipc_bind: Vec<String>,
     /// The user agent, with the comments of `-uacomment`.
     pub(crate) subversion: String,
+    /// `-acceptstalefeeestimates`.
+    pub(crate) accept_stale_fee_estimates: bool,
     /// What the mempool takes.
     pub(crate) policy: Policy,
     /// How much the mempool holds, and how long.
@@ -114,6 +116,7 @@ impl Options {
             alert_notify: commands(args, "alertnotify").into_iter().next(),
             ipc_bind: args.values("ipcbind"),
             subversion: subversion(&args.values("uacomment"))?,
+            accept_stale_fee_estimates: rooms::accept_stale_fee_estimates(args, &params)?,
             mempool_limits: rooms::mempool_limits(args, &policy)?,
             policy,
             template: rooms::template(args)?,

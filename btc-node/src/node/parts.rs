@@ -21,6 +21,7 @@ pub(super) struct Parts {
     pub(super) messages: Vec<super::messages::Listening>,
     pub(super) import: Option<JoinHandle<()>>,
     pub(super) network: Option<super::network::Running>,
+    pub(super) fee_flush: Option<JoinHandle<()>>,
     #[cfg(feature = "ipc")]
     pub(super) incoming: Vec<Incoming>,
 }
@@ -68,6 +69,12 @@ impl Parts {
         {
             tracing::error!("the import of blocks ended with a panic");
         }
+        context.fee_flush.stop();
+        if let Some(fee_flush) = self.fee_flush.take()
+            && fee_flush.join().is_err()
+        {
+            tracing::error!("writing fee estimates ended with a panic");
+        }
         self.write(context);
         context.notifier.close();
         // They have been told everything by now, and that it is on disk.
@@ -90,6 +97,7 @@ impl Parts {
         let (Ok(chainstate), Ok(mempool)) = (context.chainstate(), context.mempool()) else {
             return;
         };
+        mempool.flush_fees(true);
         if context.options.persist_mempool && mempool.info().loaded {
             match mempool.dump(&context.mempool_path(), context.options.persist_mempool_v1) {
                 Ok(count) => tracing::info!("Dumped mempool: {count} transactions"),

@@ -76,6 +76,7 @@ pub fn register(
 pub fn register_all(registry: &Registry, parts: &Arc<NodeParts>) -> Vec<Registration> {
     [
         super::blockchain::methods(),
+        super::fees::methods(),
         super::mempool::methods(),
         super::mining::methods(),
         super::network::methods(),

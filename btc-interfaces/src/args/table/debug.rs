@@ -80,8 +80,7 @@ pub(super) const DEBUG: &[OptionSpec] = &[
     debug(
         "acceptstalefeeestimates",
         "Read fee estimates of any age (default: 0).",
-    )
-    .pending(),
+    ),
     debug("capturemessages", "Write messages of peers to files.").pending(),
     debug(
         "checkaddrman=<n>",

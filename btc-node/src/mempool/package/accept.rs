@@ -171,7 +171,7 @@ impl Pool {
             );
             self.remove(&evicted, RemovalReason::Replaced);
             for entry in entries {
-                self.add(entry);
+                self.add(entry, false);
             }
         }
         PackageOutcome {

@@ -7,7 +7,7 @@ use crate::mining::TemplateOptions;
 use crate::mining::template::{MAX_BLOCK_WEIGHT, MIN_RESERVED_WEIGHT};
 use crate::node::StartError;
 use bitcoin::{Amount, BlockHash, Denomination};
-use btc_consensus::params::ChainParams;
+use btc_consensus::params::{Chain, ChainParams};
 use btc_consensus::pow::Work;
 use btc_consensus::uint256::U256;
 use btc_interfaces::args::Args;
@@ -246,6 +246,21 @@ pub(super) fn policy(args: &Args, params: &ChainParams) -> Result<Policy, StartE
         ancestor_count: count("limitancestorcount", default.ancestor_count),
         descendant_count: count("limitdescendantcount", default.descendant_count),
     })
+}
+
+/// Whether fee estimates count however old they are: for tests alone, since they mislead.
+pub(super) fn accept_stale_fee_estimates(
+    args: &Args,
+    params: &ChainParams,
+) -> Result<bool, StartError> {
+    let accept = args.flag("acceptstalefeeestimates").unwrap_or(false);
+    if accept && params.chain != Chain::Regtest {
+        return Err(option(format!(
+            "acceptstalefeeestimates is not supported on {} chain.",
+            params.chain.name()
+        )));
+    }
+    Ok(accept)
 }
 
 /// Bytes of memory that a transaction takes for each vB of its size, at the most.
