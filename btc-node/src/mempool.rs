@@ -93,6 +93,8 @@ pub struct Info {
     pub min_feerate: Feerate,
     /// Transactions of our own that no peer has asked for.
     pub unbroadcast: usize,
+    /// Whether all clusters are known to be in their best order.
+    pub optimal: bool,
     /// The rules.
     pub policy: Policy,
 }
@@ -134,6 +136,8 @@ impl Mempool {
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
         let result = change(&mut state);
+        // One at a time: whoever makes hard clusters waits for the thorough work on them.
+        state.pool.graph.improve();
         for change in state.pool.take_changes() {
             self.notifier.send(match change {
                 Change::Added { tx, fee, sequence } => {
@@ -350,6 +354,7 @@ impl Mempool {
             max_bytes: pool.limits().max_bytes,
             min_feerate,
             unbroadcast: pool.unbroadcast().len(),
+            optimal: graph.is_optimal(),
             policy: pool.policy().clone(),
         }
     }

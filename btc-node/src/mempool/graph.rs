@@ -2,7 +2,8 @@
 //!
 //! Every transaction is in exactly one cluster, every cluster is kept in its best order ([`linearize`](super::linearize)), and all chunks
 //! of all clusters are kept sorted: mining takes from one end, eviction from the other. A change touches the clusters it
-//! joins or parts, whose size the mempool limits, and nothing else.
+//! joins or parts, whose size the mempool limits, and nothing else. The work on one cluster is bounded; one that strangers
+//! made too hard for it is kept in the order found so far, and tried once more when there is time ([`Graph::improve`]).
 
 mod cluster;
 #[cfg(test)]
@@ -13,7 +14,7 @@ pub use cluster::ChunkView;
 use super::entry::{Entry, Totals};
 use super::feerate::Feerate;
 use bitcoin::{OutPoint, Transaction, Txid, Wtxid};
-use cluster::{Cluster, Rank, components, order, ranks};
+use cluster::{Cluster, QUICK, Rank, THOROUGH, components, order, ranks};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -43,8 +44,8 @@ impl Preview<'_> {
 
     /// Chunks of the clusters that it leaves. These are put in order here, so the limits on clusters come first.
     pub fn after(&self) -> Vec<Feerate> {
-        let chunks = self.clusters.iter().flat_map(|cluster| order(cluster));
-        chunks.map(|chunk| chunk.feerate).collect()
+        let ordered = self.clusters.iter().map(|cluster| order(cluster, QUICK).0);
+        ordered.flatten().map(|chunk| chunk.feerate).collect()
     }
 }
 
@@ -57,6 +58,10 @@ pub struct Graph {
     clusters: HashMap<u64, Cluster>,
     ranks: BTreeSet<Rank>,
     by_time: BTreeSet<(i64, Txid)>,
+    /// Clusters that wait for a second try at their order.
+    unfinished: BTreeSet<u64>,
+    /// How many clusters are not known to be in their best order.
+    not_optimal: usize,
     next_cluster: u64,
     total_vsize: i64,
     total_fee: i64,
@@ -349,6 +354,22 @@ impl Graph {
         self.form(&members);
     }
 
+    /// Whether every cluster is known to be in its best order.
+    pub fn is_optimal(&self) -> bool {
+        self.not_optimal == 0
+    }
+
+    /// Tries once more to put a cluster in its best order, if one waits for that.
+    pub fn improve(&mut self) {
+        let Some(id) = self.unfinished.first().copied() else {
+            return;
+        };
+        let members = self.dissolve(BTreeSet::from([id]));
+        self.form_within(&members, THOROUGH);
+        // A third try would end as the second did.
+        self.unfinished.remove(&(self.next_cluster - 1));
+    }
+
     /// Takes clusters apart; gives the members that are still there.
     fn dissolve(&mut self, ids: BTreeSet<u64>) -> Vec<Txid> {
         let mut members = Vec::new();
@@ -356,6 +377,8 @@ impl Graph {
             let Some(cluster) = self.clusters.remove(&id) else {
                 continue;
             };
+            self.unfinished.remove(&id);
+            self.not_optimal -= usize::from(!cluster.optimal);
             for rank in &cluster.ranks {
                 self.ranks.remove(rank);
             }
@@ -371,12 +394,16 @@ impl Graph {
 
     /// Makes clusters of transactions that are in none.
     fn form(&mut self, members: &[Txid]) {
+        self.form_within(members, QUICK);
+    }
+
+    fn form_within(&mut self, members: &[Txid], steps: u64) {
         let entries: Vec<&Entry> = members.iter().map(|txid| &self.entries[txid]).collect();
-        let ordered: Vec<Vec<ChunkView>> = components(&entries)
+        let ordered: Vec<(Vec<ChunkView>, bool)> = components(&entries)
             .iter()
-            .map(|component| order(component))
+            .map(|component| order(component, steps))
             .collect();
-        for chunks in ordered {
+        for (chunks, optimal) in ordered {
             let id = self.next_cluster;
             self.next_cluster += 1;
             for txid in chunks.iter().flat_map(|chunk| &chunk.txids) {
@@ -386,7 +413,16 @@ impl Graph {
             }
             let ranks = ranks(&chunks, id);
             self.ranks.extend(ranks.iter().cloned());
-            self.clusters.insert(id, Cluster { chunks, ranks });
+            if !optimal {
+                self.unfinished.insert(id);
+                self.not_optimal += 1;
+            }
+            let cluster = Cluster {
+                chunks,
+                ranks,
+                optimal,
+            };
+            self.clusters.insert(id, cluster);
         }
     }
 }

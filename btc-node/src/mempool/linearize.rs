@@ -8,6 +8,10 @@
 //! cut of a small flow network says so (Picard 1976); starting from some closure's rate and moving to the better one each
 //! time (Dinkelbach 1967) ends at the optimum. Among closures of that rate the smallest is taken, so that a chunk is never
 //! larger than it must be.
+//!
+//! Strangers choose the clusters, so the work is counted. Where it is used up before all chunks are found, the rest is put
+//! in an order that is quick to find: by the feerate of each transaction with its ancestors, joined where a later piece is
+//! better than the one before. Such an order is valid, but may not be the best.
 
 use super::feerate::Feerate;
 use std::collections::VecDeque;
@@ -32,10 +36,42 @@ pub struct Chunk {
     pub feerate: Feerate,
 }
 
-/// The chunks of `items` in the order of falling feerates.
+/// An order of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Linearization {
+    /// The chunks, in the order of feerates that don't rise.
+    pub chunks: Vec<Chunk>,
+    /// Whether no order is better.
+    pub optimal: bool,
+}
+
+/// Work that may still be done, in steps along edges of a network.
+struct Budget(u64);
+
+/// The budget is used up.
+struct Exhausted;
+
+impl Budget {
+    fn spend(&mut self, steps: usize) -> Result<(), Exhausted> {
+        let steps = u64::try_from(steps).unwrap_or(u64::MAX);
+        self.0 = self.0.checked_sub(steps).ok_or(Exhausted)?;
+        Ok(())
+    }
+}
+
+/// The best order of `items`, however long it takes.
 ///
 /// `items` must be free of cycles; transactions are, since each spends by the hash of another.
 pub fn linearize(items: &[Item]) -> Vec<Chunk> {
+    linearize_within(items, u64::MAX).chunks
+}
+
+/// The best order of `items` that is found within so many steps, and at the worst a valid one. A step is a look at an edge
+/// between two transactions, some nanoseconds.
+///
+/// `items` must be free of cycles; transactions are, since each spends by the hash of another.
+pub fn linearize_within(items: &[Item], steps: u64) -> Linearization {
+    let mut budget = Budget(steps);
     let mut rest: Vec<bool> = vec![true; items.len()];
     let mut left = items.len();
     let order = topological(items);
@@ -43,8 +79,14 @@ pub fn linearize(items: &[Item]) -> Vec<Chunk> {
     while left > 0 {
         let best = if left == 1 {
             rest.clone()
+        } else if let Ok(best) = best_closure(items, &rest, &mut budget) {
+            best
         } else {
-            best_closure(items, &rest)
+            chunks.extend(quick(items, rest, &order, Budget(steps)));
+            return Linearization {
+                chunks,
+                optimal: false,
+            };
         };
         let members: Vec<usize> = order.iter().copied().filter(|i| best[*i]).collect();
         if members.is_empty() {
@@ -60,7 +102,58 @@ pub fn linearize(items: &[Item]) -> Vec<Chunk> {
             members,
         });
     }
-    chunks
+    Linearization {
+        chunks,
+        optimal: true,
+    }
+}
+
+/// The transactions still in `rest`, in an order that is quick to find.
+fn quick(
+    items: &[Item],
+    mut rest: Vec<bool>,
+    topological: &[usize],
+    mut budget: Budget,
+) -> Vec<Chunk> {
+    let mut chunks: Vec<Chunk> = Vec::new();
+    let left = |rest: &[bool]| -> Vec<usize> {
+        let order = topological.iter().copied();
+        order.filter(|i| rest[*i]).collect()
+    };
+    loop {
+        let nodes = left(&rest);
+        if nodes.is_empty() {
+            return chunks;
+        }
+        match best_ancestor_set(items, &rest, &nodes, &mut budget) {
+            Ok(best) => {
+                let members = nodes.into_iter().filter(|i| best[*i]).collect();
+                take(items, members, &mut rest, &mut chunks);
+            }
+            Err(Exhausted) => {
+                for i in nodes {
+                    take(items, vec![i], &mut rest, &mut chunks);
+                }
+            }
+        }
+    }
+}
+
+/// Adds a piece, and joins it with those before that are worse.
+fn take(items: &[Item], members: Vec<usize>, rest: &mut [bool], chunks: &mut Vec<Chunk>) {
+    for i in &members {
+        rest[*i] = false;
+    }
+    let mut chunk = Chunk {
+        feerate: rate(items, members.iter().copied()),
+        members,
+    };
+    while let Some(mut before) = chunks.pop_if(|before| chunk.feerate > before.feerate) {
+        before.feerate += chunk.feerate;
+        before.members.append(&mut chunk.members);
+        chunk = before;
+    }
+    chunks.push(chunk);
 }
 
 fn rate(items: &[Item], members: impl Iterator<Item = usize>) -> Feerate {
@@ -99,13 +192,17 @@ fn topological(items: &[Item]) -> Vec<usize> {
 }
 
 /// The smallest closure of the highest feerate among the transactions still in `rest`.
-fn best_closure(items: &[Item], rest: &[bool]) -> Vec<bool> {
+fn best_closure(
+    items: &[Item],
+    rest: &[bool],
+    budget: &mut Budget,
+) -> Result<Vec<bool>, Exhausted> {
     let nodes: Vec<usize> = (0..items.len()).filter(|i| rest[*i]).collect();
-    let mut best = best_ancestor_set(items, rest, &nodes);
+    let mut best = best_ancestor_set(items, rest, &nodes, budget)?;
     loop {
         let target = rate(items, nodes.iter().copied().filter(|i| best[*i]));
         let mut network = Network::new(items, rest, &nodes, target);
-        let closure = network.solve();
+        let closure = network.solve(budget)?;
         if closure.iter().any(|inside| *inside) {
             best = vec![false; items.len()];
             for (position, i) in nodes.iter().enumerate() {
@@ -114,18 +211,23 @@ fn best_closure(items: &[Item], rest: &[bool]) -> Vec<bool> {
             continue;
         }
         // Nothing is better than `target`. Of the closures that reach it, take the smallest.
-        if let Some(smallest) = network.smallest_tight() {
+        if let Some(smallest) = network.smallest_tight(budget)? {
             best = vec![false; items.len()];
             for position in smallest {
                 best[nodes[position]] = true;
             }
         }
-        return best;
+        return Ok(best);
     }
 }
 
 /// A good start: the transaction whose ancestors, itself included, have the highest feerate.
-fn best_ancestor_set(items: &[Item], rest: &[bool], nodes: &[usize]) -> Vec<bool> {
+fn best_ancestor_set(
+    items: &[Item],
+    rest: &[bool],
+    nodes: &[usize],
+    budget: &mut Budget,
+) -> Result<Vec<bool>, Exhausted> {
     let mut best: Option<(Feerate, Vec<bool>)> = None;
     for start in nodes {
         let mut inside = vec![false; items.len()];
@@ -137,6 +239,7 @@ fn best_ancestor_set(items: &[Item], rest: &[bool], nodes: &[usize]) -> Vec<bool
                 fee: items[i].fee,
                 size: items[i].weight,
             };
+            budget.spend(1 + items[i].parents.len())?;
             for parent in &items[i].parents {
                 if rest[*parent] && !inside[*parent] {
                     inside[*parent] = true;
@@ -148,7 +251,7 @@ fn best_ancestor_set(items: &[Item], rest: &[bool], nodes: &[usize]) -> Vec<bool
             best = Some((total, inside));
         }
     }
-    best.map_or_else(|| vec![false; items.len()], |(_, inside)| inside)
+    Ok(best.map_or_else(|| vec![false; items.len()], |(_, inside)| inside))
 }
 
 /// The flow network whose minimum cut is the closure with the greatest `fee - rate * weight`, times the rate's size.
@@ -203,16 +306,17 @@ impl Network {
     }
 
     /// Fills the network and gives the nodes on the source's side: the smallest closure of the greatest surplus.
-    fn solve(&mut self) -> Vec<bool> {
+    fn solve(&mut self, budget: &mut Budget) -> Result<Vec<bool>, Exhausted> {
         loop {
+            budget.spend(self.edges.len())?;
             let levels = self.levels();
             if levels[self.sink] == usize::MAX {
-                return (0..self.source)
+                return Ok((0..self.source)
                     .map(|node| levels[node] != usize::MAX)
-                    .collect();
+                    .collect());
             }
             let mut next = vec![0; self.out.len()];
-            while self.push(self.source, i128::MAX / 2, &levels, &mut next) > 0 {}
+            while self.push(self.source, i128::MAX / 2, &levels, &mut next, budget)? > 0 {}
         }
     }
 
@@ -233,42 +337,58 @@ impl Network {
     }
 
     /// Pushes flow along one path of rising levels. The recursion is as deep as a path is long: the cluster's size.
-    fn push(&mut self, node: usize, limit: i128, levels: &[usize], next: &mut [usize]) -> i128 {
+    fn push(
+        &mut self,
+        node: usize,
+        limit: i128,
+        levels: &[usize],
+        next: &mut [usize],
+        budget: &mut Budget,
+    ) -> Result<i128, Exhausted> {
         if node == self.sink {
-            return limit;
+            return Ok(limit);
         }
         while next[node] < self.out[node].len() {
+            budget.spend(1)?;
             let edge = self.out[node][next[node]];
             let Edge { to, room } = self.edges[edge];
             if room > 0 && levels[to] == levels[node] + 1 {
-                let pushed = self.push(to, limit.min(room), levels, next);
+                let pushed = self.push(to, limit.min(room), levels, next, budget)?;
                 if pushed > 0 {
                     self.edges[edge].room -= pushed;
                     self.edges[edge ^ 1].room += pushed;
-                    return pushed;
+                    return Ok(pushed);
                 }
             }
             next[node] += 1;
         }
-        0
+        Ok(0)
     }
 
     /// In a filled network without surplus: the smallest closure whose surplus is exactly zero. It is what some node
     /// reaches along edges with room, if that does not include the sink (Picard and Queyranne 1980).
-    fn smallest_tight(&self) -> Option<Vec<usize>> {
-        (0..self.source)
-            .filter_map(|start| self.reach(start))
-            .min_by_key(Vec::len)
+    fn smallest_tight(&self, budget: &mut Budget) -> Result<Option<Vec<usize>>, Exhausted> {
+        let mut smallest: Option<Vec<usize>> = None;
+        for start in 0..self.source {
+            let found = self.reach(start, budget)?;
+            let better = |found: &Vec<usize>| {
+                let shortest = smallest.as_ref().map(Vec::len);
+                shortest.is_none_or(|shortest| found.len() < shortest)
+            };
+            smallest = found.filter(better).or(smallest);
+        }
+        Ok(smallest)
     }
 
-    fn reach(&self, start: usize) -> Option<Vec<usize>> {
+    fn reach(&self, start: usize, budget: &mut Budget) -> Result<Option<Vec<usize>>, Exhausted> {
         let mut seen = vec![false; self.out.len()];
         seen[start] = true;
         let mut stack = vec![start];
         let mut found = Vec::new();
         while let Some(node) = stack.pop() {
+            budget.spend(1 + self.out[node].len())?;
             if node == self.sink {
-                return None;
+                return Ok(None);
             }
             if node != self.source {
                 found.push(node);
@@ -281,7 +401,7 @@ impl Network {
                 }
             }
         }
-        Some(found)
+        Ok(Some(found))
     }
 }
 
@@ -296,6 +416,7 @@ impl Copy for Edge {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mempool::feerate::improves_diagram;
     use proptest::prelude::*;
 
     fn item(fee: i64, weight: i64, parents: &[usize]) -> Item {
@@ -350,6 +471,32 @@ mod tests {
         assert_eq!(chunks[0].members, [0, 1, 2]);
     }
 
+    /// Sixty-four transactions, the second half of which spend from all of the first: most edges that a cluster may have,
+    /// with feerates that make the search change its mind.
+    fn tangle() -> Vec<Item> {
+        (0..64)
+            .map(|i| Item {
+                fee: (i * i * 7919) % 10_007 + if i < 32 { 0 } else { 20_000 },
+                weight: 400 + (i * 104_729) % 9_973,
+                parents: if i < 32 {
+                    Vec::new()
+                } else {
+                    (0..32).collect()
+                },
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_tangle_costs_no_more_than_allowed() {
+        let items = tangle();
+        let bounded = linearize_within(&items, 1_000);
+        assert!(!bounded.optimal);
+        let members: usize = bounded.chunks.iter().map(|chunk| chunk.members.len()).sum();
+        assert_eq!(members, 64);
+        assert!(linearize_within(&items, u64::MAX).optimal);
+    }
+
     fn clusters() -> impl Strategy<Value = Vec<Item>> {
         (1usize..9).prop_flat_map(|count| {
             (
@@ -388,6 +535,28 @@ mod tests {
             let (rate, size) = best.expect("one transaction without parents is a closure");
             prop_assert_eq!(chunks[0].feerate, rate);
             prop_assert_eq!(chunks[0].members.len(), size as usize);
+        }
+
+        /// However little work is allowed, the order is valid and none better than the best; if it says that it is the
+        /// best, it is.
+        #[test]
+        fn work_is_bounded(items in clusters(), steps in 0u64..2_000) {
+            let exact: Vec<Feerate> = linearize(&items).iter().map(|chunk| chunk.feerate).collect();
+            let bounded = linearize_within(&items, steps);
+            let rates: Vec<Feerate> = bounded.chunks.iter().map(|chunk| chunk.feerate).collect();
+            prop_assert!(rates.is_sorted_by(|a, b| a >= b));
+            let order: Vec<usize> = bounded.chunks.iter().flat_map(|c| c.members.clone()).collect();
+            prop_assert_eq!(order.len(), items.len());
+            for (at, i) in order.iter().enumerate() {
+                prop_assert!(items[*i].parents.iter().all(|parent| order[..at].contains(parent)));
+            }
+            for chunk in &bounded.chunks {
+                prop_assert_eq!(chunk.feerate, rate(&items, chunk.members.iter().copied()));
+            }
+            prop_assert!(!improves_diagram(&exact, &rates));
+            if bounded.optimal {
+                prop_assert!(!improves_diagram(&rates, &exact));
+            }
         }
 
         /// All transactions come once, parents first, in chunks of feerates that don't rise.

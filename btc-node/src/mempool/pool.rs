@@ -302,15 +302,25 @@ impl Pool {
         if expired > 0 {
             tracing::debug!(target: "mempool", "Expired {expired} transactions from the memory pool");
         }
+        let (before, mut highest) = (self.graph.len(), Feerate::ZERO);
         while self.graph.memory_usage() > self.limits.max_bytes {
             let Some(chunk) = self.graph.chunks().next_back().cloned() else {
                 break;
             };
             // Above what was evicted by a step, so that the same cannot come back at once and for free.
             let rate = chunk.feerate.weight_to_vsize().per_thousand();
-            self.raise_floor(rate.saturating_add(self.policy.incremental_feerate.per_thousand()));
+            let rate = rate.saturating_add(self.policy.incremental_feerate.per_thousand());
+            self.raise_floor(rate);
+            highest = highest.max(Feerate::from_sat_per_kvb(rate));
             // The worst chunk is the end of its cluster: nothing outside of it descends from it.
             self.remove_with_descendants(chunk.txids, RemovalReason::SizeLimit);
+        }
+        let gone = before - self.graph.len();
+        if gone > 0 {
+            tracing::debug!(
+                target: "mempool",
+                "Removed {gone} txn, rolling minimum fee bumped to {highest}"
+            );
         }
     }
 

@@ -240,8 +240,7 @@ fn get_mempool_info(parts: &NodeParts, _: &RequestContext<'_>) -> RpcResult {
     );
     out.insert("limitclustercount".into(), json!(policy.cluster_count));
     out.insert("limitclustersize".into(), json!(policy.cluster_vsize));
-    // Clusters are put in their best order at once.
-    out.insert("optimal".into(), json!(true));
+    out.insert("optimal".into(), json!(info.optimal));
     if parts.is_deprecated_enabled("fullrbf") {
         out.insert("fullrbf".into(), json!(true));
     }

@@ -2,7 +2,7 @@
 
 use crate::mempool::entry::Entry;
 use crate::mempool::feerate::Feerate;
-use crate::mempool::linearize::{Item, linearize};
+use crate::mempool::linearize::{Item, linearize_within};
 use bitcoin::Txid;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -54,6 +54,8 @@ fn cmp_txid(a: &Txid, b: &Txid) -> Ordering {
 pub(super) struct Cluster {
     pub(super) chunks: Vec<ChunkView>,
     pub(super) ranks: Vec<Rank>,
+    /// Whether no order of its transactions is better.
+    pub(super) optimal: bool,
 }
 
 impl Cluster {
@@ -125,13 +127,20 @@ pub(super) fn components<'a>(members: &[&'a Entry]) -> Vec<Vec<&'a Entry>> {
     found
 }
 
-/// The best order of one cluster.
-pub(super) fn order(component: &[&Entry]) -> Vec<ChunkView> {
+/// Steps that putting a cluster in order may take while somebody waits: far more than clusters of honest making need,
+/// and below a millisecond.
+pub(super) const QUICK: u64 = 50_000;
+/// Steps for a second try.
+pub(super) const THOROUGH: u64 = 1_000_000;
+
+/// The best order of one cluster that is found in `steps`, and whether it is the best there is.
+pub(super) fn order(component: &[&Entry], steps: u64) -> (Vec<ChunkView>, bool) {
     if let [only] = component {
-        return vec![ChunkView {
+        let chunk = ChunkView {
             txids: vec![only.txid],
             feerate: only.feerate(),
-        }];
+        };
+        return (vec![chunk], true);
     }
     // Sorted, so that the order does not depend on how the cluster came to be.
     let mut sorted = component.to_vec();
@@ -153,11 +162,14 @@ pub(super) fn order(component: &[&Entry]) -> Vec<ChunkView> {
                 .collect(),
         })
         .collect();
-    linearize(&items)
+    let found = linearize_within(&items, steps);
+    let chunks = found
+        .chunks
         .into_iter()
         .map(|chunk| ChunkView {
             txids: chunk.members.iter().map(|i| sorted[*i].txid).collect(),
             feerate: chunk.feerate,
         })
-        .collect()
+        .collect();
+    (chunks, found.optimal)
 }
