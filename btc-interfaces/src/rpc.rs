@@ -154,6 +154,10 @@ pub mod code {
     pub const CLIENT_NODE_ALREADY_ADDED: i32 = -23;
     /// The peer is not on the list.
     pub const CLIENT_NODE_NOT_ADDED: i32 = -24;
+    /// What names no address and no range of addresses.
+    pub const CLIENT_INVALID_IP_OR_SUBNET: i32 = -30;
+    /// There are as many connections of a kind as there may be.
+    pub const CLIENT_NODE_CAPACITY_REACHED: i32 = -34;
     /// There is no connection to the peer.
     pub const CLIENT_NODE_NOT_CONNECTED: i32 = -29;
     /// There is no network of peers.

@@ -9,6 +9,9 @@
 //! | [`connections`] | sockets, on one thread |
 //! | [`message`] | messages from bytes and to bytes |
 //! | [`netgroup`] | which addresses are likely to be one person's |
+//! | [`directory`] | what the node knows of addresses, together |
+//! | [`interfaces`] | the addresses of this machine |
+//! | [`local`] | the node's own addresses |
 //! | [`frame`] | where one message ends and the next begins (the v1 transport) |
 //! | [`transport`] | which of the two transports a connection speaks |
 //! | [`v2`] | the encrypted transport (BIP 324) |
@@ -22,7 +25,10 @@ pub mod addrman;
 pub mod asmap;
 pub mod bans;
 pub mod connections;
+pub mod directory;
 pub mod frame;
+pub mod interfaces;
+pub mod local;
 pub mod message;
 pub mod netgroup;
 pub(crate) mod recent;
@@ -32,6 +38,7 @@ pub mod v2;
 pub mod version;
 
 pub use address::{Endpoint, NetAddress, Network, PeerAddress};
+pub use directory::Directory;
 pub use frame::{Frame, FrameError, Frames};
 pub use message::{DecodeError, Message};
 pub use transport::Transport;

@@ -17,6 +17,7 @@
 
 pub mod block_files;
 pub mod block_reader;
+pub mod checked_file;
 pub mod codec;
 pub mod coins_db;
 pub mod compress;

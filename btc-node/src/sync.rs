@@ -13,22 +13,31 @@
 //! | `headers` | which chains peers have |
 //! | `presync` | long chains of headers, before they are known to be worth keeping |
 //! | `blocks` | which blocks are fetched from whom |
+//! | `addresses` | addresses of nodes, told and heard |
 //! | `announce` | new blocks told to peers |
+//! | `bloom` | filters of peers that want few transactions |
+//! | [`dial`] | whom to connect to |
+//! | `eviction` | who goes when another wants its place |
+//! | `outbound` | whether chosen peers are worth their places |
 //! | `serve` | answers to what peers ask |
 //! | [`filters`] | compact filters of blocks for those that ask |
 //! | `transactions` | transactions fetched and told |
 //!
-//! Not here yet: orphans and packages of transactions, compact blocks (they are served and fetched whole), an address
-//! book, eviction of peers whose chain falls behind.
+//! Not here yet: orphans and packages of transactions, compact blocks (they are served and fetched whole).
 
+mod addresses;
 mod announce;
 mod blocks;
+mod bloom;
+pub mod dial;
 pub mod event;
+mod eviction;
 pub mod filters;
 mod handshake;
 mod headers;
 mod info;
 mod liveness;
+mod outbound;
 pub mod peer;
 mod presync;
 mod requests;
@@ -41,14 +50,16 @@ pub use info::PeerInfo;
 
 use crate::chainstate::{BlockSummary, ChainstateManager};
 use crate::mempool::Mempool;
-use crate::net::Message;
 use crate::net::message::DecodeError;
 use crate::net::recent::RecentSet;
+use crate::net::{Directory, Message};
+use addresses::AnswerCache;
 use bitcoin::BlockHash;
-use bitcoin::key::rand::SeedableRng;
 use bitcoin::key::rand::rngs::StdRng;
+use bitcoin::key::rand::{Rng, SeedableRng};
 use bitcoin::p2p::ServiceFlags;
 use blocks::InFlight;
+use outbound::OutboundWatch;
 use peer::Peer;
 use requests::TxRequests;
 use std::collections::{BTreeMap, HashMap};
@@ -71,6 +82,22 @@ pub struct Config {
     pub peer_timeout: Duration,
     /// The most transactions that are announced to a peer at one time.
     pub max_announced: usize,
+    /// Offers Bloom filters (`-peerbloomfilters`).
+    pub bloom_filters: bool,
+    /// Others can connect to this node, so it tells of its own addresses.
+    pub listens: bool,
+    /// The port for addresses of this node that peers tell.
+    pub port: u16,
+    /// Believes peers who tell by which address they reach it (`-discover`).
+    pub discovers: bool,
+    /// Makes connections by itself.
+    pub dials: bool,
+    /// Peers that made the connection and that transactions are told to, at most (`-inboundrelaypercent`).
+    pub max_inbound_relaying: usize,
+    /// Peers for everything that this node chooses, at most.
+    pub max_full_relay: usize,
+    /// Peers for blocks alone that this node chooses, at most.
+    pub max_block_relay: usize,
 }
 
 impl Default for Config {
@@ -81,6 +108,14 @@ impl Default for Config {
             v2_transport: false,
             peer_timeout: Duration::from_secs(60),
             max_announced: 1000,
+            bloom_filters: false,
+            listens: false,
+            port: 8333,
+            discovers: false,
+            dials: false,
+            max_inbound_relaying: usize::MAX,
+            max_full_relay: dial::MAX_FULL_RELAY,
+            max_block_relay: dial::MAX_BLOCK_RELAY,
         }
     }
 }
@@ -92,6 +127,13 @@ pub struct Peers {
     mempool: Arc<Mempool>,
     /// Compact filters, if peers are given any (`-peerblockfilters`).
     filters: Option<Arc<dyn FilterSource>>,
+    directory: Arc<Directory>,
+    /// What makes hashes differ from those of other nodes.
+    salts: [u64; 2],
+    /// Answers to `getaddr`.
+    answers: AnswerCache,
+    outbound: OutboundWatch,
+    recent: Option<serve::Recent>,
     rng: StdRng,
     /// The time of the event at hand, since 1970.
     now: Duration,
@@ -121,14 +163,22 @@ impl Peers {
         config: Config,
         chain: Arc<ChainstateManager>,
         mempool: Arc<Mempool>,
+        directory: Arc<Directory>,
         seed: [u8; 32],
     ) -> Self {
+        let mut rng = StdRng::from_seed(seed);
+        let salts = rng.r#gen();
         Self {
             config,
             chain,
             mempool,
             filters: None,
-            rng: StdRng::from_seed(seed),
+            directory,
+            salts,
+            answers: AnswerCache::default(),
+            outbound: OutboundWatch::default(),
+            recent: None,
+            rng,
             now: Duration::ZERO,
             peers: BTreeMap::new(),
             in_flight: HashMap::new(),
@@ -157,7 +207,22 @@ impl Peers {
         if self.config.v2_transport {
             services |= ServiceFlags::P2P_V2;
         }
+        if self.config.bloom_filters {
+            services |= ServiceFlags::BLOOM;
+        }
         services
+    }
+
+    /// Whether a peer that has only recent blocks is of use: this node needs no older ones.
+    pub fn limited_is_enough(&self) -> bool {
+        /// About a day.
+        const BLOCKS: u64 = 144;
+        let spacing = u64::from(self.chain.params().pow_target_spacing);
+        let behind = self
+            .now
+            .as_secs()
+            .saturating_sub(self.chain.tip().time.into());
+        behind / spacing < BLOCKS
     }
 
     /// Takes what happened at `now` (since 1970; a mocked time may stand still or jump) and gives what is to be done,
@@ -181,13 +246,16 @@ impl Peers {
             }
             Event::Tick => {
                 self.check_block_timeouts();
+                self.watch_outbound();
                 self.work_all();
             }
             Event::TipChanged { hash, fork_height } => {
+                self.note_tip_change();
                 self.tip_changed(hash, fork_height);
                 self.work_all();
             }
             Event::TxAdded(tx) => self.tx_added(&tx),
+            Event::TxSentAgain(tx) => self.tx_sent_again(&tx),
             Event::Ping => {
                 for peer in self.peers.values_mut() {
                     peer.ping.queued = true;
@@ -215,6 +283,7 @@ impl Peers {
             return;
         }
         self.maybe_ping(id);
+        self.maybe_send_addresses(id);
         self.serve_queued(id);
         self.serve_filters(id);
         self.start_headers_sync(id);
@@ -222,6 +291,7 @@ impl Peers {
         self.maybe_send_headers_wish(id);
         self.maybe_send_fee_filter(id);
         self.trickle(id);
+        self.consider_eviction(id);
         self.request_blocks(id);
         self.request_transactions(id);
     }
@@ -268,16 +338,9 @@ impl Peers {
                     peer.fee_filter = rate;
                 }
             }),
-            Message::GetAddr => tracing::debug!(
-                target: "net",
-                "no addresses to give to peer={id}"
-            ),
-            Message::Addr(list) => {
-                self.with(id, |peer| peer.addresses_ignored += list.len() as u64)
-            }
-            Message::AddrV2(list) => {
-                self.with(id, |peer| peer.addresses_ignored += list.len() as u64);
-            }
+            Message::GetAddr => self.get_addresses(id),
+            Message::Addr(list) => self.addresses(id, "addr", list),
+            Message::AddrV2(list) => self.addresses(id, "addrv2", list),
             Message::Other {
                 ref command,
                 ref payload,
@@ -287,9 +350,14 @@ impl Peers {
                 }
                 _ => self.unknown_message(id, &message),
             },
-            Message::FilterLoad { .. } | Message::FilterAdd(_) | Message::FilterClear => {
-                self.filter_message(id, message.name())
-            }
+            Message::FilterLoad {
+                bits,
+                functions,
+                tweak,
+                flags,
+            } => self.filter_load(id, bits, functions, tweak, flags),
+            Message::FilterAdd(data) => self.filter_add(id, &data),
+            Message::FilterClear => self.filter_clear(id),
             Message::MerkleBlock(_) => self.unknown_message(id, &message),
             // The handshake takes these.
             Message::Version(_)
@@ -326,7 +394,17 @@ impl Peers {
     }
 
     fn disconnected(&mut self, id: PeerId) {
-        self.peers.remove(&id);
+        // What is known of peers for blocks alone is not to be told from the times in the book.
+        if let Some(peer) = self.peers.remove(&id)
+            && peer.handshake_done
+            && !matches!(
+                peer.kind,
+                ConnectionKind::Inbound | ConnectionKind::BlockRelayOnly
+            )
+        {
+            let now = i64::try_from(self.now.as_secs()).unwrap_or(i64::MAX);
+            self.directory.book().connected(peer.address, now);
+        }
         self.in_flight.retain(|_, flight| flight.peer != id);
         self.requests.forget_peer(id);
         self.work_all();
@@ -370,7 +448,7 @@ impl Peers {
             tracing::warn!(target: "net", "not punishing noban peer {id}!");
         } else if peer.kind == ConnectionKind::Manual {
             tracing::warn!(target: "net", "not punishing manually connected peer {id}!");
-        } else if peer.address.ip().is_loopback() {
+        } else if peer.address.address.is_local() {
             tracing::warn!(
                 target: "net",
                 "disconnecting but not discouraging {} peer {id}!",
@@ -378,7 +456,7 @@ impl Peers {
             );
             self.disconnect(id, "misbehaving");
         } else {
-            self.actions.push(Action::Discourage(peer.address.ip()));
+            self.actions.push(Action::Discourage(peer.address.address));
             self.disconnect(id, "discouraged");
         }
     }

@@ -2,6 +2,7 @@
 
 use super::{AcceptOptions, Mempool, Reject, RejectClass};
 use crate::chainstate::ChainstateManager;
+use crate::notify::Event;
 use crate::store::StoreError;
 use bitcoin::{OutPoint, Transaction};
 use std::sync::Arc;
@@ -52,7 +53,10 @@ impl Mempool {
                 return Err(BroadcastError::AlreadyInChain);
             }
         }
-        if self.contains(&txid) {
+        if let Some(known) = self.get(&txid) {
+            if announce {
+                self.notifier.send(Event::TxSentAgain { tx: known });
+            }
             return Ok(());
         }
         let options = AcceptOptions {

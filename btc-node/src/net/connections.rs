@@ -8,17 +8,20 @@
 //! socket is not read. Bytes that wait to be sent are reported when they become many, and end the connection when far
 //! too many.
 
+mod capture;
 mod socket;
 mod traffic;
 
 pub use traffic::Traffic;
 
+use super::address::{self, Endpoint};
 use super::message::{DecodeError, Message};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
-use socket::{After, Link, Side};
+use socket::{After, Link};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -38,8 +41,6 @@ pub struct Options {
     pub listen: Vec<SocketAddr>,
     /// Addresses of which one that can be listened on is enough.
     pub listen_if_possible: Vec<SocketAddr>,
-    /// The most connections that others may make.
-    pub max_inbound: usize,
     /// How long making a connection may take.
     pub connect_timeout: Duration,
     /// Bytes of a connection that may wait to be worked on.
@@ -52,6 +53,8 @@ pub struct Options {
     pub default_port: u16,
     /// Whether names are looked up (`-dns`).
     pub look_up_names: bool,
+    /// Where messages are written, in a folder for each peer (`-capturemessages`).
+    pub capture: Option<PathBuf>,
 }
 
 /// Why the network cannot be opened.
@@ -85,9 +88,30 @@ pub struct Opened {
     /// Its name.
     pub id: u64,
     /// The peer's address.
-    pub address: SocketAddr,
-    /// What the user wrote to reach it; `None` if the peer made the connection.
-    pub target: Option<String>,
+    pub address: Endpoint,
+    /// Who made it.
+    pub origin: Origin,
+}
+
+/// Who made a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// This node, as the attempt of this number.
+    Attempt(u64),
+    /// The peer, who connected to this address of those that are listened on.
+    Listener(SocketAddr),
+}
+
+/// Decides whether a peer's connection is taken; dropped, it is not.
+#[derive(Debug)]
+pub struct Answer(oneshot::Sender<()>);
+
+impl Answer {
+    /// Takes the connection: it is opened next.
+    pub fn take(self) {
+        // Who does not wait any more is gone.
+        let _ = self.0.send(());
+    }
 }
 
 /// How far the handshake of the encrypted transport came.
@@ -104,6 +128,15 @@ pub enum HandshakeStep {
 /// Something that happened on a socket.
 #[derive(Debug)]
 pub enum SocketEvent {
+    /// A peer connects. Until this is answered no other is taken where it came.
+    Knock {
+        /// Who.
+        address: Endpoint,
+        /// Where it came: one of the addresses listened on.
+        listener: SocketAddr,
+        /// Whether it is taken.
+        answer: Answer,
+    },
     /// A connection was made.
     Opened(Opened),
     /// A message came. [`Connections::done`] is owed for its bytes.
@@ -133,13 +166,13 @@ pub enum SocketEvent {
     Closed {
         /// The connection.
         id: u64,
-        /// What is tried once more, without encryption: the peer seems to know none.
-        retrying: Option<String>,
+        /// The attempt that goes on, without encryption: the peer seems to know none.
+        retrying: Option<u64>,
     },
     /// A connection could not be made.
     Failed {
-        /// What the user wrote.
-        target: String,
+        /// The attempt's number.
+        attempt: u64,
         /// Why.
         reason: String,
     },
@@ -148,13 +181,9 @@ pub enum SocketEvent {
 /// Who is told. Called on the network's thread; must not wait for anything.
 pub type OnEvent = Arc<dyn Fn(SocketEvent) + Send + Sync>;
 
-/// Whether connections from an address are taken.
-pub type Admission = Arc<dyn Fn(SocketAddr) -> bool + Send + Sync>;
-
 struct Shared {
     options: Options,
     on_event: OnEvent,
-    admission: Admission,
     links: Mutex<BTreeMap<u64, Arc<Link>>>,
     next_id: AtomicU64,
     totals: traffic::Totals,
@@ -181,11 +210,7 @@ impl Connections {
     ///
     /// # Errors
     /// See [`StartError`].
-    pub fn start(
-        options: Options,
-        admission: Admission,
-        on_event: OnEvent,
-    ) -> Result<Self, StartError> {
+    pub fn start(options: Options, on_event: OnEvent) -> Result<Self, StartError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -210,7 +235,6 @@ impl Connections {
         let shared = Arc::new(Shared {
             options,
             on_event,
-            admission,
             links: Mutex::default(),
             next_id: AtomicU64::new(0),
             totals: traffic::Totals::default(),
@@ -242,13 +266,12 @@ impl Connections {
     }
 
     /// Makes a connection to an address or name, with or without port; with `v2`, encrypted if the peer can. What becomes
-    /// of it is told as an event.
-    pub fn connect(&self, target: String, v2: bool) {
+    /// of it is told as an event with the attempt's number.
+    pub fn connect(&self, number: u64, target: String, v2: bool) {
         let shared = Arc::clone(&self.shared);
         self.runtime.spawn(async move {
-            let after = attempt(&shared, target, v2).await;
-            if let After::RetryV1(target) = after {
-                attempt(&shared, target, false).await;
+            if let After::RetryV1 = attempt(&shared, number, &target, v2).await {
+                attempt(&shared, number, &target, false).await;
             }
         });
     }
@@ -351,6 +374,9 @@ fn listener(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 async fn accept(shared: Arc<Shared>, listener: TcpListener) {
     /// After a failure, such as too many open files, there is no use in trying again at once.
     const PAUSE: Duration = Duration::from_millis(100);
+    let Ok(bound) = listener.local_addr() else {
+        return;
+    };
     loop {
         let (stream, address) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -360,35 +386,36 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener) {
                 continue;
             }
         };
-        if !(shared.admission)(address) {
-            tracing::debug!(target: "net", "connection from {address} dropped (banned)");
-            continue;
+        let (answer, answered) = oneshot::channel();
+        (shared.on_event)(SocketEvent::Knock {
+            address: address.into(),
+            listener: bound,
+            answer: Answer(answer),
+        });
+        if answered.await.is_ok() {
+            let v2 = shared.options.v2;
+            let origin = Origin::Listener(bound);
+            tokio::spawn(socket::run(Arc::clone(&shared), stream, origin, v2));
         }
-        let inbound = shared
-            .links()
-            .values()
-            .filter(|link| link.is_inbound())
-            .count();
-        if inbound >= shared.options.max_inbound {
-            tracing::debug!(target: "net", "connection from {address} dropped (full)");
-            continue;
-        }
-        tokio::spawn(socket::run(Arc::clone(&shared), stream, Side::Theirs));
     }
 }
 
 /// Makes a connection and carries it until it ends.
-async fn attempt(shared: &Arc<Shared>, target: String, v2: bool) -> After {
+async fn attempt(shared: &Arc<Shared>, number: u64, target: &str, v2: bool) -> After {
     let timeout = shared.options.connect_timeout;
-    let connecting = open(&shared.options, &target);
+    let connecting = open(&shared.options, target);
     let result = match tokio::time::timeout(timeout, connecting).await {
         Ok(result) => result.map_err(|error| error.to_string()),
         Err(_) => Err("timed out".to_owned()),
     };
     match result {
-        Ok(stream) => socket::run(Arc::clone(shared), stream, Side::Ours { target, v2 }).await,
+        Ok(stream) => {
+            let origin = Origin::Attempt(number);
+            socket::run(Arc::clone(shared), stream, origin, v2).await
+        }
         Err(reason) => {
-            (shared.on_event)(SocketEvent::Failed { target, reason });
+            let attempt = number;
+            (shared.on_event)(SocketEvent::Failed { attempt, reason });
             After::Rest
         }
     }
@@ -396,21 +423,19 @@ async fn attempt(shared: &Arc<Shared>, target: String, v2: bool) -> After {
 
 /// Connects to the first address of a target that answers.
 async fn open(options: &Options, target: &str) -> io::Result<TcpStream> {
-    let addresses = match parse(target, options.default_port) {
-        Some(address) => vec![address],
+    let invalid = |reason| io::Error::new(io::ErrorKind::InvalidInput, reason);
+    let addresses = match Endpoint::parse(target, options.default_port) {
+        Some(endpoint) => {
+            let address = endpoint.socket_address();
+            vec![address.ok_or_else(|| invalid("the network of this address is not reached"))?]
+        }
         None if !options.look_up_names => {
-            let reason = "it is no address, and -dns=0 looks up no names";
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+            return Err(invalid("it is no address, and -dns=0 looks up no names"));
         }
         None => {
-            let (name, port) = match target.rsplit_once(':') {
-                Some((name, port)) if !name.contains(':') => (
-                    name,
-                    port.parse()
-                        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "bad port"))?,
-                ),
-                _ => (target, options.default_port),
-            };
+            let (name, port) =
+                address::split_host_port(target).ok_or_else(|| invalid("bad port"))?;
+            let port = port.unwrap_or(options.default_port);
             tokio::net::lookup_host((name, port)).await?.collect()
         }
     };
@@ -424,22 +449,11 @@ async fn open(options: &Options, target: &str) -> io::Result<TcpStream> {
     Err(last)
 }
 
-/// An address as users write it, `1.2.3.4`, `1.2.3.4:8333`, `::1` or `[::1]:8333`; `None` for names.
-pub fn parse(text: &str, default_port: u16) -> Option<SocketAddr> {
-    if let Ok(address) = text.parse() {
-        return Some(address);
-    }
-    let bare = text
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(text);
-    Some(SocketAddr::new(bare.parse().ok()?, default_port))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::io::{Read, Write};
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc;
 
     const MAGIC: [u8; 4] = [0xfa, 0xbf, 0xb5, 0xda];
@@ -451,18 +465,26 @@ mod tests {
             magic: MAGIC,
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
             listen_if_possible: Vec::new(),
-            max_inbound,
             connect_timeout: Duration::from_secs(10),
             max_receive_buffer: 100_000,
             max_send_buffer: 100_000,
             v2: false,
             default_port: 18444,
             look_up_names: false,
+            capture: None,
         };
-        let on_event: OnEvent = Arc::new(move |event| {
-            let _ = sender.lock().expect("unpoisoned").send(event);
+        let taken = AtomicUsize::new(0);
+        let on_event: OnEvent = Arc::new(move |event| match event {
+            SocketEvent::Knock { answer, .. } => {
+                if taken.fetch_add(1, Ordering::Relaxed) < max_inbound {
+                    answer.take();
+                }
+            }
+            event => {
+                let _ = sender.lock().expect("unpoisoned").send(event);
+            }
         });
-        let connections = Connections::start(options, Arc::new(|_| true), on_event);
+        let connections = Connections::start(options, on_event);
         (connections.expect("starts"), receiver)
     }
 
@@ -483,10 +505,11 @@ mod tests {
     fn messages_cross_and_are_counted_until_one_side_ends() {
         let (server, at_server) = start(8);
         let (client, at_client) = start(8);
-        client.connect(server.listening()[0].to_string(), false);
+        client.connect(3, server.listening()[0].to_string(), false);
         let near = opened(&at_client);
         let far = opened(&at_server);
-        assert!(near.target.is_some() && far.target.is_none());
+        assert_eq!(near.origin, Origin::Attempt(3));
+        assert_eq!(far.origin, Origin::Listener(server.listening()[0]));
         for nonce in 0..50 {
             client.send(near.id, &Message::Ping(nonce));
         }
@@ -545,21 +568,6 @@ mod tests {
             }
         }
         drop(writer.join().expect("wrote all"));
-    }
-
-    #[test]
-    fn addresses_are_read_with_and_without_port() {
-        for (text, expected) in [
-            ("1.2.3.4", Some("1.2.3.4:7")),
-            ("1.2.3.4:9", Some("1.2.3.4:9")),
-            ("::1", Some("[::1]:7")),
-            ("[::1]:9", Some("[::1]:9")),
-            ("[::1]", Some("[::1]:7")),
-            ("a.name:9", None),
-        ] {
-            let parsed = parse(text, 7).map(|address| address.to_string());
-            assert_eq!(parsed.as_deref(), expected, "{text}");
-        }
     }
 
     #[test]

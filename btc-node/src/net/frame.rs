@@ -58,6 +58,14 @@ pub enum FrameError {
 }
 
 impl FrameError {
+    /// Bytes that the lost message took on the wire; 0 where that cannot be told.
+    pub fn wire_len(&self) -> usize {
+        match self {
+            Self::Command { size, .. } | Self::Checksum { size, .. } => HEADER + size,
+            _ => 0,
+        }
+    }
+
     /// Whether the connection cannot go on.
     pub fn is_fatal(&self) -> bool {
         match self {

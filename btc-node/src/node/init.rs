@@ -118,12 +118,6 @@ fn say_what_is_odd(args: &mut Args, messages: &Messages) {
     for option in args.not_yet_effective() {
         tracing::warn!("option -{option} has no effect yet");
     }
-    if !args.is_set("connect") && !args.is_set("addnode") {
-        tracing::warn!(
-            "There is no address book yet: this node finds no peers by itself, but takes those of -connect, -addnode \
-             and the RPC addnode, and those that come"
-        );
-    }
 }
 
 /// Everything after the configuration and the lock.

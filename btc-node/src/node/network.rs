@@ -3,47 +3,92 @@
 //! What comes from sockets, from the chain and from the user goes into one queue; the thread `msghand` takes it out in
 //! order, hands it to [`Peers`], and carries out what follows. Questions of the RPC look at the peers between two
 //! events.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `files` | addresses and bans, kept over a restart |
+//! | `hooks` | what the RPC sees and does |
+//! | `links` | which connections there are, and are wanted |
+//! | `seeds` | first peers |
+
+mod files;
+mod hooks;
+mod links;
+mod seeds;
+
+pub(crate) use files::BookOptions;
+pub(crate) use seeds::SeedOptions;
 
 use super::context::Context;
 use super::error::StartError;
 use super::filters::IndexFilters;
 use super::options::Whitelist;
 use crate::chainstate::SystemClock;
-use crate::net::connections::{self, Connections, Opened, SocketEvent};
+use crate::net::connections::{self, Answer, Connections, Opened, Origin, SocketEvent};
+use crate::net::{Directory, Endpoint, NetAddress, PeerAddress};
 use crate::notify::{self, Event as NodeEvent};
-use crate::rpc::network::{AddError, AddedNode, PeerHooks, PeerView};
-use crate::sync::{Action, Config, ConnectionKind, Event, NewPeer, PeerId, Peers};
+use crate::sync::dial::{Dial, DialConfig, Dialer, Situation};
+use crate::sync::{Action, Config, ConnectionKind, Event, NewPeer, PeerId, Peers, Permissions};
 use bitcoin::key::rand::{RngCore, rngs::OsRng};
-use std::collections::{BTreeMap, HashSet};
-use std::net::{IpAddr, SocketAddr};
+use bitcoin::p2p::ServiceFlags;
+use files::{Files, MAX_ANCHORS};
+use links::{Attempt, Links, Wanted};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How often time is said to have gone by.
 const TICK: Duration = Duration::from_millis(100);
+/// How often it is looked whom to connect to.
+const DIAL: Duration = Duration::from_millis(500);
 /// Between attempts to reach a peer that the user wants.
 const RETRY_ADDED: Duration = Duration::from_secs(60);
 const RETRY_CONNECT: Duration = Duration::from_millis(500);
-/// Addresses whose connections are not taken because of what was done there.
-const MAX_DISCOURAGED: usize = 50_000;
+/// How often addresses and bans are written.
+const SAVE: Duration = Duration::from_secs(15 * 60);
+
+/// An address to listen on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Listen {
+    pub(crate) address: SocketAddr,
+    /// What peers who come there may do (`-whitebind`).
+    pub(crate) permissions: Permissions,
+    /// Tor sends its peers there.
+    pub(crate) onion: bool,
+}
 
 /// How the network is opened.
 #[derive(Clone, Debug)]
 pub(crate) struct NetworkOptions {
     /// Where to listen; empty for nowhere.
-    pub(crate) listen: Vec<SocketAddr>,
+    pub(crate) listen: Vec<Listen>,
     /// Listen at these too if that works (the default addresses).
     pub(crate) listen_if_possible: Vec<SocketAddr>,
+    /// Whether others may connect at all.
+    pub(crate) listens: bool,
     /// `-connect`, without 0.
     pub(crate) connect: Vec<String>,
+    /// Peers of the book are connected to: there is no `-connect`.
+    pub(crate) dials: bool,
     /// `-addnode`.
     pub(crate) add: Vec<String>,
-    /// `-maxconnections`, less those that this node makes.
+    /// `-seednode`.
+    pub(crate) seed_nodes: Vec<String>,
+    /// DNS.
+    pub(crate) seeds: SeedOptions,
+    /// Connections that this node makes by itself, at most.
+    pub(crate) max_automatic: usize,
+    /// Connections that others make, at most.
     pub(crate) max_inbound: usize,
-    /// `-port` or the chain's.
-    pub(crate) port: u16,
+    /// Of those, such that transactions are told to.
+    pub(crate) max_inbound_relaying: usize,
+    /// The chain's port.
+    pub(crate) default_port: u16,
+    /// The port of addresses of this node: where it listens.
+    pub(crate) listen_port: u16,
     /// `-timeout`.
     pub(crate) connect_timeout: Duration,
     /// `-peertimeout`.
@@ -58,47 +103,51 @@ pub(crate) struct NetworkOptions {
     pub(crate) max_send_buffer: usize,
     /// `-blocksonly`.
     pub(crate) blocks_only: bool,
+    /// `-peerbloomfilters`.
+    pub(crate) bloom_filters: bool,
     /// `-logips`.
     pub(crate) log_ips: bool,
     /// `-whitelist`.
     pub(crate) whitelist: Whitelist,
     /// `-peerblockfilters`.
     pub(crate) filters: bool,
+    /// `-networkactive`.
+    pub(crate) active: bool,
+    /// `-externalip`.
+    pub(crate) external: Vec<Endpoint>,
+    /// `-discover`.
+    pub(crate) discover: bool,
+    /// `-capturemessages`.
+    pub(crate) capture: bool,
+    /// The address book.
+    pub(crate) book: BookOptions,
 }
 
 enum Input {
     Socket(SocketEvent),
     Event(Event),
+    /// Ask a node for addresses.
+    FetchFrom(String),
     Stop,
-}
-
-/// A peer that the user wants to be connected to.
-#[derive(Clone, Debug)]
-struct Wanted {
-    target: String,
-    /// Encrypted if the peer can.
-    v2: bool,
-    /// Of `-connect`: not shown, and tried all the time.
-    fixed: bool,
-    next: Duration,
-    trying: bool,
-}
-
-#[derive(Default)]
-struct State {
-    open: BTreeMap<u64, Opened>,
-    wanted: Vec<Wanted>,
 }
 
 /// The peers of a running node.
 pub(crate) struct Network {
     connections: Connections,
     peers: Mutex<Peers>,
-    state: Mutex<State>,
-    discouraged: Arc<Mutex<HashSet<IpAddr>>>,
+    links: Mutex<Links>,
+    dialer: Mutex<Dialer>,
+    directory: Arc<Directory>,
+    files: Files,
     clock: Arc<SystemClock>,
     inputs: Mutex<mpsc::Sender<Input>>,
-    port: u16,
+    active: AtomicBool,
+    stop: seeds::Stop,
+    listen: Vec<Listen>,
+    max_automatic: usize,
+    max_inbound: usize,
+    dials: bool,
+    default_port: u16,
     log_ips: bool,
     v2: bool,
     whitelist: Whitelist,
@@ -107,7 +156,7 @@ pub(crate) struct Network {
 /// What ends with the network.
 pub(super) struct Running {
     network: Arc<Network>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
     listener: Option<notify::Registration>,
 }
 
@@ -116,28 +165,42 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+fn random_seed() -> [u8; 32] {
+    let mut seed = [0; 32];
+    OsRng.fill_bytes(&mut seed);
+    seed
+}
+
 /// Opens the network.
 pub(super) fn start(context: &Arc<Context>) -> Result<Running, StartError> {
     let options = context.options.network.clone();
     let loaded = context
         .loaded()
         .map_err(|error| StartError::Network(error.to_string()))?;
+    let files = Files::new(&context.net_dir, context.params.magic);
+    context.messages.progress("Loading P2P addresses…");
+    let book = files.load_book(&options.book)?;
+    context.messages.progress("Loading banlist…");
+    let bans = files.load_bans(options.book.ban_time);
+    let reachable = vec![crate::net::Network::Ipv4, crate::net::Network::Ipv6];
+    let directory = Arc::new(Directory::new(book, bans, reachable));
+    learn_own_addresses(&options, &directory);
     let (sender, inputs) = mpsc::channel();
-    let discouraged: Arc<Mutex<HashSet<IpAddr>>> = Arc::default();
-    let admission = {
-        let discouraged = Arc::clone(&discouraged);
-        Arc::new(move |address: SocketAddr| {
-            !lock(&discouraged).contains(&address.ip().to_canonical())
-        })
-    };
-    let connections = open(context, &options, admission, &sender)?;
-    let mut seed = [0; 32];
-    OsRng.fill_bytes(&mut seed);
+    let connections = open(context, &options, &sender)?;
+    let (max_full_relay, max_block_relay) = Dialer::limits(options.max_automatic);
     let config = Config {
         user_agent: context.options.subversion.clone(),
         blocks_only: options.blocks_only,
         v2_transport: options.v2,
         peer_timeout: options.peer_timeout,
+        bloom_filters: options.bloom_filters,
+        listens: options.listens,
+        port: options.listen_port,
+        discovers: options.discover,
+        dials: options.dials,
+        max_inbound_relaying: options.max_inbound_relaying,
+        max_full_relay,
+        max_block_relay,
         ..Config::default()
     };
     let wanted = |target: &String, fixed| Wanted {
@@ -145,35 +208,89 @@ pub(super) fn start(context: &Arc<Context>) -> Result<Running, StartError> {
         v2: options.v2,
         fixed,
         next: Duration::ZERO,
-        trying: false,
     };
-    let state = State {
-        open: BTreeMap::new(),
-        wanted: options
+    let links = Links::new(
+        options
             .connect
             .iter()
             .map(|target| wanted(target, true))
             .chain(options.add.iter().map(|target| wanted(target, false)))
             .collect(),
+    );
+    let dial = DialConfig {
+        max_automatic: options.max_automatic,
+        seed_nodes: options.seed_nodes.clone(),
+        anchors: if options.dials {
+            files.take_anchors()
+        } else {
+            Vec::new()
+        },
     };
-    let mut peers = Peers::new(config, loaded.chainstate, loaded.mempool, seed);
+    let mut peers = Peers::new(
+        config,
+        loaded.chainstate,
+        loaded.mempool,
+        Arc::clone(&directory),
+        random_seed(),
+    );
     if options.filters {
         peers.offer_filters(Arc::new(IndexFilters(loaded.indexes)));
     }
     let network = Arc::new(Network {
         connections,
         peers: Mutex::new(peers),
-        state: Mutex::new(state),
-        discouraged,
+        links: Mutex::new(links),
+        dialer: Mutex::new(Dialer::new(dial, random_seed())),
+        directory,
+        files,
         clock: Arc::clone(&context.clock),
         inputs: Mutex::new(sender.clone()),
-        port: options.port,
+        active: AtomicBool::new(options.active),
+        stop: seeds::Stop::default(),
+        listen: options.listen,
+        max_automatic: options.max_automatic,
+        max_inbound: options.max_inbound,
+        dials: options.dials,
+        default_port: options.default_port,
         log_ips: options.log_ips,
         v2: options.v2,
         whitelist: options.whitelist,
     });
+    if !options.active {
+        tracing::info!("SetNetworkActive: false");
+    }
+    let listener = listen_to_node(context, sender);
+    let mut threads = vec![spawn("msghand", {
+        let network = Arc::clone(&network);
+        move || network.run(&inputs)
+    })?];
+    if options.seeds.enabled {
+        let (network, chain) = (Arc::clone(&network), context.params.chain);
+        threads.push(spawn("dnsseed", move || {
+            seeds::run(&network, &options.seeds, chain);
+        })?);
+    } else {
+        tracing::info!("DNS seeding disabled");
+    }
+    tracing::info!("net thread start");
+    Ok(Running {
+        network,
+        threads,
+        listener: Some(listener),
+    })
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
+    std::thread::Builder::new()
+        .name(name.into())
+        .spawn(run)
+        .map_err(StartError::Thread)
+}
+
+/// Hands what happens in the node to the peers.
+fn listen_to_node(context: &Context, sender: mpsc::Sender<Input>) -> notify::Registration {
     let sender = Mutex::new(sender);
-    let listener = context
+    context
         .notifier
         .register(Arc::new(move |event: &NodeEvent| {
             let event = match event {
@@ -184,31 +301,46 @@ pub(super) fn start(context: &Arc<Context>) -> Result<Running, StartError> {
                     fork_height: *fork_height,
                 },
                 NodeEvent::TxAdded { tx, .. } => Event::TxAdded(Arc::clone(tx)),
+                NodeEvent::TxSentAgain { tx } => Event::TxSentAgain(Arc::clone(tx)),
                 _ => return,
             };
             // Nobody listens any more while the node stops.
             let _ = lock(&sender).send(Input::Event(event));
-        }));
-    let thread = std::thread::Builder::new()
-        .name("msghand".into())
-        .spawn({
-            let network = Arc::clone(&network);
-            move || network.run(&inputs)
-        })
-        .map_err(StartError::Thread)?;
-    tracing::info!("net thread start");
-    Ok(Running {
-        network,
-        thread: Some(thread),
-        listener: Some(listener),
-    })
+        }))
+}
+
+/// Notes by which addresses others may reach this node.
+fn learn_own_addresses(options: &NetworkOptions, directory: &Directory) {
+    use crate::net::local::Origin;
+    let mut local = directory.local();
+    for endpoint in &options.external {
+        local.add(*endpoint, Origin::User);
+    }
+    if !options.discover || !options.listens {
+        return;
+    }
+    for listen in options.listen.iter().filter(|listen| !listen.onion) {
+        local.add(listen.address.into(), Origin::Bind);
+    }
+    let everywhere = !options.listen_if_possible.is_empty()
+        || options
+            .listen
+            .iter()
+            .any(|listen| listen.address.ip().is_unspecified());
+    if everywhere {
+        for address in crate::net::interfaces::addresses() {
+            local.add(
+                Endpoint::new(address, options.listen_port),
+                Origin::Interface,
+            );
+        }
+    }
 }
 
 /// Listens where the user wants it; where only the default does, one address that works is enough.
 fn open(
     context: &Context,
     options: &NetworkOptions,
-    admission: connections::Admission,
     sender: &mpsc::Sender<Input>,
 ) -> Result<Connections, StartError> {
     let sender = Mutex::new(sender.clone());
@@ -216,19 +348,20 @@ fn open(
         // Nobody listens any more while the node stops.
         let _ = lock(&sender).send(Input::Socket(event));
     });
+    let capture = context.net_dir.join("message_capture");
     let socket_options = connections::Options {
         magic: context.params.magic,
-        listen: options.listen.clone(),
+        listen: options.listen.iter().map(|listen| listen.address).collect(),
         listen_if_possible: options.listen_if_possible.clone(),
-        max_inbound: options.max_inbound,
         connect_timeout: options.connect_timeout,
         max_receive_buffer: options.max_receive_buffer,
         max_send_buffer: options.max_send_buffer,
         v2: options.v2,
-        default_port: options.port,
+        default_port: options.default_port,
         look_up_names: options.look_up_names,
+        capture: options.capture.then_some(capture),
     };
-    Connections::start(socket_options, admission, on_event)
+    Connections::start(socket_options, on_event)
         .map_err(|error| StartError::Network(error.to_string()))
 }
 
@@ -237,17 +370,34 @@ impl Running {
         Arc::clone(&self.network)
     }
 
-    /// Ends all connections and the threads.
+    /// Ends all connections and the threads, and writes down what is known of addresses.
     pub(super) fn stop(mut self) {
+        let network = &self.network;
         drop(self.listener.take());
+        network.stop.stop();
         // If the thread is gone, there is nobody to tell.
-        let _ = lock(&self.network.inputs).send(Input::Stop);
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the thread of the peers ended with a panic");
+        let _ = lock(&network.inputs).send(Input::Stop);
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the peers ended with a panic");
+            }
         }
-        self.network.connections.stop();
+        if network.dials {
+            let anchors: Vec<PeerAddress> = lock(&network.links)
+                .open
+                .values()
+                .filter(|link| link.kind == ConnectionKind::BlockRelayOnly)
+                .map(|link| PeerAddress {
+                    time: u32::try_from(network.seconds()).unwrap_or(0),
+                    services: link.services(),
+                    endpoint: link.address,
+                })
+                .take(MAX_ANCHORS)
+                .collect();
+            network.files.save_anchors(&anchors);
+        }
+        network.connections.stop();
+        network.files.save(&network.directory);
     }
 }
 
@@ -262,20 +412,47 @@ impl Network {
         }
     }
 
+    /// As before, in seconds.
+    fn seconds(&self) -> i64 {
+        i64::try_from(self.now().as_secs()).unwrap_or(i64::MAX)
+    }
+
+    fn is_active(&self) -> bool {
+        self.active.load(Ordering::Acquire)
+    }
+
+    fn full_relay_peers(&self) -> usize {
+        let peers = lock(&self.peers).info();
+        peers
+            .iter()
+            .filter(|peer| peer.kind == ConnectionKind::OutboundFullRelay && peer.version != 0)
+            .count()
+    }
+
     fn run(&self, inputs: &mpsc::Receiver<Input>) {
         tracing::info!("msghand thread start");
-        let mut next_tick = std::time::Instant::now();
+        let start = Instant::now();
+        let (mut next_tick, mut next_dial, mut next_save) = (start, start, start + SAVE);
         loop {
-            let now = std::time::Instant::now();
+            let now = Instant::now();
             if now >= next_tick {
                 next_tick = now + TICK;
                 self.handle(Event::Tick);
                 self.connect_wanted();
             }
+            if now >= next_dial {
+                next_dial = now + DIAL;
+                self.dial();
+            }
+            if now >= next_save {
+                next_save = now + SAVE;
+                self.files.save(&self.directory);
+            }
             match inputs.recv_timeout(next_tick.saturating_duration_since(now)) {
                 Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(Input::Event(event)) => self.handle(event),
                 Ok(Input::Socket(event)) => self.socket(event),
+                Ok(Input::FetchFrom(name)) => lock(&self.dialer).fetch_from(name),
                 Err(RecvTimeoutError::Timeout) => {}
             }
         }
@@ -284,33 +461,12 @@ impl Network {
 
     fn socket(&self, event: SocketEvent) {
         match event {
-            SocketEvent::Opened(opened) => {
-                // Addresses of peers stand in the log only if the user wants them there.
-                if self.log_ips {
-                    let (id, address) = (opened.id, opened.address);
-                    tracing::debug!(target: "net", "connection made: peer={id}, peeraddr={address}");
-                }
-                let new = NewPeer {
-                    id: PeerId(opened.id),
-                    kind: if opened.target.is_some() {
-                        ConnectionKind::Manual
-                    } else {
-                        ConnectionKind::Inbound
-                    },
-                    address: opened.address,
-                    permissions: self
-                        .whitelist
-                        .permissions(opened.address.ip(), opened.target.is_none()),
-                };
-                {
-                    let mut state = lock(&self.state);
-                    if let Some(target) = &opened.target {
-                        state.tried(target);
-                    }
-                    state.open.insert(opened.id, opened);
-                }
-                self.handle(Event::Connected(new));
-            }
+            SocketEvent::Knock {
+                address,
+                listener,
+                answer,
+            } => self.knock(address, listener, answer),
+            SocketEvent::Opened(opened) => self.opened(&opened),
             SocketEvent::Message { id, message, bytes } => {
                 self.handle(match message {
                     Ok(message) => Event::Received(PeerId(id), message),
@@ -325,208 +481,243 @@ impl Network {
                 self.handle(Event::Handshake(PeerId(id), step));
             }
             SocketEvent::Closed { id, retrying } => {
-                {
-                    let mut state = lock(&self.state);
-                    state.open.remove(&id);
-                    if let Some(target) = retrying {
-                        state.trying(&target);
-                    }
-                }
+                lock(&self.links).remove(id, retrying);
                 self.handle(Event::Disconnected(PeerId(id)));
             }
-            SocketEvent::Failed { target, reason } => {
-                tracing::debug!(target: "net", "connecting to {target} failed: {reason}");
-                lock(&self.state).tried(&target);
+            SocketEvent::Failed { attempt, reason } => {
+                if let Some(attempt) = lock(&self.links).end(attempt) {
+                    let target = attempt.name.or_else(|| {
+                        let address = attempt.address?;
+                        Some(address.endpoint.to_string())
+                    });
+                    tracing::debug!(
+                        target: "net",
+                        "connecting to {} failed: {reason}",
+                        target.unwrap_or_default()
+                    );
+                }
             }
+        }
+    }
+
+    /// Where a peer came, as the options have it.
+    fn listen_of(&self, listener: SocketAddr) -> Option<&Listen> {
+        self.listen.iter().find(|listen| listen.address == listener)
+    }
+
+    /// What a peer may do that made its connection. Those of Tor all have the proxy's address.
+    fn inbound_permissions(&self, address: NetAddress, listener: SocketAddr) -> Permissions {
+        let listen = self.listen_of(listener);
+        let granted = listen.map_or(Permissions::default(), |listen| listen.permissions);
+        match listen {
+            Some(Listen { onion: true, .. }) => granted,
+            _ => granted.union(self.whitelist.permissions(address, true)),
+        }
+    }
+
+    /// Decides whether a peer's connection is taken.
+    fn knock(&self, address: Endpoint, listener: SocketAddr, answer: Answer) {
+        let dropped = |why: &str| {
+            tracing::debug!(target: "net", "connection from {address} dropped{why}");
+        };
+        if !self.is_active() {
+            dropped(": not accepting new connections");
+            return;
+        }
+        let permissions = self.inbound_permissions(address.address, listener);
+        let inbound = lock(&self.links).count(ConnectionKind::Inbound);
+        if !permissions.no_ban {
+            let bans = self.directory.bans();
+            if bans.is_banned(address.address, self.seconds()) {
+                dropped(" (banned)");
+                return;
+            }
+            if inbound + 1 >= self.max_inbound && bans.is_discouraged(address.address) {
+                dropped(" (discouraged)");
+                return;
+            }
+        }
+        if inbound >= self.max_inbound {
+            let (made, actions) = lock(&self.peers).make_room();
+            self.carry_out(actions);
+            if !made {
+                tracing::debug!(
+                    target: "net",
+                    "failed to find an eviction candidate - connection dropped (full)"
+                );
+                return;
+            }
+        }
+        tracing::debug!(target: "net", "connection from {address} accepted");
+        answer.take();
+    }
+
+    fn opened(&self, opened: &Opened) {
+        let (id, address) = (PeerId(opened.id), opened.address);
+        // Addresses of peers stand in the log only if the user wants them there.
+        if self.log_ips {
+            tracing::debug!(target: "net", "connection made: peer={id}, peeraddr={address}");
+        }
+        let link = {
+            let mut links = lock(&self.links);
+            let attempt = match opened.origin {
+                Origin::Attempt(number) => links.end(number),
+                Origin::Listener(_) => None,
+            };
+            links.add(opened, attempt)
+        };
+        let mut new = NewPeer::new(id, link.kind, address);
+        match opened.origin {
+            Origin::Attempt(_) => {
+                new.permissions = self.whitelist.permissions(address.address, false);
+            }
+            Origin::Listener(listener) => {
+                new.permissions = self.inbound_permissions(address.address, listener);
+                new.listener = Some(listener);
+                new.onion = self.listen_of(listener).is_some_and(|listen| listen.onion);
+                new.prefer_evict = self.directory.bans().is_discouraged(address.address);
+            }
+        }
+        self.handle(Event::Connected(new));
+        // It came while the network was switched off.
+        if !self.is_active() {
+            self.connections.close(opened.id);
         }
     }
 
     fn handle(&self, event: Event) {
         let actions = lock(&self.peers).handle(self.now(), event);
+        self.carry_out(actions);
+    }
+
+    fn carry_out(&self, actions: Vec<Action>) {
         for action in actions {
             match action {
                 Action::Send(id, message) => self.connections.send(id.0, &message),
                 Action::Disconnect(id) => self.connections.close(id.0),
-                Action::Discourage(address) => {
-                    let mut discouraged = lock(&self.discouraged);
-                    // A set that was filled on purpose is worth nothing.
-                    if discouraged.len() >= MAX_DISCOURAGED {
-                        discouraged.clear();
-                    }
-                    discouraged.insert(address);
-                }
+                Action::Discourage(address) => self.directory.bans().discourage(address),
             }
         }
     }
 
+    /// Begins to make a connection.
+    fn connect(&self, attempt: Attempt) {
+        let target = match (&attempt.name, attempt.address) {
+            (Some(name), _) => name.clone(),
+            (None, Some(address)) => address.endpoint.to_string(),
+            (None, None) => return,
+        };
+        let hours = attempt.address.map_or(0.0, |address| {
+            (self.seconds() - i64::from(address.time)) as f64 / 3600.0
+        });
+        tracing::debug!(
+            target: "net",
+            "trying {} connection ({}) to {target}, lastseen={hours:.1}hrs",
+            if attempt.v2 { "v2" } else { "v1" },
+            attempt.kind.as_str()
+        );
+        let v2 = attempt.v2;
+        let number = lock(&self.links).begin(attempt);
+        self.connections.connect(number, target, v2);
+    }
+
     /// Tries to reach the peers that the user wants and that are not there.
     fn connect_wanted(&self) {
+        if !self.is_active() {
+            return;
+        }
         // Not the mocked time: a clock that stands still must not keep peers away.
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         let mut due = Vec::new();
         {
-            let mut state = lock(&self.state);
-            let State { open, wanted } = &mut *state;
-            for wanted in wanted.iter_mut() {
-                let there = open
-                    .values()
-                    .any(|peer| is_target(peer, &wanted.target, self.port));
-                if !there && !wanted.trying && now >= wanted.next {
-                    wanted.trying = true;
-                    wanted.next = now
-                        + if wanted.fixed {
-                            RETRY_CONNECT
-                        } else {
-                            RETRY_ADDED
-                        };
-                    due.push((wanted.target.clone(), wanted.v2));
-                }
+            let mut links = lock(&self.links);
+            let targets: Vec<(usize, String, bool)> = links
+                .wanted
+                .iter()
+                .enumerate()
+                .filter(|(_, wanted)| now >= wanted.next)
+                .map(|(index, wanted)| (index, wanted.target.clone(), wanted.v2))
+                .filter(|(_, target, _)| !links.reaches(target, self.default_port))
+                .collect();
+            for (index, target, v2) in targets {
+                let wanted = &mut links.wanted[index];
+                wanted.next = now
+                    + if wanted.fixed {
+                        RETRY_CONNECT
+                    } else {
+                        RETRY_ADDED
+                    };
+                due.push((target, v2));
             }
         }
         for (target, v2) in due {
-            self.connections.connect(target, v2);
+            self.connect(Attempt {
+                name: Some(target),
+                address: None,
+                kind: ConnectionKind::Manual,
+                v2,
+            });
         }
     }
-}
 
-impl State {
-    /// An attempt is under way.
-    fn trying(&mut self, target: &str) {
-        self.set_trying(target, true);
-    }
-
-    /// An attempt is over, well or not.
-    fn tried(&mut self, target: &str) {
-        self.set_trying(target, false);
-    }
-
-    fn set_trying(&mut self, target: &str, trying: bool) {
-        for wanted in &mut self.wanted {
-            if wanted.target == target {
-                wanted.trying = trying;
+    /// Makes the connections that are due by the node's own choice.
+    fn dial(&self) {
+        if !self.is_active() || !self.dials {
+            return;
+        }
+        let (extra, limited_is_enough) = {
+            let peers = lock(&self.peers);
+            (peers.wants_extra(), peers.limited_is_enough())
+        };
+        let connections = lock(&self.links).connections();
+        let situation = Situation {
+            now: self.now(),
+            connections: &connections,
+            is_added: &|endpoint| lock(&self.links).is_added(endpoint, self.default_port),
+            try_extra: extra.0,
+            extra_block_relay: extra.1,
+            limited_is_enough,
+        };
+        let dials = lock(&self.dialer).next(&situation, &self.directory);
+        for dial in dials {
+            match dial {
+                Dial::Fetch(name) => self.connect(Attempt {
+                    name: Some(name),
+                    address: None,
+                    kind: ConnectionKind::AddrFetch,
+                    v2: self.v2,
+                }),
+                Dial::Peer {
+                    address,
+                    kind,
+                    count_failure,
+                } => self.dial_peer(address, kind, count_failure),
             }
         }
     }
-}
 
-fn is_target(peer: &Opened, target: &str, port: u16) -> bool {
-    peer.target.as_deref() == Some(target) || connections::parse(target, port) == Some(peer.address)
-}
-
-impl Network {
-    /// Encrypted or not: as the user asks, else as the node is set.
-    fn choose_transport(&self, asked: Option<bool>) -> Result<bool, AddError> {
-        match asked {
-            Some(true) if !self.v2 => Err(AddError::NoV2),
-            Some(v2) => Ok(v2),
-            None => Ok(self.v2),
-        }
-    }
-}
-
-impl PeerHooks for Network {
-    fn peers(&self) -> Vec<PeerView> {
-        let peers = lock(&self.peers).info();
-        peers
-            .into_iter()
-            .filter_map(|info| {
-                // One that is gone already, and only not yet forgotten, is not shown.
-                let traffic = self.connections.traffic(info.id.0)?;
-                let name = lock(&self.state).open.get(&info.id.0)?.target.clone();
-                Some(PeerView {
-                    info,
-                    traffic,
-                    name,
-                })
-            })
-            .collect()
-    }
-
-    fn connect_once(&self, target: &str, v2: Option<bool>) -> Result<(), AddError> {
-        let v2 = self.choose_transport(v2)?;
-        self.connections.connect(target.to_owned(), v2);
-        Ok(())
-    }
-
-    fn add(&self, target: &str, v2: Option<bool>) -> Result<(), AddError> {
-        let v2 = self.choose_transport(v2)?;
-        let mut state = lock(&self.state);
-        let exists = |wanted: &Wanted| !wanted.fixed && wanted.target == target;
-        if state.wanted.iter().any(exists) {
-            return Err(AddError::AlreadyAdded);
-        }
-        state.wanted.push(Wanted {
-            target: target.to_owned(),
-            v2,
-            fixed: false,
-            next: Duration::ZERO,
-            trying: false,
-        });
-        Ok(())
-    }
-
-    fn remove(&self, target: &str) -> Result<(), AddError> {
-        let mut state = lock(&self.state);
-        let before = state.wanted.len();
-        state
-            .wanted
-            .retain(|wanted| wanted.fixed || wanted.target != target);
-        if state.wanted.len() == before {
-            return Err(AddError::NotAdded);
-        }
-        Ok(())
-    }
-
-    fn added(&self) -> Vec<AddedNode> {
-        let state = lock(&self.state);
-        state
-            .wanted
+    fn dial_peer(&self, address: PeerAddress, kind: ConnectionKind, count_failure: bool) {
+        let endpoint = address.endpoint;
+        let now = self.seconds();
+        let refused = {
+            let bans = self.directory.bans();
+            bans.is_banned(endpoint.address, now) || bans.is_discouraged(endpoint.address)
+        };
+        self.directory.book().attempt(endpoint, count_failure, now);
+        let connected = lock(&self.links)
+            .connections()
             .iter()
-            .filter(|wanted| !wanted.fixed)
-            .map(|wanted| {
-                let peer = state
-                    .open
-                    .values()
-                    .find(|peer| is_target(peer, &wanted.target, self.port));
-                AddedNode {
-                    target: wanted.target.clone(),
-                    connected: peer.map(|peer| (peer.address, peer.target.is_none())),
-                }
-            })
-            .collect()
-    }
-
-    fn disconnect(&self, id: u64) -> bool {
-        let found = lock(&self.state).open.contains_key(&id);
-        self.connections.close(id);
-        found
-    }
-
-    fn disconnect_address(&self, address: &str) -> bool {
-        let ids: Vec<u64> = lock(&self.state)
-            .open
-            .values()
-            .filter(|peer| is_target(peer, address, self.port))
-            .map(|peer| peer.id)
-            .collect();
-        for id in &ids {
-            self.connections.close(*id);
+            .any(|(_, other)| other.address == endpoint.address);
+        if !refused && !connected {
+            let encrypts = ServiceFlags::from(address.services).has(ServiceFlags::P2P_V2);
+            self.connect(Attempt {
+                name: None,
+                address: Some(address),
+                kind,
+                v2: self.v2 && encrypts,
+            });
         }
-        !ids.is_empty()
-    }
-
-    fn totals(&self) -> (u64, u64) {
-        self.connections.totals()
-    }
-
-    fn services(&self) -> u64 {
-        lock(&self.peers).services().to_u64()
-    }
-
-    fn ping(&self) {
-        // If the thread is gone, the node is stopping.
-        let _ = lock(&self.inputs).send(Input::Event(Event::Ping));
     }
 }

@@ -17,6 +17,7 @@ impl Peers {
         if self.chain.is_initial_block_download() {
             return;
         }
+        self.remember_tip(hash);
         let mut new = Vec::new();
         let mut walk = hash;
         while let Some(block) = self.chain.block_summary(&walk)

@@ -1,8 +1,9 @@
 //! From `version` to `verack`.
 
+use super::dial::desirable_services;
 use super::event::{ConnectionKind, PeerId};
 use super::{Peers, peer::Peer};
-use crate::net::{Message, PROTOCOL_VERSION, Version};
+use crate::net::{Endpoint, Message, NetAddress, PROTOCOL_VERSION, Version};
 use bitcoin::key::rand::Rng;
 use bitcoin::p2p::ServiceFlags;
 
@@ -32,12 +33,18 @@ impl Peers {
             version: PROTOCOL_VERSION,
             services: self.services(),
             time: i64::try_from(self.now.as_secs()).unwrap_or(i64::MAX),
-            receiver: peer.address.into(),
+            receiver: if peer.address.address.is_routable()
+                && peer.address.address.is_v1_compatible()
+            {
+                peer.address
+            } else {
+                Endpoint::new(NetAddress::UNSPECIFIED, 0)
+            },
             receiver_services: ServiceFlags::NONE,
             nonce,
             user_agent: self.config.user_agent.clone(),
             start_height: i32::try_from(self.chain.tip().height).unwrap_or(i32::MAX),
-            relay: !self.config.blocks_only && peer.kind != ConnectionKind::BlockRelayOnly,
+            relay: self.takes_transactions(id),
         };
         self.with(id, |peer| peer.our_nonce = Some(nonce));
         self.send(id, Message::Version(Box::new(version)));
@@ -109,12 +116,18 @@ impl Peers {
             return;
         };
         let (kind, address) = (peer.kind, peer.address);
-        let expected = ServiceFlags::NETWORK | ServiceFlags::WITNESS;
-        let chosen = matches!(
+        if !peer.is_inbound() {
+            let services = theirs.services.to_u64();
+            self.directory.book().set_services(address, services);
+        }
+        let expected = desirable_services(theirs.services, self.limited_is_enough());
+        let useful = matches!(
             kind,
-            ConnectionKind::OutboundFullRelay | ConnectionKind::BlockRelayOnly
+            ConnectionKind::OutboundFullRelay
+                | ConnectionKind::BlockRelayOnly
+                | ConnectionKind::AddrFetch
         );
-        if chosen && !theirs.services.has(expected) {
+        if useful && !theirs.services.has(expected) {
             let reason = format!(
                 "peer does not offer the expected services ({:08x} offered, {:08x} expected)",
                 theirs.services.to_u64(),
@@ -134,18 +147,23 @@ impl Peers {
             return;
         }
         if kind == ConnectionKind::Inbound {
+            if theirs.receiver.address.is_routable() {
+                self.directory.local().seen(theirs.receiver.address);
+            }
             self.send_version(id);
         }
         let common = theirs.version.min(PROTOCOL_VERSION);
         let now = i64::try_from(self.now.as_secs()).unwrap_or(i64::MAX);
         tracing::debug!(
             target: "net",
-            "receive version message: {}: version {}, blocks={}, txrelay={}, peer={id}",
+            "receive version message: {}: version {}, blocks={}, us={}, txrelay={}, peer={id}",
             if theirs.user_agent.is_empty() { "<no user agent>" } else { &theirs.user_agent },
             theirs.version,
             theirs.start_height,
+            theirs.receiver,
             u8::from(theirs.relay),
         );
+        let offers_bloom = self.services().has(ServiceFlags::BLOOM);
         self.with(id, |peer| {
             peer.version = theirs.version;
             peer.common_version = common;
@@ -154,17 +172,26 @@ impl Peers {
             peer.user_agent = theirs.user_agent;
             peer.start_height = theirs.start_height;
             peer.wants_transactions = theirs.relay;
+            peer.may_relay = !matches!(
+                kind,
+                ConnectionKind::BlockRelayOnly | ConnectionKind::Feeler
+            ) && (theirs.relay || offers_bloom);
+            peer.addresses.seen_as = Some(theirs.receiver);
         });
         if common >= WTXID_RELAY_VERSION {
             self.send(id, Message::WtxidRelay);
             self.send(id, Message::SendAddrV2);
         }
+        if self.over_relay_capacity(id, "version") {
+            return;
+        }
         self.send(id, Message::Verack);
-        if matches!(
-            kind,
-            ConnectionKind::Manual | ConnectionKind::OutboundFullRelay
-        ) {
-            self.send(id, Message::GetAddr);
+        self.ask_for_addresses(id);
+        if kind != ConnectionKind::Inbound {
+            self.directory.book().good(address, now);
+        }
+        if kind == ConnectionKind::Feeler {
+            self.disconnect(id, "feeler connection completed");
         }
     }
 

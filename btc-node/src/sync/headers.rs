@@ -241,6 +241,14 @@ impl Peers {
                 return;
             }
         }
+        let new = self
+            .chain
+            .block_summary(&last)
+            .is_some_and(|block| block.chainwork > self.chain.tip().chainwork && !block.has_data);
+        if new {
+            let now = self.now;
+            self.with(id, |peer| peer.last_announcement = Some(now));
+        }
         self.note_block(id, last);
         let more = headers.len() == MAX_HEADERS;
         if more {
@@ -253,6 +261,7 @@ impl Peers {
             self.ask_for_headers(id, hashes);
         }
         self.check_useful(id, more);
+        self.maybe_protect(id);
         self.fetch_announced(id, &last);
     }
 

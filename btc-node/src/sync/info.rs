@@ -2,8 +2,8 @@
 
 use super::Peers;
 use super::event::{ConnectionKind, PeerId};
+use crate::net::{Endpoint, Network};
 use bitcoin::p2p::ServiceFlags;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 /// A peer, as `getpeerinfo` shows it; what its connection carried is the connections' to tell.
@@ -14,7 +14,9 @@ pub struct PeerInfo {
     /// Who made the connection.
     pub kind: ConnectionKind,
     /// Its address.
-    pub address: SocketAddr,
+    pub address: Endpoint,
+    /// The network that it is connected by.
+    pub network: Network,
     /// The names of what it may do beyond others.
     pub permissions: Vec<&'static str>,
     /// What it offers.
@@ -55,8 +57,16 @@ pub struct PeerInfo {
     pub told_sequence: u64,
     /// Transactions that wait to be told.
     pub transactions_to_tell: usize,
-    /// Addresses that it sent.
+    /// Whether addresses are told to it.
+    pub address_relay: bool,
+    /// Addresses of it that were taken.
     pub addresses: u64,
+    /// Addresses of it that were too many.
+    pub addresses_limited: u64,
+    /// The address by which it reaches this node, as it says.
+    pub seen_as: Option<Endpoint>,
+    /// Height of the last header of a chain that is not known to be worth keeping.
+    pub presynced: Option<u32>,
 }
 
 impl Peers {
@@ -77,6 +87,7 @@ impl Peers {
                     id: peer.id,
                     kind: peer.kind,
                     address: peer.address,
+                    network: peer.network(),
                     permissions: peer.permissions.names(),
                     services: peer.services,
                     version: peer.version,
@@ -103,9 +114,17 @@ impl Peers {
                         .collect(),
                     high_bandwidth_from: peer.high_bandwidth_from,
                     fee_filter: peer.fee_filter,
-                    told_sequence: peer.told_sequence,
+                    told_sequence: if peer.may_relay {
+                        peer.told_sequence
+                    } else {
+                        0
+                    },
                     transactions_to_tell: peer.transactions_to_tell.len(),
-                    addresses: peer.addresses_ignored,
+                    address_relay: peer.addresses.enabled,
+                    addresses: peer.addresses.processed,
+                    addresses_limited: peer.addresses.rate_limited,
+                    seen_as: peer.addresses.seen_as,
+                    presynced: peer.presync.as_ref().and_then(|presync| presync.height()),
                 }
             })
             .collect()

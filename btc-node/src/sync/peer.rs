@@ -1,8 +1,12 @@
 //! What is known of one peer.
 
+use super::addresses::AddressRelay;
+use super::bloom::Bloom;
 use super::event::{ConnectionKind, NewPeer, PeerId, Permissions};
+use super::outbound::ChainSync;
 use super::presync::Presync;
 use crate::net::recent::RecentSet;
+use crate::net::{Endpoint, Network};
 use bitcoin::p2p::ServiceFlags;
 use bitcoin::p2p::message_blockdata::Inventory;
 use bitcoin::{BlockHash, Txid, Wtxid};
@@ -30,7 +34,10 @@ pub(super) struct Ping {
 pub(super) struct Peer {
     pub(super) id: PeerId,
     pub(super) kind: ConnectionKind,
-    pub(super) address: SocketAddr,
+    pub(super) address: Endpoint,
+    pub(super) listener: Option<SocketAddr>,
+    pub(super) onion: bool,
+    pub(super) prefer_evict: bool,
     pub(super) permissions: Permissions,
     pub(super) connected: Duration,
     pub(super) last_received: Option<Duration>,
@@ -97,7 +104,13 @@ pub(super) struct Peer {
     /// The mempool's sequence when it was last told of transactions: it may ask for all before.
     pub(super) told_sequence: u64,
     pub(super) last_transaction: Option<Duration>,
-    pub(super) addresses_ignored: u64,
+    pub(super) addresses: AddressRelay,
+    /// Whether the connection may be used for transactions at all: known once its version is.
+    pub(super) may_relay: bool,
+    pub(super) bloom: Option<Bloom>,
+    pub(super) chain_sync: ChainSync,
+    /// When it last told of a block that was new.
+    pub(super) last_announcement: Option<Duration>,
 }
 
 impl Peer {
@@ -106,6 +119,9 @@ impl Peer {
             id: new.id,
             kind: new.kind,
             address: new.address,
+            listener: new.listener,
+            onion: new.onion,
+            prefer_evict: new.prefer_evict,
             permissions: new.permissions,
             connected: now,
             last_received: None,
@@ -151,7 +167,11 @@ impl Peer {
             next_trickle: Duration::ZERO,
             told_sequence: 1,
             last_transaction: None,
-            addresses_ignored: 0,
+            addresses: AddressRelay::new(now),
+            may_relay: false,
+            bloom: None,
+            chain_sync: ChainSync::default(),
+            last_announcement: None,
         }
     }
 
@@ -175,11 +195,30 @@ impl Peer {
 
     /// Whether blocks are rather fetched from it: this node chose it.
     pub(super) fn is_preferred(&self) -> bool {
-        (!self.is_inbound() || self.permissions.no_ban) && self.serves_blocks()
+        (!self.is_inbound() || self.permissions.no_ban)
+            && self.kind != ConnectionKind::AddrFetch
+            && self.serves_blocks()
     }
 
     /// Whether transactions travel over this connection in either direction.
     pub(super) fn relays_transactions(&self) -> bool {
-        self.wants_transactions && self.kind != ConnectionKind::BlockRelayOnly
+        self.wants_transactions && self.may_relay
+    }
+
+    /// Whether this node chose it, to stay.
+    pub(super) fn is_chosen(&self) -> bool {
+        matches!(
+            self.kind,
+            ConnectionKind::OutboundFullRelay | ConnectionKind::BlockRelayOnly
+        )
+    }
+
+    /// The network that it is connected by.
+    pub(super) fn network(&self) -> Network {
+        if self.onion {
+            Network::Onion
+        } else {
+            self.address.address.class()
+        }
     }
 }

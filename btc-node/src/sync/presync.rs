@@ -81,6 +81,11 @@ impl Presync {
         }
     }
 
+    /// The height that the first walk has come to; `None` on the second.
+    pub(super) fn height(&self) -> Option<u32> {
+        matches!(self.phase, Phase::Sum).then_some(self.height)
+    }
+
     /// The block it starts after.
     pub(super) fn start(&self) -> BlockHash {
         self.start

@@ -2,14 +2,17 @@
 
 use super::Peers;
 use super::event::PeerId;
+use super::peer::Peer;
 use crate::chain::Validity;
 use crate::chainstate::BlockSummary;
 use crate::chainstate::prune::MIN_BLOCKS_TO_KEEP;
 use crate::net::Message;
 use crate::net::message::{Locator, MAX_HEADERS};
+use bitcoin::hashes::Hash;
 use bitcoin::p2p::ServiceFlags;
 use bitcoin::p2p::message_blockdata::Inventory;
-use bitcoin::{Block, BlockHash, Txid, Witness, Wtxid};
+use bitcoin::{Block, BlockHash, MerkleBlock, Transaction, Txid, Witness, Wtxid};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +29,36 @@ const FILTERED_BLOCK: u32 = 3;
 /// Blocks off the active chain are given away up to this age: older ones would tell one node from others.
 const STALE_AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+/// The last block, which many ask for at once.
+#[derive(Debug)]
+pub(super) struct Recent {
+    pub(super) hash: BlockHash,
+    pub(super) block: Arc<Block>,
+    /// Its transactions, by txid and by wtxid.
+    transactions: HashMap<[u8; 32], Arc<Transaction>>,
+}
+
 impl Peers {
+    /// Keeps the new tip at hand.
+    pub(super) fn remember_tip(&mut self, hash: BlockHash) {
+        let Ok(Some(block)) = self.chain.read_block(&hash) else {
+            // It is read when it is asked for.
+            self.recent = None;
+            return;
+        };
+        let mut transactions = HashMap::new();
+        for tx in &block.txdata {
+            let tx = Arc::new(tx.clone());
+            transactions.insert(tx.compute_txid().to_byte_array(), Arc::clone(&tx));
+            transactions.insert(tx.compute_wtxid().to_byte_array(), tx);
+        }
+        self.recent = Some(Recent {
+            hash,
+            block: Arc::new(block),
+            transactions,
+        });
+    }
+
     pub(super) fn get_headers(&mut self, id: PeerId, locator: &Locator) {
         if self.chain.is_importing() {
             tracing::debug!(target: "net", "Ignoring getheaders from peer={id} while importing/reindexing");
@@ -132,12 +164,8 @@ impl Peers {
                 }
                 Inventory::Unknown {
                     inv_type: FILTERED_BLOCK,
-                    ..
-                } => {
-                    let reason = "filtered block request received when NODE_BLOOM service disabled";
-                    self.disconnect(id, reason);
-                    0
-                }
+                    hash,
+                } => self.give_filtered_block(id, BlockHash::from_byte_array(hash)),
                 Inventory::Error | Inventory::Unknown { .. } => {
                     tracing::debug!(target: "net", "peer={id} asks for something unknown");
                     0
@@ -173,7 +201,14 @@ impl Peers {
         } else {
             None
         };
-        let Some((txid, tx)) = tx else {
+        let relays = self.peers.get(&id).is_some_and(Peer::relays_transactions);
+        // Who has heard of the last block knows its transactions anyway.
+        let recent = || {
+            let wanted = item.network_hash()?;
+            let tx = self.recent.as_ref()?.transactions.get(&wanted)?;
+            relays.then(|| (tx.compute_txid(), Arc::clone(tx)))
+        };
+        let Some((txid, tx)) = tx.or_else(recent) else {
             missing.push(item);
             return 0;
         };
@@ -184,16 +219,71 @@ impl Peers {
         size
     }
 
-    fn give_block(&mut self, id: PeerId, hash: BlockHash, witness: bool) -> usize {
-        let Some(block) = self.chain.block_summary(&hash) else {
+    /// Gives a peer the part of a block that its filter matches (BIP 37).
+    fn give_filtered_block(&mut self, id: PeerId, hash: BlockHash) -> usize {
+        if !self.config.bloom_filters {
+            let reason = "filtered block request received when NODE_BLOOM service disabled";
+            self.disconnect(id, reason);
+            return 0;
+        }
+        let Some(mut bloom) = self.peers.get(&id).and_then(|peer| peer.bloom.clone()) else {
             return 0;
         };
+        let Some(block) = self.block_to_give(id, hash) else {
+            return 0;
+        };
+        let matches: Vec<&Transaction> =
+            block.txdata.iter().filter(|tx| bloom.matches(tx)).collect();
+        let ids: HashSet<Txid> = matches.iter().map(|tx| tx.compute_txid()).collect();
+        let merkle = MerkleBlock::from_block_with_predicate(&block, |txid| ids.contains(txid));
+        self.with(id, |peer| peer.bloom = Some(bloom));
+        self.send(id, Message::MerkleBlock(Box::new(merkle)));
+        let mut size = 0;
+        for tx in matches {
+            size += tx.total_size();
+            self.send(id, Message::Tx(Arc::new(tx.clone())));
+        }
+        self.continue_after(id, hash);
+        size
+    }
+
+    fn give_block(&mut self, id: PeerId, hash: BlockHash, witness: bool) -> usize {
+        let Some(block) = self.block_to_give(id, hash) else {
+            return 0;
+        };
+        let block = if witness {
+            block
+        } else {
+            Arc::new(without_witnesses(Block::clone(&block)))
+        };
+        let size = block.total_size();
+        self.send(id, Message::Block(block));
+        self.continue_after(id, hash);
+        size
+    }
+
+    /// One that asks for more blocks than an answer holds is told of the tip after the last.
+    fn continue_after(&mut self, id: PeerId, hash: BlockHash) {
+        if self
+            .peers
+            .get(&id)
+            .is_some_and(|peer| peer.continue_after == Some(hash))
+        {
+            let tip = self.chain.tip().hash;
+            self.send(id, Message::Inv(vec![Inventory::Block(tip)]));
+            self.with(id, |peer| peer.continue_after = None);
+        }
+    }
+
+    /// A block that a peer asks for, if it may have it.
+    fn block_to_give(&mut self, id: PeerId, hash: BlockHash) -> Option<Arc<Block>> {
+        let block = self.chain.block_summary(&hash)?;
         if !self.may_be_given(&block) {
             tracing::debug!(
                 target: "net",
                 "ignoring request from peer={id} for old block that isn't in the main chain"
             );
-            return 0;
+            return None;
         }
         let limited = !self.services().has(ServiceFlags::NETWORK);
         let trusted = (self.peers.get(&id)).is_some_and(|peer| peer.permissions.no_ban);
@@ -204,37 +294,22 @@ impl Peers {
                 id,
                 "Ignore block request below NODE_NETWORK_LIMITED threshold",
             );
-            return 0;
+            return None;
         }
         if !block.has_data {
-            return 0;
+            return None;
         }
-        let block = match self.chain.read_block(&hash) {
-            Ok(Some(block)) => block,
-            Ok(None) => return 0,
+        if let Some(recent) = self.recent.as_ref().filter(|recent| recent.hash == hash) {
+            return Some(Arc::clone(&recent.block));
+        }
+        match self.chain.read_block(&hash) {
+            Ok(block) => block.map(Arc::new),
             Err(error) => {
                 tracing::error!(target: "net", "Cannot load block from disk: {error}");
                 self.disconnect(id, "cannot load block from disk");
-                return 0;
+                None
             }
-        };
-        let block = if witness {
-            block
-        } else {
-            without_witnesses(block)
-        };
-        let size = block.total_size();
-        self.send(id, Message::Block(Arc::new(block)));
-        if self
-            .peers
-            .get(&id)
-            .is_some_and(|peer| peer.continue_after == Some(hash))
-        {
-            let tip = self.chain.tip().hash;
-            self.send(id, Message::Inv(vec![Inventory::Block(tip)]));
-            self.with(id, |peer| peer.continue_after = None);
         }
-        size
     }
 
     /// Whether a block may be shown: those of the active chain, and young ones that once were.
@@ -262,7 +337,7 @@ impl Peers {
         let Some(peer) = self.peers.get(&id) else {
             return;
         };
-        if !peer.permissions.mempool {
+        if !peer.permissions.mempool && !self.config.bloom_filters {
             if !peer.permissions.no_ban {
                 self.disconnect(id, "mempool request with bloom filters disabled");
             }
@@ -278,12 +353,6 @@ impl Peers {
             peer.transactions_to_tell.extend(all);
             peer.next_trickle = Duration::ZERO;
         });
-    }
-
-    /// Messages about Bloom filters, which this node does not offer.
-    pub(super) fn filter_message(&mut self, id: PeerId, name: &str) {
-        let reason = format!("{name} received despite not offering bloom services");
-        self.disconnect(id, &reason);
     }
 
     /// Messages that this node does not know.

@@ -22,10 +22,12 @@ const FEE_FILTER_VERSION: u32 = 70_013;
 
 impl Peers {
     /// Whether transactions are taken from a peer.
-    fn takes_transactions(&self, id: PeerId) -> bool {
+    pub(super) fn takes_transactions(&self, id: PeerId) -> bool {
         self.peers.get(&id).is_some_and(|peer| {
-            peer.kind != ConnectionKind::BlockRelayOnly
-                && (!self.config.blocks_only || peer.permissions.relay)
+            !matches!(
+                peer.kind,
+                ConnectionKind::BlockRelayOnly | ConnectionKind::Feeler
+            ) && (!self.config.blocks_only || peer.permissions.relay)
         })
     }
 
@@ -74,7 +76,9 @@ impl Peers {
 
     fn announced(&mut self, id: PeerId, item: Inventory, tx: [u8; 32]) {
         if !self.takes_transactions(id) {
-            self.disconnect(id, "transaction inv sent in violation of protocol");
+            let hash = bitcoin::Txid::from_byte_array(tx);
+            let reason = format!("transaction ({hash}) inv sent in violation of protocol");
+            self.disconnect(id, &reason);
             return;
         }
         let Some(peer) = self.peers.get_mut(&id) else {
@@ -200,6 +204,25 @@ impl Peers {
         }
     }
 
+    /// The user sent a transaction that the mempool has: who did not answer may not have heard of it.
+    pub(super) fn tx_sent_again(&mut self, tx: &Transaction) {
+        let (txid, wtxid) = (tx.compute_txid(), tx.compute_wtxid());
+        for peer in self.peers.values_mut() {
+            let id = if peer.wtxid_relay {
+                wtxid.to_byte_array()
+            } else {
+                txid.to_byte_array()
+            };
+            if peer.handshake_done
+                && peer.relays_transactions()
+                && !peer.known_transactions.contains(&id)
+            {
+                peer.transactions_to_tell.insert(txid, wtxid);
+            }
+        }
+        self.work_all();
+    }
+
     /// The mempool took a transaction: whoever may want it is told in time.
     pub(super) fn tx_added(&mut self, tx: &Transaction) {
         let (txid, wtxid) = (tx.compute_txid(), tx.compute_wtxid());
@@ -236,7 +259,7 @@ impl Peers {
     }
 
     /// A random time with this mean, as between independent events.
-    fn delay(&mut self, mean: Duration) -> Duration {
+    pub(super) fn delay(&mut self, mean: Duration) -> Duration {
         let uniform: f64 = self.rng.gen_range(f64::EPSILON..1.0);
         mean.mul_f64(-uniform.ln())
     }
@@ -262,6 +285,12 @@ impl Peers {
         // Parents came in before their children.
         found.sort_unstable();
         let max = self.config.max_announced;
+        if let Some(bloom) = self.peers.get_mut(&id).and_then(|peer| peer.bloom.as_mut()) {
+            found.retain(|(_, txid, _)| {
+                let tx = self.mempool.get(txid);
+                tx.is_some_and(|tx| bloom.matches(&tx))
+            });
+        }
         let Some(peer) = self.peers.get_mut(&id) else {
             return;
         };

@@ -39,12 +39,10 @@ impl Talk {
             node: Node::new(0, |_| {}),
             now: Duration::from_secs(START),
         };
-        let actions = talk.tell(Event::Connected(NewPeer {
-            id: PEER,
-            kind,
-            address: SocketAddr::from(([10, 0, 0, 1], 18444)),
-            permissions,
-        }));
+        let address = SocketAddr::from(([10, 0, 0, 1], 18444)).into();
+        let mut peer = NewPeer::new(PEER, kind, address);
+        peer.permissions = permissions;
+        let actions = talk.tell(Event::Connected(peer));
         (talk, actions)
     }
 
@@ -226,7 +224,7 @@ fn what_no_honest_peer_sends_ends_the_connection() {
         hash: [1; 32],
     }]);
     for message in [
-        other("filterload"),
+        Message::FilterClear,
         other("getcfilters"),
         Message::Mempool,
         filtered,

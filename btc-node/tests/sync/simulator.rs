@@ -7,9 +7,9 @@ use btc_consensus::params::{Chain, ChainParams};
 use btc_node::chainstate::{ChainstateManager, Clock, Dirs, Options, SystemClock};
 use btc_node::mempool::{Limits, Mempool, Policy};
 use btc_node::mining::{TemplateOptions, generate};
-use btc_node::net::{Frames, Message, frame};
+use btc_node::net::{Directory, Frames, Message, frame};
 use btc_node::notify::{Event as NodeEvent, Notifier, Registration};
-use btc_node::sync::{Action, Config, ConnectionKind, Event, NewPeer, PeerId, Peers, Permissions};
+use btc_node::sync::{Action, Config, ConnectionKind, Event, NewPeer, PeerId, Peers};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -74,6 +74,7 @@ impl Node {
             Config::default(),
             Arc::clone(&chain),
             Arc::clone(&mempool),
+            Arc::new(Directory::empty([index as u8 + 1; 32])),
             [index as u8 + 1; 32],
         );
         Self {
@@ -209,12 +210,7 @@ impl Network {
         for ((node, id), kind) in ends.into_iter().zip(kinds) {
             let other = if node == from { to } else { from };
             let address = Ipv4Addr::new(10, 0, 0, other as u8 + 1);
-            let peer = NewPeer {
-                id,
-                kind,
-                address: SocketAddr::from((address, 18444)),
-                permissions: Permissions::default(),
-            };
+            let peer = NewPeer::new(id, kind, SocketAddr::from((address, 18444)).into());
             self.step(node, Event::Connected(peer));
         }
     }

@@ -81,12 +81,11 @@ pub(super) const DEBUG: &[OptionSpec] = &[
         "acceptstalefeeestimates",
         "Read fee estimates of any age (default: 0).",
     ),
-    debug("capturemessages", "Write messages of peers to files.").pending(),
+    debug("capturemessages", "Write messages of peers to files."),
     debug(
         "checkaddrman=<n>",
         "Check the table of addresses every so many operations (default: 0).",
-    )
-    .pending(),
+    ),
     debug(
         "checkblockindex",
         "Check the block index often (default: 0, on regtest 1).",

@@ -1,14 +1,14 @@
 //! One connection.
 
+use super::capture::{Capture, Direction};
 use super::traffic::{Traffic, count};
-use super::{HandshakeStep, Opened, Shared, SocketEvent};
+use super::{HandshakeStep, Opened, Origin, Shared, SocketEvent};
 use crate::net::frame::HEADER;
 use crate::net::message::{Command, Message};
 use crate::net::transport::Kind;
 use crate::net::{MAX_PAYLOAD, Transport};
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -21,19 +21,6 @@ const MAX_UNSENT: usize = 8 * MAX_PAYLOAD;
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Bytes read at a time.
 const READ: usize = 64 * 1024;
-
-/// Who made the connection.
-pub(super) enum Side {
-    /// This node, for what the user wrote.
-    Ours {
-        /// What that was.
-        target: String,
-        /// Whether it begins with the encrypted transport.
-        v2: bool,
-    },
-    /// The peer.
-    Theirs,
-}
 
 enum Outgoing {
     Message(Command, Vec<u8>),
@@ -54,12 +41,11 @@ pub(super) enum After {
     /// Nothing.
     Rest,
     /// Try once more without encryption: the peer said nothing to a key.
-    RetryV1(String),
+    RetryV1,
 }
 
 /// What others hold of a connection.
 pub(super) struct Link {
-    inbound: bool,
     outgoing: mpsc::UnboundedSender<Outgoing>,
     unsent: AtomicUsize,
     congested: AtomicBool,
@@ -70,14 +56,11 @@ pub(super) struct Link {
     transport: Mutex<Transport>,
     /// The handshake has something to send, or is over.
     shaken: Notify,
+    capture: Option<Capture>,
     traffic: Mutex<Traffic>,
 }
 
 impl Link {
-    pub(super) fn is_inbound(&self) -> bool {
-        self.inbound
-    }
-
     fn lock(&self) -> MutexGuard<'_, Traffic> {
         // Figures only: whatever a panic left is as good.
         self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
@@ -124,7 +107,7 @@ fn size_of_message(payload: &[u8]) -> usize {
 }
 
 /// Carries messages both ways until either end is done.
-pub(super) async fn run(shared: Arc<Shared>, stream: TcpStream, side: Side) -> After {
+pub(super) async fn run(shared: Arc<Shared>, stream: TcpStream, origin: Origin, v2: bool) -> After {
     let Ok(address) = stream.peer_addr() else {
         // It broke before it began.
         return After::Rest;
@@ -134,14 +117,13 @@ pub(super) async fn run(shared: Arc<Shared>, stream: TcpStream, side: Side) -> A
     let id = shared.next_id.fetch_add(1, Ordering::Relaxed);
     let (outgoing, queue) = mpsc::unbounded_channel();
     let magic = shared.options.magic;
-    let (target, transport) = match side {
-        Side::Ours { target, v2: true } => (Some(target), Transport::initiate_v2(magic)),
-        Side::Theirs if shared.options.v2 => (None, Transport::accept(magic)),
-        Side::Ours { target, v2: false } => (Some(target), Transport::v1(magic)),
-        Side::Theirs => (None, Transport::v1(magic)),
+    let transport = match origin {
+        Origin::Attempt(_) if v2 => Transport::initiate_v2(magic),
+        Origin::Listener(_) if v2 => Transport::accept(magic),
+        Origin::Attempt(_) | Origin::Listener(_) => Transport::v1(magic),
     };
+    let address = address.into();
     let link = Arc::new(Link {
-        inbound: target.is_none(),
         outgoing,
         unsent: AtomicUsize::new(0),
         congested: AtomicBool::new(false),
@@ -155,13 +137,13 @@ pub(super) async fn run(shared: Arc<Shared>, stream: TcpStream, side: Side) -> A
         }),
         transport: Mutex::new(transport),
         shaken: Notify::new(),
+        capture: (shared.options.capture.as_deref()).map(|folder| Capture::new(folder, address)),
     });
     shared.links().insert(id, Arc::clone(&link));
-    let address = canonical(address);
     (shared.on_event)(SocketEvent::Opened(Opened {
         id,
         address,
-        target: target.clone(),
+        origin,
     }));
     let reason = tokio::select! {
         result = receive(&shared, &stream, &link, id) => result.err(),
@@ -179,21 +161,16 @@ pub(super) async fn run(shared: Arc<Shared>, stream: TcpStream, side: Side) -> A
     shared.links().remove(&id);
     // A peer of the v1 transport hangs up when it has read as much of a key as a header has.
     let unanswered = link.transport().is_unanswered_v2() && link.lock().bytes_sent >= HEADER as u64;
-    let retry = target.filter(|_| unanswered);
-    let retrying = retry.clone();
+    let retrying = match origin {
+        Origin::Attempt(number) if unanswered => Some(number),
+        Origin::Attempt(_) | Origin::Listener(_) => None,
+    };
     (shared.on_event)(SocketEvent::Closed { id, retrying });
-    match retry {
-        Some(target) => {
-            tracing::debug!(target: "net", "retrying with v1 transport protocol for peer={id}");
-            After::RetryV1(target)
-        }
-        None => After::Rest,
+    if retrying.is_some() {
+        tracing::debug!(target: "net", "retrying with v1 transport protocol for peer={id}");
+        return After::RetryV1;
     }
-}
-
-/// An IPv4 address written as IPv6 is an IPv4 address.
-fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
+    After::Rest
 }
 
 async fn receive(shared: &Shared, stream: &TcpStream, link: &Link, id: u64) -> io::Result<()> {
@@ -224,6 +201,7 @@ async fn receive(shared: &Shared, stream: &TcpStream, link: &Link, id: u64) -> i
                     if error.is_fatal() {
                         return Ok(());
                     }
+                    count(&mut link.lock().received, "", error.wire_len());
                     continue;
                 }
             };
@@ -243,6 +221,9 @@ async fn receive(shared: &Shared, stream: &TcpStream, link: &Link, id: u64) -> i
                 frame.command,
                 frame.payload.len()
             );
+            if let Some(capture) = &link.capture {
+                capture.write(Direction::Received, frame.command, &frame.payload);
+            }
             (shared.on_event)(SocketEvent::Message {
                 id,
                 message: Message::decode(frame.command, &frame.payload),
@@ -292,6 +273,9 @@ async fn transmit(
             return Ok(());
         };
         count(&mut link.lock().sent, command.as_str(), bytes.len());
+        if let Some(capture) = &link.capture {
+            capture.write(Direction::Sent, command, &payload);
+        }
         write_all(shared, stream, link, &bytes).await?;
         let size = size_of_message(&payload);
         let left = link.unsent.fetch_sub(size, Ordering::AcqRel) - size;

@@ -1,8 +1,11 @@
 //! Options of the network of peers.
 
 use super::{option, positive};
+use crate::net::Endpoint;
+use crate::net::address::split_host_port;
 use crate::node::StartError;
-use crate::node::network::NetworkOptions;
+use crate::node::network::{BookOptions, Listen, NetworkOptions, SeedOptions};
+use crate::sync::Permissions;
 use btc_consensus::params::Chain;
 use btc_interfaces::args::Args;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
@@ -12,6 +15,11 @@ use std::time::Duration;
 const MAX_CONNECTIONS: i64 = 125;
 /// Of these, so many are kept for those that this node makes.
 const OUTBOUND: i64 = 11;
+/// How long a ban lasts, in seconds, unless `-bantime` says otherwise.
+const BAN_TIME: i64 = 24 * 60 * 60;
+
+/// Part of the incoming peers that transactions are told to, unless `-inboundrelaypercent` says otherwise.
+const RELAYING_PERCENT: i64 = 50;
 
 pub(super) fn network(args: &Args, chain: Chain) -> Result<NetworkOptions, StartError> {
     let port = port(args, chain)?;
@@ -19,35 +27,7 @@ pub(super) fn network(args: &Args, chain: Chain) -> Result<NetworkOptions, Start
     if max_connections < 0 {
         return Err(option("-maxconnections must be greater or equal than zero"));
     }
-    let connect = args.values("connect");
-    let bind = args.values("bind");
-    // An address to listen on is a wish to listen; peers chosen one by one, or none at all, are not.
-    let listen = args
-        .flag("listen")
-        .unwrap_or_else(|| !bind.is_empty() || (!args.is_set("connect") && max_connections > 0));
-    if !listen && !bind.is_empty() && args.flag("listen") == Some(false) {
-        return Err(option(
-            "Cannot set -bind or -whitebind together with -listen=0",
-        ));
-    }
-    let mut addresses = Vec::new();
-    let mut defaults = Vec::new();
-    if listen && bind.is_empty() {
-        defaults = vec![
-            SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
-            SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
-        ];
-    } else if listen {
-        for text in &bind {
-            let address = bind_address(text, port)?;
-            if addresses.contains(&address) {
-                return Err(option(format!(
-                    "Duplicate binding configuration for address {address}. Please check your -bind, -bind=...=onion and -whitebind settings."
-                )));
-            }
-            addresses.push(address);
-        }
-    }
+    let listening = listening(args, port, max_connections)?;
     let seconds =
         |name, default| Duration::from_secs(positive(args, name).map_or(default, u64::from));
     let peer_timeout = args.int("peertimeout");
@@ -59,35 +39,175 @@ pub(super) fn network(args: &Args, chain: Chain) -> Result<NetworkOptions, Start
             .unwrap_or(usize::MAX)
             .saturating_mul(1000)
     };
+    let limited = |value: i64| usize::try_from(value.max(0)).unwrap_or(usize::MAX);
+    let max_inbound = limited(max_connections - OUTBOUND);
+    let percent = args
+        .int("inboundrelaypercent")
+        .unwrap_or(RELAYING_PERCENT)
+        .clamp(0, 100);
+    let external = external(args, listening.port)?;
+    let flag = |name, default| args.flag(name).unwrap_or(default);
     Ok(NetworkOptions {
-        listen: addresses,
-        listen_if_possible: defaults,
-        connect: connect.into_iter().filter(|target| target != "0").collect(),
+        listens: listening.wanted,
+        listen_port: listening.port,
+        connect: args
+            .values("connect")
+            .into_iter()
+            .filter(|target| target != "0")
+            .collect(),
+        dials: !args.is_set("connect"),
         add: args.values("addnode"),
-        max_inbound: usize::try_from((max_connections - OUTBOUND).max(0)).unwrap_or(usize::MAX),
-        port,
+        seed_nodes: args.values("seednode"),
+        seeds: seeds(args, max_connections)?,
+        max_automatic: limited(max_connections.min(OUTBOUND)),
+        max_inbound,
+        max_inbound_relaying: max_inbound * limited(percent) / 100,
+        default_port: default_port(chain),
         connect_timeout: Duration::from_millis(positive(args, "timeout").map_or(5000, u64::from)),
         peer_timeout: seconds("peertimeout", 60),
-        v2: args.flag("v2transport").unwrap_or(true),
-        look_up_names: args.flag("dns").unwrap_or(true),
+        v2: flag("v2transport", true),
+        look_up_names: flag("dns", true),
         max_receive_buffer: kilobytes("maxreceivebuffer", 5000),
         max_send_buffer: kilobytes("maxsendbuffer", 1000),
-        blocks_only: args.flag("blocksonly").unwrap_or(false),
-        log_ips: args.flag("logips").unwrap_or(false),
-        filters: args.flag("peerblockfilters").unwrap_or(false),
+        blocks_only: flag("blocksonly", false),
+        bloom_filters: flag("peerbloomfilters", false),
+        log_ips: flag("logips", false),
+        filters: flag("peerblockfilters", false),
         whitelist: super::whitelist::whitelist(args)?,
+        active: flag("networkactive", true),
+        discover: flag("discover", listening.wanted && external.is_empty()),
+        external,
+        capture: flag("capturemessages", false),
+        book: BookOptions {
+            check_ratio: positive(args, "checkaddrman").unwrap_or(0).min(1_000_000),
+            deterministic: args.values("test").iter().any(|test| test == "addrman"),
+            ban_time: args.int("bantime").unwrap_or(BAN_TIME),
+            ..BookOptions::default()
+        },
+        listen: listening.addresses,
+        listen_if_possible: listening.if_possible,
     })
+}
+
+/// Where to listen.
+struct Listening {
+    wanted: bool,
+    addresses: Vec<Listen>,
+    if_possible: Vec<SocketAddr>,
+    /// The port of this node's own addresses.
+    port: u16,
+}
+
+fn listening(args: &Args, port: u16, max_connections: i64) -> Result<Listening, StartError> {
+    let (bind, whitebind) = (args.values("bind"), args.values("whitebind"));
+    let bound = !bind.is_empty() || !whitebind.is_empty();
+    // An address to listen on is a wish to listen; peers chosen one by one, or none at all, are not.
+    let wanted = args
+        .flag("listen")
+        .unwrap_or_else(|| bound || (!args.is_set("connect") && max_connections > 0));
+    if !wanted && bound {
+        return Err(option(
+            "Cannot set -bind or -whitebind together with -listen=0",
+        ));
+    }
+    let mut addresses: Vec<Listen> = Vec::new();
+    let mut add = |listen: Listen| {
+        let address = listen.address;
+        if addresses.iter().any(|other| other.address == address) {
+            return Err(option(format!(
+                "Duplicate binding configuration for address {address}. Please check your -bind, -bind=...=onion and -whitebind settings."
+            )));
+        }
+        addresses.push(listen);
+        Ok(())
+    };
+    let none = Permissions::default();
+    for text in &bind {
+        let (address, onion) = match text.strip_suffix("=onion") {
+            Some(address) => (address, true),
+            None => (text.as_str(), false),
+        };
+        let default = if onion { port.wrapping_add(1) } else { port };
+        add(Listen {
+            address: bind_address("bind", text, address, Some(default))?,
+            permissions: none,
+            onion,
+        })?;
+    }
+    for text in &whitebind {
+        let (permissions, address) = super::whitelist::whitebind(args, text)?;
+        add(Listen {
+            address: bind_address("whitebind", &address, &address, None)?,
+            permissions,
+            onion: false,
+        })?;
+    }
+    let mut if_possible = Vec::new();
+    if wanted && !bound {
+        add(Listen {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, port.wrapping_add(1))),
+            permissions: none,
+            onion: true,
+        })?;
+        if_possible = vec![
+            SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
+            SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
+        ];
+    }
+    let own_port = addresses
+        .iter()
+        .find(|listen| !listen.onion && listen.permissions == none)
+        .or_else(|| addresses.iter().find(|listen| !listen.onion))
+        .map_or(port, |listen| listen.address.port());
+    Ok(Listening {
+        wanted,
+        addresses,
+        if_possible,
+        port: own_port,
+    })
+}
+
+fn seeds(args: &Args, max_connections: i64) -> Result<SeedOptions, StartError> {
+    // Peers chosen one by one, or none at all, need no others.
+    let alone = args.is_set("connect") || max_connections == 0;
+    let enabled = args.flag("dnsseed").unwrap_or(!alone);
+    let forced = args.flag("forcednsseed").unwrap_or(false);
+    if forced && !enabled {
+        return Err(option(
+            "Cannot set -forcednsseed to true when setting -dnsseed to false.",
+        ));
+    }
+    Ok(SeedOptions {
+        enabled,
+        forced,
+        after_seed_nodes: !args.values("seednode").is_empty(),
+    })
+}
+
+fn external(args: &Args, port: u16) -> Result<Vec<Endpoint>, StartError> {
+    args.values("externalip")
+        .iter()
+        .map(|text| {
+            Endpoint::parse(text, port)
+                .filter(|endpoint| endpoint.address.is_valid())
+                .ok_or_else(|| option(format!("Cannot resolve -externalip address: '{text}'")))
+        })
+        .collect()
+}
+
+fn default_port(chain: Chain) -> u16 {
+    match chain {
+        Chain::Main => 8333,
+        Chain::Testnet3 => 18333,
+        Chain::Testnet4 => 48333,
+        Chain::Signet => 38333,
+        Chain::Regtest => 18444,
+    }
 }
 
 fn port(args: &Args, chain: Chain) -> Result<u16, StartError> {
     let Some(text) = args.value("port") else {
-        return Ok(match chain {
-            Chain::Main => 8333,
-            Chain::Testnet3 => 18333,
-            Chain::Testnet4 => 48333,
-            Chain::Signet => 38333,
-            Chain::Regtest => 18444,
-        });
+        return Ok(default_port(chain));
     };
     text.parse()
         .ok()
@@ -95,18 +215,24 @@ fn port(args: &Args, chain: Chain) -> Result<u16, StartError> {
         .ok_or_else(|| option(format!("Invalid port specified in -port: '{text}'")))
 }
 
-/// An address to listen on, with or without port. What comes over Tor's (`=onion`) is as any other.
-fn bind_address(text: &str, port: u16) -> Result<SocketAddr, StartError> {
-    let address = text.strip_suffix("=onion").unwrap_or(text);
-    let resolved = crate::net::connections::parse(address, port).or_else(|| {
-        let named = if address.contains(':') {
-            address.to_socket_addrs()
-        } else {
-            (address, port).to_socket_addrs()
-        };
-        named.ok()?.next()
-    });
-    resolved.ok_or_else(|| option(format!("Cannot resolve -bind address: '{text}'")))
+/// An address to listen on, with or without port; a `-whitebind` must have one.
+fn bind_address(
+    name: &str,
+    text: &str,
+    address: &str,
+    port: Option<u16>,
+) -> Result<SocketAddr, StartError> {
+    let unresolved = || option(format!("Cannot resolve -{name} address: '{text}'"));
+    let (host, given) = split_host_port(address).ok_or_else(unresolved)?;
+    let Some(port) = given.or(port) else {
+        return Err(option(format!(
+            "Need to specify a port with -whitebind: '{text}'"
+        )));
+    };
+    let resolved = Endpoint::parse(host, port).and_then(Endpoint::socket_address);
+    resolved
+        .or_else(|| (host, port).to_socket_addrs().ok()?.next())
+        .ok_or_else(unresolved)
 }
 
 #[cfg(test)]
@@ -124,13 +250,21 @@ mod tests {
     fn listening_follows_from_what_else_is_wanted() {
         let plain = read(&[]).unwrap();
         assert_eq!(plain.listen_if_possible.len(), 2);
-        assert_eq!((plain.max_inbound, plain.port), (114, 18444));
+        assert_eq!((plain.max_inbound, plain.listen_port), (114, 18444));
+        let onion: Vec<_> = plain
+            .listen
+            .iter()
+            .map(|listen| (listen.address.port(), listen.onion))
+            .collect();
+        assert_eq!(onion, [(18445, true)]);
         let alone = read(&["-connect=0"]).unwrap();
         assert!(alone.listen_if_possible.is_empty() && alone.connect.is_empty());
         let bound = read(&["-connect=0", "-bind=127.0.0.1", "-port=7"]).unwrap();
-        assert_eq!(bound.listen, ["127.0.0.1:7".parse().unwrap()]);
+        assert_eq!(bound.listen[0].address, "127.0.0.1:7".parse().unwrap());
         let onion = read(&["-bind=127.0.0.1:9=onion"]).unwrap();
-        assert_eq!(onion.listen, ["127.0.0.1:9".parse().unwrap()]);
+        assert!(onion.listen[0].onion && onion.listen_if_possible.is_empty());
+        let white = read(&["-whitebind=noban@127.0.0.1:9"]).unwrap();
+        assert!(white.listen[0].permissions.no_ban && white.listen_port == 9);
     }
 
     #[test]
@@ -148,6 +282,22 @@ mod tests {
             (
                 vec!["-bind=1.2.3.4:x"],
                 "Cannot resolve -bind address: '1.2.3.4:x'",
+            ),
+            (
+                vec!["-whitebind=127.0.0.1"],
+                "Need to specify a port with -whitebind: '127.0.0.1'",
+            ),
+            (
+                vec!["-whitebind=out@127.0.0.1:9"],
+                "whitebind may only be used for incoming connections",
+            ),
+            (
+                vec!["-forcednsseed", "-dnsseed=0"],
+                "Cannot set -forcednsseed to true when setting -dnsseed to false.",
+            ),
+            (
+                vec!["-externalip=x"],
+                "Cannot resolve -externalip address: 'x'",
             ),
             (
                 vec!["-bind=127.0.0.1:9", "-bind=127.0.0.1:9=onion"],

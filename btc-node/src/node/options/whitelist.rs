@@ -1,15 +1,11 @@
 //! `-whitelist`: what peers from some addresses may do beyond others.
 
 use super::option;
+use crate::net::NetAddress;
 use crate::net::subnet::Subnet;
 use crate::node::StartError;
 use crate::sync::Permissions;
 use btc_interfaces::args::Args;
-use std::net::IpAddr;
-
-/// Permissions that Core knows and this node does not offer yet.
-const NOT_OFFERED: [&str; 5] = ["bloomfilter", "bloom", "forcerelay", "download", "addr"];
-
 /// One `-whitelist`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Rule {
@@ -25,28 +21,38 @@ pub(crate) struct Whitelist(Vec<Rule>);
 
 impl Whitelist {
     /// What a peer may do that connects from `address`, or that this node connects to there.
-    pub(crate) fn permissions(&self, address: IpAddr, inbound: bool) -> Permissions {
+    pub(crate) fn permissions(&self, address: impl Into<NetAddress>, inbound: bool) -> Permissions {
+        let address = address.into();
         let mut granted = Permissions::default();
         for rule in &self.0 {
             let applies = if inbound { rule.inbound } else { rule.outbound };
             if applies && rule.subnet.contains(address) {
-                granted.no_ban |= rule.permissions.no_ban;
-                granted.relay |= rule.permissions.relay;
-                granted.mempool |= rule.permissions.mempool;
+                granted = granted.union(rule.permissions);
             }
         }
         granted
     }
 }
 
+/// What a rule without permissions means.
+fn implied(args: &Args) -> Permissions {
+    let force_relay = args.flag("whitelistforcerelay").unwrap_or(false);
+    Permissions {
+        no_ban: true,
+        download: true,
+        mempool: true,
+        force_relay,
+        relay: force_relay
+            || args
+                .flag("whitelistrelay")
+                .unwrap_or(!args.flag("blocksonly").unwrap_or(false)),
+        ..Permissions::default()
+    }
+}
+
 /// Reads every `-whitelist=[permission,...@]subnet`.
 pub(super) fn whitelist(args: &Args) -> Result<Whitelist, StartError> {
-    // What a rule without permissions means.
-    let implied = Permissions {
-        no_ban: true,
-        relay: args.flag("whitelistrelay").unwrap_or(true),
-        mempool: true,
-    };
+    let implied = implied(args);
     let rules = args
         .values("whitelist")
         .iter()
@@ -55,36 +61,63 @@ pub(super) fn whitelist(args: &Args) -> Result<Whitelist, StartError> {
     Ok(Whitelist(rules))
 }
 
-fn rule(text: &str, implied: Permissions) -> Result<Rule, StartError> {
-    let (names, subnet) = match text.split_once('@') {
-        Some((names, subnet)) => (Some(names), subnet),
-        None => (None, text),
+/// Reads a `-whitebind=[permission,...@]address`: the permissions and the address.
+pub(super) fn whitebind(args: &Args, text: &str) -> Result<(Permissions, String), StartError> {
+    let (granted, address) = split(text)?;
+    let Some(granted) = granted else {
+        return Ok((implied(args), address.to_owned()));
     };
-    let (mut inbound, mut outbound) = (false, false);
-    let mut permissions = Permissions::default();
-    for name in names.into_iter().flat_map(|names| names.split(',')) {
+    if granted.outbound {
+        return Err(option(
+            "whitebind may only be used for incoming connections (\"out\" was passed)",
+        ));
+    }
+    Ok((granted.permissions, address.to_owned()))
+}
+
+/// What stands before an `@`.
+struct Granted {
+    permissions: Permissions,
+    inbound: bool,
+    outbound: bool,
+}
+
+fn split(text: &str) -> Result<(Option<Granted>, &str), StartError> {
+    let Some((names, rest)) = text.split_once('@') else {
+        return Ok((None, text));
+    };
+    let mut granted = Granted {
+        permissions: Permissions::default(),
+        inbound: false,
+        outbound: false,
+    };
+    for name in names.split(',') {
         match name {
             "" => {}
-            "in" => inbound = true,
-            "out" => outbound = true,
-            "noban" => permissions.no_ban = true,
-            "relay" => permissions.relay = true,
-            "mempool" => permissions.mempool = true,
-            "all" => {
-                permissions = Permissions {
-                    no_ban: true,
-                    relay: true,
-                    mempool: true,
-                };
+            "in" => granted.inbound = true,
+            "out" => granted.outbound = true,
+            name => {
+                let permission = Permissions::from_name(name)
+                    .ok_or_else(|| option(format!("Invalid P2P permission: '{name}'")))?;
+                granted.permissions = granted.permissions.union(permission);
             }
-            name if NOT_OFFERED.contains(&name) => {
-                return Err(option(format!(
-                    "the permission '{name}' of -whitelist is not supported by this node yet"
-                )));
-            }
-            name => return Err(option(format!("Invalid P2P permission: '{name}'"))),
         }
     }
+    if (granted.inbound || granted.outbound) && granted.permissions == Permissions::default() {
+        return Err(option(format!(
+            "Only direction was set, no permissions: '{text}'"
+        )));
+    }
+    Ok((Some(granted), rest))
+}
+
+fn rule(text: &str, implied: Permissions) -> Result<Rule, StartError> {
+    let (granted, subnet) = split(text)?;
+    let granted = granted.unwrap_or(Granted {
+        permissions: implied,
+        inbound: true,
+        outbound: false,
+    });
     let subnet = subnet.parse().map_err(|_| {
         option(format!(
             "Invalid netmask specified in -whitelist: '{subnet}'"
@@ -93,13 +126,9 @@ fn rule(text: &str, implied: Permissions) -> Result<Rule, StartError> {
     Ok(Rule {
         subnet,
         // Without a direction it is about those who connect to this node.
-        inbound: inbound || !outbound,
-        outbound,
-        permissions: if names.is_some() {
-            permissions
-        } else {
-            implied
-        },
+        inbound: granted.inbound || !granted.outbound,
+        outbound: granted.outbound,
+        permissions: granted.permissions,
     })
 }
 
@@ -129,8 +158,9 @@ mod tests {
         .expect("these are rules");
         let granted = |no_ban, mempool| Permissions {
             no_ban,
+            download: no_ban,
             mempool,
-            relay: false,
+            ..Permissions::default()
         };
         assert_eq!(list.permissions(HERE, true), granted(true, true));
         assert_eq!(list.permissions(HERE, false), granted(true, false));
@@ -144,10 +174,10 @@ mod tests {
     fn a_rule_without_permissions_implies_some() {
         let list = read(&["-whitelist=127.0.0.1"]).expect("a rule");
         let names = |list: &Whitelist| list.permissions(HERE, true).names();
-        assert_eq!(names(&list), ["relay", "mempool", "noban"]);
+        assert_eq!(names(&list), ["noban", "relay", "mempool", "download"]);
         assert_eq!(list.permissions(HERE, false), Permissions::default());
         let list = read(&["-whitelist=127.0.0.1", "-whitelistrelay=0"]).expect("a rule");
-        assert_eq!(names(&list), ["mempool", "noban"]);
+        assert_eq!(names(&list), ["noban", "mempool", "download"]);
         let none = read(&["-whitelist=@127.0.0.1"]).expect("a rule");
         assert!(names(&none).is_empty());
     }
@@ -164,8 +194,8 @@ mod tests {
                 "Invalid netmask specified in -whitelist: '127.0.0.1:230'",
             ),
             (
-                "-whitelist=bloom@127.0.0.1",
-                "the permission 'bloom' of -whitelist is not supported by this node yet",
+                "-whitelist=in@127.0.0.1",
+                "Only direction was set, no permissions: 'in@127.0.0.1'",
             ),
         ] {
             assert_eq!(read(&[argument]).unwrap_err().to_string(), reason);

@@ -89,7 +89,7 @@ fn get_block_template(parts: &NodeParts, context: &RequestContext<'_>) -> RpcRes
     }
     if !parts.chain.params().chain.is_test() {
         // A miner would work on a chain that nobody else sees.
-        if network::peers(parts).is_empty() {
+        if network::peer_views(parts).is_empty() {
             return Err(RpcError::new(
                 code::CLIENT_NOT_CONNECTED,
                 format!("{} is not connected!", crate::CLIENT_NAME),

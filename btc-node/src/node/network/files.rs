@@ -1,0 +1,221 @@
+//! What the node knows of addresses, kept over a restart: `peers.dat`, `banlist.json`, `anchors.dat`.
+
+use crate::net::addrman::{AddrMan, AddrManFileError};
+use crate::net::bans::Bans;
+use crate::net::message::{Reader, put};
+use crate::net::netgroup::NetGroups;
+use crate::net::{Directory, PeerAddress};
+use crate::node::StartError;
+use crate::store::checked_file::{self, CheckedFile};
+use crate::store::data_dir::replace_file;
+use bitcoin::consensus::encode::VarInt;
+use bitcoin::key::rand::{RngCore, rngs::OsRng};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Where to tell of an error that is none of the user's making.
+const BUG_REPORT: &str = "https://github.com/bitcoin/bitcoin/issues";
+/// Peers for blocks that are tried first after a restart.
+pub(super) const MAX_ANCHORS: usize = 2;
+
+/// Where the files are, and of which network.
+#[derive(Clone, Debug)]
+pub(super) struct Files {
+    dir: PathBuf,
+    magic: [u8; 4],
+}
+
+/// How the address book is kept.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct BookOptions {
+    /// `-checkaddrman`: one of so many calls checks it all.
+    pub(crate) check_ratio: u32,
+    /// `-test=addrman`: without secrets.
+    pub(crate) deterministic: bool,
+    /// `-bantime`, in seconds.
+    pub(crate) ban_time: i64,
+    /// By what addresses are grouped (`-asmap`).
+    pub(crate) groups: NetGroups,
+}
+
+impl Files {
+    pub(super) fn new(dir: &Path, magic: [u8; 4]) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            magic,
+        }
+    }
+
+    fn peers(&self) -> PathBuf {
+        self.dir.join("peers.dat")
+    }
+
+    fn bans(&self) -> PathBuf {
+        self.dir.join("banlist.json")
+    }
+
+    fn anchors(&self) -> PathBuf {
+        self.dir.join("anchors.dat")
+    }
+
+    /// Reads the address book, or makes a new one.
+    pub(super) fn load_book(&self, options: &BookOptions) -> Result<AddrMan, StartError> {
+        let started = Instant::now();
+        let path = self.peers();
+        let quoted = format!("\"{}\"", path.display());
+        let corrupt = |reason: String| {
+            StartError::Network(format!(
+                "Invalid or corrupt peers.dat ({reason}). If you believe this is a bug, please report it to {BUG_REPORT}. As a workaround, you can move the file ({quoted}) out of the way (rename, move, or delete) to have a new one created on the next start."
+            ))
+        };
+        let mut seed = [0; 32];
+        OsRng.fill_bytes(&mut seed);
+        let fresh = || {
+            let groups = options.groups.clone();
+            if options.deterministic {
+                AddrMan::deterministic(groups, options.check_ratio)
+            } else {
+                AddrMan::new(groups, seed, options.check_ratio)
+            }
+        };
+        let file = CheckedFile::open(&path).map_err(|error| corrupt(error.to_string()))?;
+        let Some(file) = file else {
+            tracing::info!("Creating peers.dat because the file was not found ({quoted})");
+            let book = fresh();
+            self.save_book(&book);
+            return Ok(book);
+        };
+        let content = file
+            .content(self.magic)
+            .map_err(|error| corrupt(error.to_string()))?;
+        let groups = options.groups.clone();
+        match AddrMan::decode(content, groups, seed, options.check_ratio) {
+            Ok((book, length)) => {
+                file.verify(length)
+                    .map_err(|error| corrupt(error.to_string()))?;
+                tracing::info!(
+                    "Loaded {} addresses from peers.dat {}ms",
+                    book.len(),
+                    started.elapsed().as_millis()
+                );
+                Ok(book)
+            }
+            Err(AddrManFileError::Version { .. }) => {
+                let backup = self.dir.join("peers.dat.bak");
+                std::fs::rename(&path, backup).map_err(|_| {
+                    StartError::Network(
+                        "Failed to rename invalid peers.dat file. Please move or delete it and try again."
+                            .into(),
+                    )
+                })?;
+                tracing::warn!(
+                    "Creating new peers.dat because the file version was not compatible ({quoted}). Original backed up to peers.dat.bak"
+                );
+                let book = fresh();
+                self.save_book(&book);
+                Ok(book)
+            }
+            Err(error @ AddrManFileError::Corrupt(_)) => Err(corrupt(error.to_string())),
+        }
+    }
+
+    pub(super) fn save_book(&self, book: &AddrMan) {
+        let started = Instant::now();
+        match checked_file::write(&self.peers(), self.magic, &book.encode()) {
+            Ok(()) => tracing::debug!(
+                target: "net",
+                "Flushed {} addresses to peers.dat  {}ms",
+                book.len(),
+                started.elapsed().as_millis()
+            ),
+            // They are found again.
+            Err(error) => tracing::error!("cannot write peers.dat: {error}"),
+        }
+    }
+
+    /// Reads the bans, or begins without.
+    pub(super) fn load_bans(&self, default_time: i64) -> Bans {
+        let path = self.bans();
+        let read = match std::fs::read_to_string(&path) {
+            Ok(text) => Bans::parse(&text, default_time)
+                .inspect_err(|error| {
+                    tracing::warn!("Cannot parse banlist {}: {error}", path.display());
+                })
+                .ok(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => {
+                tracing::warn!("Cannot load banlist {}: {error}", path.display());
+                None
+            }
+        };
+        read.unwrap_or_else(|| {
+            tracing::info!("Recreating the banlist database");
+            let bans = Bans::new(default_time);
+            self.save_bans(&bans);
+            bans
+        })
+    }
+
+    pub(super) fn save_bans(&self, bans: &Bans) {
+        if let Err(error) = replace_file(&self.bans(), bans.to_json().as_bytes()) {
+            tracing::error!("cannot write banlist.json: {error}");
+        }
+    }
+
+    /// Takes the last run's peers for blocks; they are tried once, so the file is gone then.
+    pub(super) fn take_anchors(&self) -> Vec<PeerAddress> {
+        let path = self.anchors();
+        let anchors = match CheckedFile::open(&path) {
+            Ok(Some(file)) => self.read_anchors(&file),
+            Ok(None) | Err(_) => None,
+        };
+        if let Some(anchors) = &anchors {
+            tracing::info!("Loaded {} addresses from \"anchors.dat\"", anchors.len());
+        }
+        // Usually there is none.
+        let _ = std::fs::remove_file(&path);
+        let mut anchors = anchors.unwrap_or_default();
+        anchors.truncate(MAX_ANCHORS);
+        tracing::info!(
+            "{} block-relay-only anchors will be tried for connections.",
+            anchors.len()
+        );
+        anchors
+    }
+
+    fn read_anchors(&self, file: &CheckedFile) -> Option<Vec<PeerAddress>> {
+        let content = file.content(self.magic).ok()?;
+        let mut reader = Reader::new(content);
+        let count = reader.read::<VarInt>().ok()?.0;
+        let mut anchors = Vec::new();
+        for _ in 0..count {
+            anchors.push(PeerAddress::decode_disk(&mut reader, true).ok()?);
+        }
+        file.verify(content.len() - reader.left()).ok()?;
+        Some(anchors)
+    }
+
+    pub(super) fn save_anchors(&self, anchors: &[PeerAddress]) {
+        let what = format!(
+            "DumpAnchors: Flush {} outbound block-relay-only peer addresses to anchors.dat",
+            anchors.len()
+        );
+        let started = Instant::now();
+        tracing::info!("{what} started");
+        let mut content = Vec::new();
+        put(&mut content, &VarInt(anchors.len() as u64));
+        for anchor in anchors {
+            anchor.encode_disk(&mut content);
+        }
+        if let Err(error) = checked_file::write(&self.anchors(), self.magic, &content) {
+            tracing::error!("cannot write anchors.dat: {error}");
+        }
+        tracing::info!("{what} completed ({:.2}s)", started.elapsed().as_secs_f64());
+    }
+
+    /// Writes the book and the bans.
+    pub(super) fn save(&self, directory: &Directory) {
+        self.save_book(&directory.book());
+        self.save_bans(&directory.bans());
+    }
+}

@@ -1,0 +1,173 @@
+//! Which connections there are, are being made, and are wanted.
+
+use crate::net::connections::Opened;
+use crate::net::{Endpoint, PeerAddress};
+use crate::sync::ConnectionKind;
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+/// A connection to be made, or made.
+#[derive(Clone, Debug)]
+pub(super) struct Attempt {
+    /// What the user wrote, if it was the user.
+    pub(super) name: Option<String>,
+    /// The address, if it is one.
+    pub(super) address: Option<PeerAddress>,
+    /// What for.
+    pub(super) kind: ConnectionKind,
+    /// Encrypted if the peer can.
+    pub(super) v2: bool,
+}
+
+/// A connection.
+#[derive(Clone, Debug)]
+pub(super) struct Link {
+    pub(super) address: Endpoint,
+    /// What the user wrote to reach it.
+    pub(super) name: Option<String>,
+    pub(super) kind: ConnectionKind,
+    /// How it came about, if this node made it.
+    attempt: Option<Attempt>,
+}
+
+impl Link {
+    /// What it offers, as the book says.
+    pub(super) fn services(&self) -> u64 {
+        self.attempt
+            .as_ref()
+            .and_then(|attempt| attempt.address)
+            .map_or(0, |address| address.services)
+    }
+}
+
+/// A peer that the user wants to be connected to.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    pub(super) target: String,
+    /// Encrypted if the peer can.
+    pub(super) v2: bool,
+    /// Of `-connect`: not shown, and tried all the time.
+    pub(super) fixed: bool,
+    pub(super) next: Duration,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct Links {
+    pub(super) open: BTreeMap<u64, Link>,
+    pub(super) wanted: Vec<Wanted>,
+    attempts: HashMap<u64, Attempt>,
+    next_attempt: u64,
+}
+
+impl Links {
+    /// None yet, and those that the user wants.
+    pub(super) fn new(wanted: Vec<Wanted>) -> Self {
+        Self {
+            wanted,
+            ..Self::default()
+        }
+    }
+
+    /// Notes that a connection is being made, and gives its number.
+    pub(super) fn begin(&mut self, attempt: Attempt) -> u64 {
+        let number = self.next_attempt;
+        self.next_attempt += 1;
+        self.attempts.insert(number, attempt);
+        number
+    }
+
+    /// An attempt came to its end.
+    pub(super) fn end(&mut self, number: u64) -> Option<Attempt> {
+        self.attempts.remove(&number)
+    }
+
+    /// A connection is gone; its attempt goes on under its number, if it is tried once more.
+    pub(super) fn remove(&mut self, id: u64, retrying: Option<u64>) {
+        let link = self.open.remove(&id);
+        if let (Some(number), Some(attempt)) = (retrying, link.and_then(|link| link.attempt)) {
+            self.attempts.insert(
+                number,
+                Attempt {
+                    v2: false,
+                    ..attempt
+                },
+            );
+        }
+    }
+
+    /// A connection is there.
+    pub(super) fn add(&mut self, opened: &Opened, attempt: Option<Attempt>) -> Link {
+        let link = Link {
+            address: opened.address,
+            kind: attempt
+                .as_ref()
+                .map_or(ConnectionKind::Inbound, |attempt| attempt.kind),
+            name: attempt.as_ref().and_then(|attempt| attempt.name.clone()),
+            attempt,
+        };
+        self.open.insert(opened.id, link.clone());
+        link
+    }
+
+    /// Connections of a kind, those being made included.
+    pub(super) fn count(&self, kind: ConnectionKind) -> usize {
+        let open = self.open.values().filter(|link| link.kind == kind);
+        let begun = self
+            .attempts
+            .values()
+            .filter(|attempt| attempt.kind == kind);
+        open.count() + begun.count()
+    }
+
+    /// Connections that this node made or makes by itself.
+    pub(super) fn automatic(&self) -> usize {
+        let open = self.open.values().filter(|link| link.kind.is_automatic());
+        let begun = self
+            .attempts
+            .values()
+            .filter(|attempt| attempt.kind.is_automatic());
+        open.count() + begun.count()
+    }
+
+    /// Kind and address of every connection, those being made included.
+    pub(super) fn connections(&self) -> Vec<(ConnectionKind, Endpoint)> {
+        let open = self.open.values().map(|link| (link.kind, link.address));
+        let begun = self
+            .attempts
+            .values()
+            .filter_map(|attempt| Some((attempt.kind, attempt.address?.endpoint)));
+        open.chain(begun).collect()
+    }
+
+    /// Whether there is a connection to what the user wrote, or one is being made.
+    pub(super) fn reaches(&self, target: &str, port: u16) -> bool {
+        self.find(target, port).is_some()
+            || self
+                .attempts
+                .values()
+                .any(|attempt| attempt.name.as_deref() == Some(target))
+    }
+
+    /// The connection to what the user wrote.
+    pub(super) fn find(&self, target: &str, port: u16) -> Option<(u64, &Link)> {
+        let address = Endpoint::parse(target, port);
+        self.open
+            .iter()
+            .find(|(_, link)| link.name.as_deref() == Some(target) || address == Some(link.address))
+            .map(|(id, link)| (*id, link))
+    }
+
+    /// Whether the user keeps a connection to an address.
+    pub(super) fn is_added(&self, endpoint: Endpoint, port: u16) -> bool {
+        self.wanted
+            .iter()
+            .any(|wanted| same(&wanted.target, &endpoint.to_string(), port))
+    }
+}
+
+/// Whether two targets are one: written alike, or the same address.
+pub(super) fn same(one: &str, other: &str, port: u16) -> bool {
+    let address = Endpoint::parse(one, port);
+    one == other || (address.is_some() && address == Endpoint::parse(other, port))
+}
