@@ -12,8 +12,14 @@ use crate::store::StoreError;
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The files or databases failed.
-    #[error(transparent)]
+    #[error("Error loading databases")]
     Store(#[from] StoreError),
+    /// The directory of block files, or the key that obfuscates them, cannot be used.
+    #[error("Failed to initialize ChainstateManager: {0}")]
+    BlockFiles(#[source] StoreError),
+    /// The block index cannot be opened.
+    #[error("Error opening block database")]
+    BlockDatabase(#[source] StoreError),
     /// The block index cannot be read.
     #[error("Error loading block database")]
     BlockIndex(#[source] StoreError),
@@ -91,6 +97,9 @@ pub enum OpenError {
         /// What is wrong.
         reason: String,
     },
+    /// The last blocks can only be checked as thoroughly as was asked for with more memory.
+    #[error("Insufficient dbcache for block verification")]
+    TooLittleMemory,
     /// [`Options::interrupt`](super::Options::interrupt) was set; what was done so far is kept.
     #[error("opening the chainstate was interrupted")]
     Interrupted,

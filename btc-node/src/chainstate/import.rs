@@ -1,7 +1,7 @@
 //! Blocks from files: made elsewhere, or the node's own when the index is built anew.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -57,8 +57,10 @@ impl ImportReport {
 }
 
 impl Shared {
-    pub(super) fn import_block_file(&self, path: &Path) -> Result<ImportReport, SubmitError> {
-        let mut scanner = BlockScanner::open(path, self.options.params.magic)?;
+    pub(super) fn import_blocks(
+        &self,
+        scanner: &mut BlockScanner<impl Read>,
+    ) -> Result<ImportReport, SubmitError> {
         let mut report = ImportReport::default();
         {
             let _importing = Importing::new(&self.importing);
@@ -66,7 +68,11 @@ impl Shared {
                 if self.interrupted() {
                     break;
                 }
-                let block = Arc::new(found.map_err(StoreError::io("read", path))?.block);
+                let block = Arc::new(
+                    found
+                        .map_err(|error| StoreError::corrupt("block file from elsewhere", error))?
+                        .block,
+                );
                 let fate = self.take_in(&block, None)?;
                 report.count(&fate);
                 if self.options.prune.is_some() && matches!(fate, Fate::Loaded) {

@@ -1,6 +1,6 @@
 //! The public face of the chainstate.
 
-use std::path::Path;
+use std::io::Read;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,6 +9,7 @@ use bitcoin::block::Header;
 use bitcoin::{Block, BlockHash, OutPoint};
 use btc_consensus::Coin;
 use btc_consensus::params::ChainParams;
+use btc_consensus::versionbits::ThresholdCache;
 
 use super::clock::Clock;
 use super::error::{OpenError, SubmitError};
@@ -16,11 +17,12 @@ use super::options::{Options, SubmitOptions};
 use super::state::{Shared, State};
 use super::stats::{self, UtxoHashKind, UtxoStats};
 use super::summary::{Accepted, BlockSummary, ChainTip, ChainTipStatus, ImportReport, VerifyError};
-use super::view::{MempoolHook, TipView};
+use super::view::{MempoolHook, TipView, TreeView};
 use crate::chain::{BlockId, Validity};
 use crate::notify::Notifier;
 use crate::store::StoreError;
 use crate::store::block_reader::BlockReader;
+use crate::store::import::BlockScanner;
 use crate::store::undo::BlockUndo;
 
 /// The chainstate, shared by everyone through an `Arc`. See the [module](super) for the order of locks.
@@ -267,6 +269,19 @@ impl ChainstateManager {
         function(&self.shared.view(&state))
     }
 
+    /// Calls `function` with the chain that ends in a block, on whatever branch, and the states of deployments that were
+    /// computed so far; `None` if the block is not known.
+    pub fn with_branch<R>(
+        &self,
+        hash: &BlockHash,
+        function: impl FnOnce(&TreeView<'_>, &mut ThresholdCache) -> R,
+    ) -> Option<R> {
+        let state = self.shared.lock();
+        let id = state.tree.find(hash)?;
+        let mut thresholds = self.shared.view(&state).thresholds();
+        Some(function(&TreeView::new(&state.tree, id), &mut thresholds))
+    }
+
     /// The ends of all branches, in the order of falling height, the active one first among equals.
     pub fn chain_tips(&self) -> Vec<ChainTip> {
         let state = self.shared.lock();
@@ -439,9 +454,12 @@ impl ChainstateManager {
     /// Reads the blocks of a file made elsewhere (`-loadblock`), and connects what they make.
     ///
     /// # Errors
-    /// The file cannot be read, or the node's own disk fails. Blocks that do not fit are skipped.
-    pub fn import_block_file(&self, path: &Path) -> Result<ImportReport, SubmitError> {
-        self.shared.import_block_file(path)
+    /// The file cannot be read on, or the node's own disk fails. Blocks that do not fit are skipped.
+    pub fn import_blocks(
+        &self,
+        scanner: &mut BlockScanner<impl Read>,
+    ) -> Result<ImportReport, SubmitError> {
+        self.shared.import_blocks(scanner)
     }
 
     /// Builds the block index anew from the block files, after [`open`](Self::open) with `reindex`, or if an earlier

@@ -1,7 +1,8 @@
 //! From the files on disk to a chainstate that is ready, also after an unclean stop.
 
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+mod coins;
+
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
 
 use bitcoin::BlockHash;
@@ -11,29 +12,25 @@ use btc_consensus::header::check_proof_of_work;
 use btc_consensus::limits::MAX_FUTURE_BLOCK_TIME;
 use btc_consensus::params::{AssumeUtxo, BuriedDeployment};
 
-use super::background::Background;
 use super::checks::CheckQueue;
 use super::clock::Clock;
-use super::coins_cache::{CoinsCache, Overlay};
-use super::connect::{disconnect_block, roll_forward};
 use super::error::OpenError;
 use super::flush::next_write;
 use super::options::Options;
-use super::prune::Pruning;
-use super::snapshot::{PopulationError, Snapshot, rejection, serialized_hash};
+use super::prune::{MIN_BLOCKS_TO_KEEP, PruneTarget, Pruning};
+use super::snapshot::Snapshot;
 use super::state::{PublishedTip, Shared, State};
 use super::summary::{BlockSummary, VerifyError};
+use super::text::{iso8601, work_hex};
 use crate::chain::entry::{SEQUENCE_BEST_CHAIN, SEQUENCE_FROM_DISK};
-use crate::chain::{ActiveChain, BlockId, BlockTree, Candidates, Validity};
+use crate::chain::{ActiveChain, BlockTree, Candidates, Validity};
 use crate::notify::{Event, Notifier};
 use crate::store::Database;
-use crate::store::StoreError;
 use crate::store::block_files::{BlockFiles, BlockFilesOptions};
-use crate::store::block_reader::BlockReader;
-use crate::store::coins_db::{CoinsDb, HeadBlocks, coins_dir};
 use crate::store::index_db::{IndexDb, PRUNED_FLAG};
-use crate::store::obfuscation::ObfuscatedKv;
-use crate::store::utxo_snapshot;
+
+pub(super) use coins::open_coins_db;
+use coins::{find_best, find_snapshot, open_all_coins};
 
 /// Most memory for the block index database, in bytes.
 const MAX_INDEX_CACHE: usize = 2 << 20;
@@ -78,6 +75,7 @@ impl Shared {
         clock: Arc<dyn Clock>,
         notifier: Arc<Notifier>,
     ) -> Result<Self, OpenError> {
+        say_what_is_taken_for_granted(&options);
         let snapshot = find_snapshot(&options)?;
         let budget = Budget::of(options.dbcache);
         let loaded = load_index(&options, &budget, snapshot.as_ref())?;
@@ -108,6 +106,14 @@ impl Shared {
             failed: None,
         };
         load_tip(&mut state)?;
+        if let Some(tip) = state.chain.tip().map(|tip| state.tree.entry(tip)) {
+            tracing::info!(
+                "Loaded best chain: hashBestChain={} height={} date={}",
+                tip.hash,
+                tip.height,
+                iso8601(tip.time())
+            );
+        }
         check_witnesses(&state, &options)?;
         check_future(&state, clock.as_ref())?;
         let genesis = genesis_summary(&options);
@@ -122,6 +128,7 @@ impl Shared {
             reader,
             mempool: OnceLock::new(),
             checks,
+            thresholds: Mutex::default(),
             coins_budget: budget.coins,
             coins_db_budget: budget.coins_db,
             loading_snapshot: AtomicBool::new(false),
@@ -139,9 +146,18 @@ impl Shared {
             percent: 0,
         });
         if had_tip {
+            if check.1 > MIN_BLOCKS_TO_KEEP && shared.lock().pruning.happened {
+                tracing::warn!(
+                    "pruned datadir may not have more than {MIN_BLOCKS_TO_KEEP} blocks; only checking available blocks"
+                );
+            }
             match shared.verify_chain(check.0, check.1) {
                 // The check goes as far as memory allows; what it saw was sound.
-                Ok(()) | Err(VerifyError::TooLittleMemory | VerifyError::MissingBlocks) => {}
+                Ok(()) | Err(VerifyError::MissingBlocks) => {}
+                Err(VerifyError::TooLittleMemory) if shared.options.full_check => {
+                    return Err(OpenError::TooLittleMemory);
+                }
+                Err(VerifyError::TooLittleMemory) => {}
                 Err(VerifyError::Corrupted(reason)) => return Err(OpenError::Corrupted { reason }),
                 Err(VerifyError::Interrupted) => return Err(OpenError::Interrupted),
             }
@@ -198,6 +214,37 @@ impl Shared {
     }
 }
 
+/// What the options let this node believe without a check, for the log.
+fn say_what_is_taken_for_granted(options: &Options) {
+    match options.assume_valid {
+        Some(block) => {
+            tracing::info!("Assuming ancestors of block {block} have valid signatures.");
+        }
+        None => tracing::info!("Validating signatures for all blocks."),
+    }
+    let (work, usual) = (
+        options.minimum_chain_work,
+        options.params.minimum_chain_work,
+    );
+    tracing::info!("Setting nMinimumChainWork={}", work_hex(work));
+    if work < usual {
+        tracing::warn!(
+            "nMinimumChainWork set below default value of {}",
+            work_hex(usual)
+        );
+    }
+    match options.prune {
+        Some(PruneTarget::Manual) => tracing::info!(
+            "Block pruning enabled. Use RPC call pruneblockchain(height) to manually prune block and undo files."
+        ),
+        Some(PruneTarget::Bytes(bytes)) => tracing::info!(
+            "Prune configured to target {} MiB on disk for block and undo files.",
+            bytes >> 20
+        ),
+        None => {}
+    }
+}
+
 /// Reads the block index and the books about files, or starts them anew.
 fn load_index(
     options: &Options,
@@ -213,12 +260,12 @@ fn load_index(
         fast_prune: options.fast_prune,
     };
     // The key file must be made before anything else is in the directory: that is how a new one is told.
-    let mut files = BlockFiles::open(blocks, &files_options)?;
+    let mut files = BlockFiles::open(blocks, &files_options).map_err(OpenError::BlockFiles)?;
     if options.reindex {
-        Database::destroy(&index_dir).map_err(OpenError::BlockIndex)?;
+        Database::destroy(&index_dir).map_err(OpenError::BlockDatabase)?;
     }
     let index = IndexDb::new(Box::new(
-        Database::open(&index_dir, budget.index).map_err(OpenError::BlockIndex)?,
+        Database::open(&index_dir, budget.index).map_err(OpenError::BlockDatabase)?,
     ));
     if options.reindex {
         index.set_reindexing(true)?;
@@ -245,6 +292,7 @@ fn load_index(
             return Err(OpenError::MissingBlockFile { file: pos.file });
         }
     }
+    tracing::info!("Checking all blk files are present...");
     let used: std::collections::BTreeSet<u32> = tree
         .ids()
         .filter_map(|id| tree.entry(id).data())
@@ -322,185 +370,6 @@ fn insert_genesis(
     Ok(())
 }
 
-/// The snapshot that lies in the directory, if there is one. A reindex does away with it.
-fn find_snapshot(options: &Options) -> Result<Option<AssumeUtxo>, OpenError> {
-    let net = &options.dirs.net;
-    utxo_snapshot::finish_adopting(net)?;
-    let Some(base) = utxo_snapshot::read_base(net)? else {
-        return Ok(None);
-    };
-    if options.reindex || options.reindex_chainstate {
-        tracing::info!("[snapshot] deleting snapshot chainstate due to reindexing");
-        utxo_snapshot::remove_snapshot(net)?;
-        return Ok(None);
-    }
-    tracing::info!(
-        "[snapshot] detected active snapshot chainstate ({}) - loading",
-        utxo_snapshot::snapshot_dir(net).display()
-    );
-    let mut all = options.params.assume_utxo.iter();
-    match all.find(|known| known.block_hash == base) {
-        Some(known) => Ok(Some(*known)),
-        None => Err(OpenError::UnknownSnapshot(base)),
-    }
-}
-
-/// Opens the coins of the active chain, and of the one that is validated below a snapshot. If that one is done, the
-/// snapshot takes its place first.
-fn open_all_coins(
-    options: &Options,
-    budget: &Budget,
-    loaded: &Loaded,
-    snapshot: Option<&AssumeUtxo>,
-    notifier: &Notifier,
-) -> Result<(CoinsCache, Option<Background>), OpenError> {
-    let net = &options.dirs.net;
-    let open = |dir: &Path, cache| open_coins(options, dir, cache, loaded, notifier);
-    let Some(known) = snapshot else {
-        return Ok((open(&coins_dir(net), budget.coins_db)?, None));
-    };
-    let active = open(&utxo_snapshot::snapshot_dir(net), budget.coins_db / 2)?;
-    let below = open(&coins_dir(net), budget.coins_db / 2)?;
-    let height = |coins: &CoinsCache| {
-        let best = coins.best_block().and_then(|best| loaded.tree.find(&best));
-        best.map_or(0, |best| loaded.tree.entry(best).height)
-    };
-    if below.best_block() != Some(known.block_hash) {
-        let target = loaded.tree.find(&known.block_hash);
-        let target = target.ok_or_else(|| OpenError::Initialize {
-            reason: format!(
-                "the snapshot's block {} is not in the block index",
-                known.block_hash
-            ),
-        })?;
-        let mut chain = ActiveChain::new();
-        if let Some(best) = below.best_block() {
-            chain.set_tip(&loaded.tree, Some(find_best(&loaded.tree, best)?));
-        }
-        let background = Background {
-            chain,
-            coins: below,
-            target,
-        };
-        return Ok((active, Some(background)));
-    }
-    let interrupted = || options.interrupt.load(Ordering::Relaxed);
-    let found = serialized_hash(below.db(), known.block_hash, known.height, &interrupted);
-    match found {
-        Ok(found) if found == known.hash_serialized => {}
-        Ok(found) => {
-            let expected = known.hash_serialized;
-            tracing::warn!("[snapshot] hash mismatch: actual={found}, expected={expected}");
-            let message = rejection(height(&active), height(&below));
-            drop(active);
-            utxo_snapshot::set_invalid_aside(net)?;
-            return Err(OpenError::InvalidSnapshot(message));
-        }
-        Err(PopulationError::Store(error)) => return Err(error.into()),
-        Err(_) => return Err(OpenError::Interrupted),
-    }
-    tracing::info!(
-        "[snapshot] snapshot beginning at {} has been fully validated",
-        known.block_hash
-    );
-    tracing::info!("[snapshot] cleaning up unneeded background chainstate, then reinitializing");
-    drop((active, below));
-    utxo_snapshot::adopt_snapshot(net)?;
-    Ok((open(&coins_dir(net), budget.coins_db)?, None))
-}
-
-/// Opens one directory of coins, and completes a flush that was interrupted.
-fn open_coins(
-    options: &Options,
-    dir: &Path,
-    cache: usize,
-    loaded: &Loaded,
-    notifier: &Notifier,
-) -> Result<CoinsCache, OpenError> {
-    if options.reindex || options.reindex_chainstate {
-        Database::destroy(dir).map_err(OpenError::CoinsDatabase)?;
-    }
-    let db = open_coins_db(dir, cache).map_err(OpenError::CoinsDatabase)?;
-    if db.needs_upgrade()? {
-        return Err(OpenError::OldCoinsDatabase);
-    }
-    let mut coins = CoinsCache::new(Arc::new(db))?;
-    if let Some(heads) = coins.db().head_blocks()? {
-        let reader = loaded.files.reader();
-        replay(&mut coins, heads, &loaded.tree, reader, notifier)?;
-    }
-    Ok(coins)
-}
-
-pub(super) fn open_coins_db(dir: &Path, cache: usize) -> Result<CoinsDb, StoreError> {
-    let db = ObfuscatedKv::open(Box::new(Database::open(dir, cache)?), true)?;
-    Ok(CoinsDb::new(Box::new(db)))
-}
-
-/// Brings coins that a flush left between two tips to the newer one. Every step may have been done before.
-fn replay(
-    coins: &mut CoinsCache,
-    heads: HeadBlocks,
-    tree: &BlockTree,
-    reader: &BlockReader,
-    notifier: &Notifier,
-) -> Result<(), OpenError> {
-    let failed = |reason: String| OpenError::Replay { reason };
-    let store = |error: StoreError| OpenError::Replay {
-        reason: error.to_string(),
-    };
-    tracing::info!(target: "validation", "Replaying blocks");
-    notifier.send(Event::Progress {
-        title: "Replaying blocks…".to_owned(),
-        percent: 0,
-    });
-    let new = tree
-        .find(&heads.new)
-        .ok_or_else(|| failed("reorganization to unknown block requested".into()))?;
-    let old = match heads.old {
-        None => None,
-        Some(old) => Some(
-            tree.find(&old)
-                .ok_or_else(|| failed("reorganization from unknown block requested".into()))?,
-        ),
-    };
-    let fork = old.and_then(|old| tree.last_common_ancestor(old, new));
-    let mut overlay = Overlay::new(coins);
-    let read = |id| {
-        let entry = tree.entry(id);
-        let pos = entry
-            .data()
-            .ok_or_else(|| failed(format!("block {} has no data", entry.hash)))?;
-        reader.read_block(pos, &entry.hash).map_err(store)
-    };
-    let mut walk = old;
-    while let (Some(id), true) = (walk, walk != fork) {
-        let entry = tree.entry(id);
-        if entry.height > 0 {
-            let block = read(id)?;
-            let pos = entry
-                .undo()
-                .ok_or_else(|| failed(format!("block {} has no undo data", entry.hash)))?;
-            let undo = reader
-                .read_undo(pos, &entry.header.prev_blockhash)
-                .map_err(store)?;
-            // Unclean is expected: some of the changes were not written.
-            disconnect_block(&block, entry.height, undo, &mut overlay).map_err(store)?;
-        }
-        walk = entry.prev;
-    }
-    let fork_height = fork.map_or(0, |fork| tree.entry(fork).height);
-    for height in fork_height + 1..=tree.entry(new).height {
-        let Some(id) = tree.ancestor(new, height) else {
-            break;
-        };
-        roll_forward(&read(id)?, height, &mut overlay).map_err(store)?;
-    }
-    overlay.set_best_block(heads.new);
-    overlay.commit();
-    coins.flush(false).map_err(store)
-}
-
 /// Finds the coins' best block in the tree, and makes it the tip.
 fn load_tip(state: &mut State) -> Result<(), OpenError> {
     let Some(best) = state.coins.best_block() else {
@@ -515,12 +384,6 @@ fn load_tip(state: &mut State) -> Result<(), OpenError> {
         walk = state.tree.entry(id).prev;
     }
     Ok(())
-}
-
-fn find_best(tree: &BlockTree, best: BlockHash) -> Result<BlockId, OpenError> {
-    tree.find(&best).ok_or_else(|| OpenError::Initialize {
-        reason: format!("the coins' best block {best} is not in the block index"),
-    })
 }
 
 fn check_witnesses(state: &State, options: &Options) -> Result<(), OpenError> {

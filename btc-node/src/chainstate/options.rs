@@ -49,6 +49,8 @@ pub struct Options {
     pub check_blocks: u32,
     /// How thoroughly, 0 to 4 (`-checklevel`).
     pub check_level: u32,
+    /// Whether a check that stops early for want of memory is an error, as it is for who asked for it.
+    pub full_check: bool,
     /// Whether new block files are obfuscated (`-blocksxor`).
     pub blocks_xor: bool,
     /// Small block files, for tests (`-fastprune`).
@@ -76,6 +78,7 @@ impl Options {
             reindex_chainstate: false,
             check_blocks: 6,
             check_level: 3,
+            full_check: false,
             blocks_xor: true,
             fast_prune: false,
             prune: None,

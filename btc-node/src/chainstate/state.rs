@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::time::Instant;
 
 use btc_consensus::pow::Work;
+use btc_consensus::versionbits::ThresholdCache;
 
 use super::background::Background;
 use super::checks::CheckQueue;
@@ -124,6 +125,8 @@ pub(super) struct Shared {
     pub(super) reader: BlockReader,
     pub(super) mempool: OnceLock<Arc<dyn MempoolHook>>,
     pub(super) checks: CheckQueue,
+    /// The states of deployments, as far as they were asked for.
+    pub(super) thresholds: Mutex<ThresholdCache>,
     /// Memory for coins, in bytes.
     pub(super) coins_budget: usize,
     /// Memory for a database of coins, in bytes.
@@ -202,6 +205,7 @@ impl Shared {
             coins: &state.coins,
             params: &self.options.params,
             tip: state.tip_id(),
+            thresholds: &self.thresholds,
         }
     }
 

@@ -11,6 +11,11 @@ pub(super) fn log2_work(work: Work) -> f64 {
         .log2()
 }
 
+/// Work as 64 hexadecimal digits, the most significant first.
+pub(super) fn work_hex(work: Work) -> String {
+    format!("{:064x}", work.value())
+}
+
 /// A time in seconds since 1970 as log lines show it: `2009-01-03T18:15:05Z`.
 pub(super) fn iso8601(time: u32) -> String {
     let (days, seconds) = (i64::from(time / 86_400), time % 86_400);

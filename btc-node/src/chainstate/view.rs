@@ -1,11 +1,12 @@
 //! The tip with its coins, as the mempool and the miner see it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bitcoin::{Block, BlockHash, OutPoint};
 use btc_consensus::Coin;
 use btc_consensus::ancestors::{Ancestors, HeaderInfo};
 use btc_consensus::params::ChainParams;
+use btc_consensus::versionbits::ThresholdCache;
 
 use super::coins_cache::CoinsCache;
 use crate::chain::{ActiveChain, BlockId, BlockTree};
@@ -54,12 +55,21 @@ pub struct TipView<'a> {
     pub(super) coins: &'a CoinsCache,
     pub(super) params: &'a ChainParams,
     pub(super) tip: BlockId,
+    pub(super) thresholds: &'a Mutex<ThresholdCache>,
 }
 
 impl<'a> TipView<'a> {
     /// The network's rules.
     pub fn params(&self) -> &'a ChainParams {
         self.params
+    }
+
+    /// The states of deployments that were computed so far, to ask for more. Nothing else may be asked meanwhile.
+    pub fn thresholds(&self) -> MutexGuard<'a, ThresholdCache> {
+        // Entries are added whole, so a panic elsewhere leaves none half done.
+        self.thresholds
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The tip's hash.

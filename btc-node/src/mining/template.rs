@@ -11,7 +11,6 @@ use bitcoin::hashes::Hash;
 use bitcoin::{Amount, Block, CompactTarget, ScriptBuf, Transaction, TxMerkleNode};
 use btc_consensus::ancestors::Ancestors;
 use btc_consensus::params::{BuriedDeployment, ChainParams};
-use btc_consensus::versionbits::ThresholdCache;
 use btc_consensus::{pow, subsidy::subsidy, tx};
 use btc_interfaces::CoinbaseTx;
 use std::sync::Arc;
@@ -334,7 +333,7 @@ fn assemble(
     let time = u32::try_from(now).unwrap_or(0).max(min_time);
     let version = options
         .version
-        .unwrap_or_else(|| ThresholdCache::default().block_version(params, view));
+        .unwrap_or_else(|| view.thresholds().block_version(params, view));
     let mut block = Block {
         header: Header {
             version: Version::from_consensus(version),

@@ -93,7 +93,9 @@ fn with_remedy(error: &OpenError) -> String {
 pub(super) fn remediable(error: &OpenError) -> bool {
     matches!(
         error,
-        OpenError::BlockIndex(_)
+        OpenError::BlockDatabase(_)
+            | OpenError::BlockIndex(_)
+            | OpenError::Store(_)
             | OpenError::BlockTree(_)
             | OpenError::MissingBlockFile { .. }
             | OpenError::BadProofOfWork(_)

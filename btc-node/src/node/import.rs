@@ -1,6 +1,7 @@
 //! What a node reads in while it already runs: block files from elsewhere, then the mempool of its last run.
 
 use super::context::Context;
+use crate::store::import::BlockScanner;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -31,12 +32,15 @@ fn run(context: &Context) {
             tracing::info!("Interrupt requested. Exit block importing.");
             return;
         }
-        if let Err(error) = std::fs::File::open(path) {
-            tracing::warn!("Could not open blocks file {}: {error}", path.display());
-            continue;
-        }
+        let mut scanner = match BlockScanner::open(path, context.params.magic) {
+            Ok(scanner) => scanner,
+            Err(error) => {
+                tracing::warn!("Could not open blocks file {} ({error})", path.display());
+                continue;
+            }
+        };
         tracing::info!("Importing blocks file {}...", path.display());
-        match chainstate.import_block_file(path) {
+        match chainstate.import_blocks(&mut scanner) {
             Ok(report) => tracing::info!(
                 "Loaded {} blocks from external file ({} known, {} without parent, {} invalid, {} bytes skipped{})",
                 report.loaded,

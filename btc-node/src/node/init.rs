@@ -36,6 +36,7 @@ use crate::notify::Event;
 use crate::rpc::control;
 use crate::rpc::server::BoundServer;
 use crate::store::data_dir::DataDir;
+use btc_consensus::params::Chain;
 use btc_interfaces::args::Args;
 use btc_interfaces::logging;
 use std::sync::atomic::Ordering;
@@ -81,6 +82,10 @@ pub(super) fn start(mut builder: Builder) -> Result<Node, StartError> {
             env!("CARGO_PKG_VERSION")
         );
         logging::log_start(&args);
+        if options.params.chain == Chain::Signet {
+            let magic = options.params.magic.map(|byte| format!("{byte:02x}"));
+            tracing::info!("Signet derived magic (message start): {}", magic.concat());
+        }
     }
 
     say_what_is_odd(&mut args, &builder.messages);

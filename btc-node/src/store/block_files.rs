@@ -404,7 +404,9 @@ impl BlockFiles {
                     false,
                 )?;
             }
-            if info.undo_size > 0 {
+            // The undo file of a file that grows is there from the start, as for Core.
+            let grows = self.cursors.iter().flatten().any(|it| it.file == file);
+            if info.undo_size > 0 || (grows && info.size > 0) {
                 self.flush_undo(file, false)?;
             }
         }

@@ -21,6 +21,7 @@ impl EngineDb {
     /// # Errors
     /// The directory cannot be created; another process holds the database; its files are damaged.
     pub fn open(path: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
+        tracing::info!("Opening LevelDB in {}", path.display());
         let options = Options {
             max_file_size: MAX_FILE_SIZE,
             ..Options::with_budget(cache_bytes)
@@ -34,6 +35,7 @@ impl EngineDb {
     /// # Errors
     /// It is open, or a file cannot be deleted.
     pub fn destroy(path: &Path) -> Result<(), StoreError> {
+        tracing::info!("Wiping LevelDB in {}", path.display());
         Db::destroy(&RealFs, path).map_err(KvError::from)?;
         Ok(())
     }

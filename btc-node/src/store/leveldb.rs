@@ -114,6 +114,7 @@ impl LevelDb {
     /// # Errors
     /// The directory cannot be created; another process holds the database; its files are damaged.
     pub fn open(path: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
+        tracing::info!("Opening LevelDB in {}", path.display());
         fs::create_dir_all(path).map_err(StoreError::io("create directory", path))?;
         let name = c_path(path)?;
         let options = Options::new(cache_bytes);
@@ -157,6 +158,7 @@ impl LevelDb {
 
     /// Deletes the database in `path`, if there is one. It must not be open.
     pub fn destroy(path: &Path) -> Result<(), StoreError> {
+        tracing::info!("Wiping LevelDB in {}", path.display());
         if !path.exists() {
             return Ok(());
         }

@@ -55,7 +55,10 @@ impl Peers {
         if behind && only_recent {
             return;
         }
-        let (wanted, staller) = self.next_blocks(id, room);
+        let (mut wanted, staller) = self.next_blocks(id, room);
+        if !only_recent {
+            wanted.extend(self.historical_blocks(id, room - wanted.len()));
+        }
         self.ask_for_blocks(id, &wanted);
         let now = self.now;
         if wanted.is_empty()
@@ -130,6 +133,31 @@ impl Peers {
             }
         }
         (wanted, None)
+    }
+
+    /// Blocks below a UTXO snapshot, to validate it with, that this peer has.
+    fn historical_blocks(&self, id: PeerId, room: usize) -> Vec<BlockSummary> {
+        let (Some(below), Some(best)) = (self.chain.background(), self.best_known(id)) else {
+            return Vec::new();
+        };
+        let target = below.target.hash;
+        if room == 0 || self.chain.ancestor(&best.hash, below.target.height) != Some(target) {
+            return Vec::new();
+        }
+        let start = self
+            .chain
+            .last_common_ancestor(&below.tip.hash, &target)
+            .and_then(|hash| self.chain.block_summary(&hash))
+            .map_or(0, |block| block.height);
+        let end = start.saturating_add(WINDOW).min(below.target.height);
+        (start + 1..=end)
+            .filter_map(|height| {
+                let hash = self.chain.ancestor(&target, height)?;
+                self.chain.block_summary(&hash)
+            })
+            .filter(|block| !block.has_data && !self.in_flight.contains_key(&block.hash))
+            .take(room)
+            .collect()
     }
 
     fn needs_witness(&self, height: u32) -> bool {

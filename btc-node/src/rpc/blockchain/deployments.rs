@@ -1,14 +1,12 @@
 //! Changes of the rules, past and under way.
 
-use super::super::context::{Entry, NodeParts};
+use super::super::context::{Entry, NodeParts, block_not_found};
 use super::super::registry::{RequestContext, RpcResult};
-use crate::chainstate::TipView;
-use btc_consensus::ancestors::{Ancestors, HeaderInfo};
+use btc_consensus::ancestors::Ancestors;
 use btc_consensus::flags_for_block;
 use btc_consensus::params::{Bip9Deployment, BuriedDeployment, ChainParams, Deployment};
 use btc_consensus::versionbits::{ThresholdCache, ThresholdState, signals};
 use btc_interfaces::rpc::table::{Arg, Kind, Method};
-use btc_interfaces::rpc::{RpcError, code};
 use serde_json::{Map, Value, json};
 
 /// The methods of this module.
@@ -40,19 +38,8 @@ fn get_deployment_info(parts: &NodeParts, context: &RequestContext<'_>) -> RpcRe
         None => parts.chain.tip().hash,
     };
     let block = parts.block(&hash)?;
-    if !block.active {
-        // Core looks from any block; branches are not walked here yet.
-        return Err(RpcError::new(
-            code::MISC_ERROR,
-            "getdeploymentinfo for a block off the active chain is not supported yet",
-        ));
-    }
-    Ok(parts.chain.with_tip(|view| {
-        let params = view.params();
-        let chain = UpTo {
-            view,
-            height: block.height,
-        };
+    let params = parts.chain.params();
+    let shown = parts.chain.with_branch(&hash, |chain, thresholds| {
         let flags = flags_for_block(block.height, &block.hash, params);
         let mut names: Vec<&str> = flags.names().collect();
         names.sort_unstable();
@@ -74,7 +61,7 @@ fn get_deployment_info(parts: &NodeParts, context: &RequestContext<'_>) -> RpcRe
             if schedule.start_time != Bip9Deployment::NEVER_ACTIVE {
                 deployments.insert(
                     deployment.name().into(),
-                    signalled_json(params, deployment, &chain, block.height),
+                    signalled_json(params, deployment, chain, thresholds),
                 );
             }
         }
@@ -84,27 +71,8 @@ fn get_deployment_info(parts: &NodeParts, context: &RequestContext<'_>) -> RpcRe
             "script_flags": names,
             "deployments": deployments,
         })
-    }))
-}
-
-/// The active chain as if it ended earlier.
-struct UpTo<'a> {
-    view: &'a TipView<'a>,
-    height: u32,
-}
-
-impl Ancestors for UpTo<'_> {
-    fn height(&self) -> u32 {
-        self.height
-    }
-
-    fn ancestor(&self, height: u32) -> Option<HeaderInfo> {
-        if height > self.height {
-            None
-        } else {
-            self.view.ancestor(height)
-        }
-    }
+    });
+    shown.ok_or_else(block_not_found)
 }
 
 fn buried_json(params: &ChainParams, deployment: BuriedDeployment, height: u32) -> Value {
@@ -118,10 +86,10 @@ fn buried_json(params: &ChainParams, deployment: BuriedDeployment, height: u32) 
 fn signalled_json(
     params: &ChainParams,
     deployment: Deployment,
-    chain: &UpTo<'_>,
-    height: u32,
+    chain: &dyn Ancestors,
+    cache: &mut ThresholdCache,
 ) -> Value {
-    let mut cache = ThresholdCache::default();
+    let height = chain.height();
     let schedule = params.deployment(deployment);
     let current = cache.state_after(params, deployment, chain, height.checked_sub(1));
     let next = cache.state_after(params, deployment, chain, Some(height));

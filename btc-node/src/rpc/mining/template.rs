@@ -13,7 +13,7 @@ use crate::mining::template::{MAX_BLOCK_SIGOPS, MAX_BLOCK_WEIGHT, Template};
 use bitcoin::consensus::encode::serialize_hex;
 use bitcoin::{BlockHash, Txid};
 use btc_consensus::params::{BuriedDeployment, Deployment};
-use btc_consensus::versionbits::{ThresholdCache, ThresholdState, mask};
+use btc_consensus::versionbits::{ThresholdState, mask};
 use btc_interfaces::rpc::table::{Arg, Kind, Method};
 use btc_interfaces::rpc::{RpcError, code, value};
 use serde_json::{Map, Value, json};
@@ -189,7 +189,7 @@ fn show(parts: &NodeParts, template: &Template, client_rules: &BTreeSet<String>)
     }
     let mut available = Map::new();
     let states: Vec<(Deployment, ThresholdState)> = parts.chain.with_tip(|view| {
-        let mut cache = ThresholdCache::default();
+        let mut cache = view.thresholds();
         Deployment::ALL
             .into_iter()
             .map(|deployment| {
