@@ -1,12 +1,14 @@
 //! Ending calls before they have ended by themselves.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::sync::lock;
 use crate::thread::{self, Waiter};
+use crate::timer;
 
 /// Runs `calls` with a deadline `after` from now: each remote call that it makes on this thread, and that has no reply
 /// by then, ends in [`Error::Timeout`]. The peer is told that nobody waits for it any more.
@@ -65,6 +67,15 @@ struct Told {
     /// Threads whose calls it ends; one is there as often as its scopes are inside one another.
     waiters: Vec<Arc<Waiter>>,
     then: Vec<Box<dyn FnOnce() + Send>>,
+    /// Futures whose calls it ends, by numbers of their own.
+    calls: HashMap<u64, Weak<dyn Ends>>,
+    next: u64,
+}
+
+/// A call that something may end before it has ended by itself.
+pub(crate) trait Ends: Send + Sync {
+    /// Ends it, unless it has ended.
+    fn end(&self, error: Error);
 }
 
 impl std::fmt::Debug for Cancellation {
@@ -91,11 +102,16 @@ impl Cancellation {
 
     /// Gives the word. Calls inside [`run`](Self::run) end at once, on whatever threads they are.
     pub fn cancel(&self) {
+        let calls;
         let told = {
             let mut told = lock(&self.0.told);
             self.0.given.store(true, Ordering::SeqCst);
+            calls = std::mem::take(&mut told.calls);
             std::mem::take(&mut told.then)
         };
+        for call in calls.into_values().filter_map(|call| call.upgrade()) {
+            call.end(Error::Cancelled);
+        }
         for waiter in &lock(&self.0.told).waiters {
             waiter.notify();
         }
@@ -122,6 +138,28 @@ impl Cancellation {
         } else {
             told.then.push(Box::new(then));
         }
+    }
+
+    /// Has a call end when the word is given: at once, if it was. Gives the number by which to [`forget`](Self::forget)
+    /// it.
+    fn ends(&self, call: Weak<dyn Ends>) -> Option<u64> {
+        let mut told = lock(&self.0.told);
+        if !self.is_cancelled() {
+            let number = told.next;
+            told.next += 1;
+            told.calls.insert(number, call);
+            return Some(number);
+        }
+        drop(told);
+        if let Some(call) = call.upgrade() {
+            call.end(Error::Cancelled);
+        }
+        None
+    }
+
+    fn forget(&self, number: u64) {
+        let forgotten = lock(&self.0.told).calls.remove(&number);
+        drop(forgotten);
     }
 
     /// Runs `calls`: each remote call that it makes on this thread ends in [`Error::Cancelled`] when the word is
@@ -184,5 +222,39 @@ impl Scope {
             return Err(Error::Timeout);
         }
         Ok(())
+    }
+}
+
+/// Has what a scope says end a call, until it is dropped.
+#[derive(Default)]
+pub(crate) struct Bounds {
+    words: Vec<(Cancellation, u64)>,
+    deadline: Option<timer::Entry>,
+}
+
+impl Scope {
+    /// Has this scope end a call that nobody waits for on the thread that made it.
+    ///
+    /// # Errors
+    /// When there can be no deadline, for want of a thread that keeps it.
+    pub(crate) fn bind(&self, call: &Weak<dyn Ends>) -> Result<Bounds, Error> {
+        let mut bounds = Bounds::default();
+        for word in &self.words {
+            if let Some(number) = word.ends(call.clone()) {
+                bounds.words.push((word.clone(), number));
+            }
+        }
+        if let Some(until) = self.until {
+            bounds.deadline = Some(timer::at(until, call.clone())?);
+        }
+        Ok(bounds)
+    }
+}
+
+impl Drop for Bounds {
+    fn drop(&mut self) {
+        for (word, number) in &self.words {
+            word.forget(*number);
+        }
     }
 }

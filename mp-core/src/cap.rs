@@ -1,7 +1,7 @@
 //! What a capability leads to, and what serves one.
 
 use std::any::Any;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Mutex};
 
 use crate::error::Error;
 use crate::interface::ServerCall;
@@ -59,7 +59,6 @@ pub(crate) trait Server: Any + Send + Sync {
 #[derive(Default)]
 pub(crate) struct Promise {
     state: Mutex<PromiseState>,
-    resolved: Condvar,
 }
 
 #[derive(Default)]
@@ -78,20 +77,6 @@ impl Promise {
     /// How much waits for it.
     pub(crate) fn waiting(&self) -> usize {
         lock(&self.state).then.len()
-    }
-
-    /// Waits for what the promise becomes.
-    pub(crate) fn wait(&self) -> Cap {
-        let mut state = lock(&self.state);
-        loop {
-            if let Some(cap) = &state.cap {
-                return cap.clone();
-            }
-            state = self
-                .resolved
-                .wait(state)
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
-        }
     }
 
     /// Runs `then` with what the promise becomes: at once, if it did.
@@ -118,7 +103,6 @@ impl Promise {
         loop {
             if state.then.is_empty() {
                 state.cap = Some(cap);
-                self.resolved.notify_all();
                 return;
             }
             let then = std::mem::take(&mut state.then);
@@ -144,6 +128,11 @@ impl Cap {
             Self::Promise(promise) => match promise.get() {
                 Some(cap) => cap.settled(),
                 None => Self::Promise(promise),
+            },
+            // What a promise of the peer became is no such promise again.
+            Self::Remote(import) => match import.resolved().cloned() {
+                Some(cap) => cap.settled(),
+                None => Self::Remote(import),
             },
             other => other,
         }

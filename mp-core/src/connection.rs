@@ -146,7 +146,9 @@ impl Connection {
     }
 
     /// Has the peer make `threads` threads, which run the calls of this side that are made without waiting: those of
-    /// asynchronous twins. Such calls run in any order, and what they call back runs on threads of its own here.
+    /// asynchronous twins. Such calls run in any order, and what they call back runs on threads of its own here. A peer
+    /// that knows no pools, as libmultiprocess before its version 11, makes the threads one by one, and the calls take
+    /// them in turn.
     ///
     /// # Errors
     /// What the peer answers, when it refuses: it makes one pool for a connection, and no more threads than it allows.

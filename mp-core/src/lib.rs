@@ -92,7 +92,8 @@
 //! # Calls that do not wait
 //!
 //! With `async_twin`, a trait `Echo` has a twin `EchoAsync`, whose methods send their call and give a [`Pending`]
-//! reply, a future for any executor. Dropping it calls the call off. Such calls run on threads that the other side
+//! reply, a future for any executor. Dropping it calls the call off; what bounds the calls of the thread that made it,
+//! when it made it, bounds it too. Such calls run on threads that the other side
 //! keeps for them, see [`Connection::make_pool`].
 //!
 //! # Whom to trust with what
@@ -118,6 +119,7 @@ mod rpc;
 pub mod schema;
 mod sync;
 pub mod thread;
+mod timer;
 mod transport;
 pub mod wire;
 

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
+use crate::cancel::{Bounds, Ends};
 use crate::cap::Cap;
 use crate::error::Error;
 use crate::field::{Encoder, Outcome};
@@ -14,6 +15,7 @@ use crate::interface::{Interface, Reply, capability_of};
 use crate::plan::MethodPlan;
 use crate::rpc::Import;
 use crate::sync::lock;
+use crate::thread;
 use crate::wire::StructAt;
 
 /// A reply that is to come: what the methods of an asynchronous twin give.
@@ -31,12 +33,31 @@ pub struct Pending<O> {
 
 enum State {
     Failed(Error),
-    Sent {
-        question: u32,
-        task: Arc<Task>,
-        keep: Arc<Keep>,
-    },
+    Sent(Sent),
     Over,
+}
+
+/// A call that is under way.
+struct Sent {
+    call: Arc<Call>,
+    _keep: Arc<Keep>,
+    /// What may end it.
+    _bounds: Bounds,
+}
+
+struct Call {
+    question: u32,
+    task: Arc<Task>,
+    import: Arc<Import>,
+}
+
+impl Ends for Call {
+    fn end(&self, error: Error) {
+        let conn = self.import.conn();
+        if conn.give_up_task(self.question, &self.task) {
+            self.task.deliver(Err(error));
+        }
+    }
 }
 
 /// Where the reply to a future is put.
@@ -85,12 +106,8 @@ impl<O> Future for Pending<O> {
         let this = self.get_mut();
         let reply = match std::mem::replace(&mut this.state, State::Over) {
             State::Failed(error) => Err(error),
-            State::Sent {
-                question,
-                task,
-                keep,
-            } => {
-                let mut state = lock(&task.0);
+            State::Sent(sent) => {
+                let mut state = lock(&sent.call.task.0);
                 match state.reply.take() {
                     Some(reply) => reply,
                     None => {
@@ -102,11 +119,7 @@ impl<O> Future for Pending<O> {
                             state.waker = Some(context.waker().clone());
                         }
                         drop(state);
-                        this.state = State::Sent {
-                            question,
-                            task,
-                            keep,
-                        };
+                        this.state = State::Sent(sent);
                         return Poll::Pending;
                     }
                 }
@@ -122,13 +135,9 @@ impl<O> Unpin for Pending<O> {}
 
 impl<O> Drop for Pending<O> {
     fn drop(&mut self) {
-        if let State::Sent {
-            question,
-            task,
-            keep,
-        } = &self.state
-        {
-            keep.import.conn().give_up_task(*question, task);
+        if let State::Sent(Sent { call, .. }) = &self.state {
+            let conn = call.import.conn();
+            conn.give_up_task(call.question, &call.task);
         }
     }
 }
@@ -185,14 +194,30 @@ impl<I: Interface + ?Sized> AsyncProxy<I> {
     ) -> Pending<O> {
         let task = Arc::<Task>::default();
         let conn = self.keep.import.conn();
-        let state = match conn.start_call(&self.keep.import, plan, params, task.clone()) {
-            Ok(question) => State::Sent {
-                question,
-                task,
-                keep: self.keep.clone(),
-            },
-            Err(error) => State::Failed(error),
-        };
+        let scope = thread::scope();
+        let sent = scope
+            .check()
+            .and_then(|()| conn.start_call(&self.keep.import, plan, params, task.clone()))
+            .and_then(|question| {
+                let call = Arc::new(Call {
+                    question,
+                    task,
+                    import: self.keep.import.clone(),
+                });
+                let ends: Arc<dyn Ends> = call.clone();
+                match scope.bind(&Arc::downgrade(&ends)) {
+                    Ok(bounds) => Ok(Sent {
+                        call,
+                        _keep: self.keep.clone(),
+                        _bounds: bounds,
+                    }),
+                    Err(error) => {
+                        conn.give_up_task(call.question, &call.task);
+                        Err(error)
+                    }
+                }
+            });
+        let state = sent.map_or_else(State::Failed, State::Sent);
         Pending {
             state,
             plan,

@@ -38,7 +38,7 @@ use crate::limits::Limits;
 use crate::log;
 use crate::options::Options;
 use crate::sync::lock;
-use crate::thread::{self, ThreadMapServer, ThreadServer};
+use crate::thread::{self, PeerPool, ThreadMapServer, ThreadServer};
 use crate::transport::Transport;
 use crate::wire::{Builder, Spares};
 use output::{Flushed, Output};
@@ -63,8 +63,8 @@ pub(crate) struct Conn {
     peer_threads: Mutex<Cap>,
     /// The pool made by the peer's `makePool`.
     pub(crate) pool: OnceLock<Vec<Arc<ThreadServer>>>,
-    /// Whether the peer has a pool for the calls of this side that name no thread.
-    pub(crate) peer_pool: AtomicBool,
+    /// What runs this side's calls that do not wait.
+    pub(crate) peer_pool: OnceLock<PeerPool>,
     pub(crate) threads: AtomicUsize,
     queued_bytes: AtomicUsize,
     anchor: Mutex<Weak<Anchor>>,
@@ -102,8 +102,10 @@ impl Drop for Anchor {
 pub(crate) struct Import {
     conn: Arc<Conn>,
     id: u32,
-    /// Set when the object turns out to be none: a promise that failed.
-    broken: OnceLock<Error>,
+    /// What a promise of the peer became, when that is to be called in its stead.
+    resolved: OnceLock<Cap>,
+    /// Whether the peer gave it as a promise.
+    promise: bool,
 }
 
 impl Import {
@@ -113,6 +115,11 @@ impl Import {
 
     pub(crate) fn id(&self) -> u32 {
         self.id
+    }
+
+    /// What it turned out to be, if it was a promise and is kept or broken.
+    pub(crate) fn resolved(&self) -> Option<&Cap> {
+        self.resolved.get()
     }
 }
 
@@ -161,7 +168,7 @@ impl Conn {
             root,
             peer_threads: Mutex::default(),
             pool: OnceLock::new(),
-            peer_pool: AtomicBool::new(false),
+            peer_pool: OnceLock::new(),
             threads: AtomicUsize::new(0),
             queued_bytes: AtomicUsize::new(0),
             anchor: Mutex::default(),
@@ -367,6 +374,9 @@ impl Conn {
             self.closing.load(Ordering::Relaxed),
             why.as_ref(),
         );
+        for (promise, _) in remains.embargoes {
+            promise.resolve(Cap::Broken(Error::Disconnected { during: true }));
+        }
         for question in remains.questions {
             question
                 .reply_to

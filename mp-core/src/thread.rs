@@ -9,14 +9,15 @@
 //! anything.
 
 use std::cell::{Cell, RefCell};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Instant;
 
 use crate::cancel::{Cancellation, Scope};
 use crate::cap::Cap;
-use crate::error::Error;
+use crate::error::{Error, ExceptionKind};
 use crate::interface::Reply;
+use crate::limits::Limits;
 use crate::log;
 use crate::rpc::{self, Conn, Sleeper};
 use crate::sync::lock;
@@ -24,6 +25,8 @@ use crate::transport::Readiness;
 
 mod server;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod waiter;
 
 pub(crate) use server::{Target, ThreadMapServer, ThreadServer, find};
@@ -197,9 +200,9 @@ pub(crate) enum Waited {
     GaveUp(Error),
 }
 
-/// Waits for a reply over `conn`, for as long as `scope` allows. Meanwhile runs calls that are addressed to this thread,
+/// Waits for a reply, which comes over `conn` if that is given, for as long as `scope` allows. Meanwhile runs calls that are addressed to this thread,
 /// and receives in the connection's stead.
-pub(crate) fn wait_reply(conn: &Arc<Conn>, cell: &ReplyCell, scope: &Scope) -> Waited {
+pub(crate) fn wait_reply(conn: Option<&Arc<Conn>>, cell: &ReplyCell, scope: &Scope) -> Waited {
     /// A caller.
     struct Caller<'a>(&'a ReplyCell, &'a Scope);
     impl Sleeper for Caller<'_> {
@@ -215,6 +218,8 @@ pub(crate) fn wait_reply(conn: &Arc<Conn>, cell: &ReplyCell, scope: &Scope) -> W
         }
     }
     let waiter = &cell.waiter;
+    let limits = conn.map(|conn| conn.limits().nested_calls);
+    let nesting = limits.unwrap_or_else(|| Limits::default().nested_calls);
     let mut visits = true;
     let mut state = lock(&waiter.state);
     loop {
@@ -223,7 +228,7 @@ pub(crate) fn wait_reply(conn: &Arc<Conn>, cell: &ReplyCell, scope: &Scope) -> W
         }
         if let Some(job) = state.jobs.pop_front() {
             drop(state);
-            run_nested(job, conn.limits().nested_calls);
+            run_nested(job, nesting);
             visits = true;
             state = lock(&waiter.state);
             continue;
@@ -233,7 +238,7 @@ pub(crate) fn wait_reply(conn: &Arc<Conn>, cell: &ReplyCell, scope: &Scope) -> W
         }
         if visits {
             drop(state);
-            visits = conn.visit(&Caller(cell, scope), scope.deadline());
+            visits = conn.is_some_and(|conn| conn.visit(&Caller(cell, scope), scope.deadline()));
             state = lock(&waiter.state);
         } else {
             state = waiter.park(state, scope.deadline());
@@ -315,9 +320,13 @@ fn make_thread(conn: &Arc<Conn>) -> Result<Cap, Error> {
     if matches!(map, Cap::Null) {
         return Ok(Cap::Null);
     }
-    let name = name(conn.exe_name());
-    let reply = rpc::call(&map, &tables::MAKE_THREAD, |params, encoder| {
-        encoder.builder.set_text(params.pointer(0), &name);
+    ask_thread(&map, &name(conn.exe_name()))
+}
+
+/// Has the peer make a thread.
+fn ask_thread(map: &Cap, name: &str) -> Result<Cap, Error> {
+    let reply = rpc::call(map, &tables::MAKE_THREAD, |params, encoder| {
+        encoder.builder.set_text(params.pointer(0), name);
         Ok(())
     })?;
     let index = reply.results()?.pointer(0).capability()?;
@@ -325,6 +334,30 @@ fn make_thread(conn: &Arc<Conn>) -> Result<Cap, Error> {
         .and_then(|index| reply.caps().get(index as usize))
         .cloned()
         .unwrap_or_default())
+}
+
+/// What the peer runs calls on that name no thread of this side's.
+pub(crate) enum PeerPool {
+    /// A pool of the peer's, which knows best.
+    Theirs,
+    /// Threads that were made one by one, for a peer that knows no pools. They take turns.
+    Threads(Vec<Cap>, AtomicUsize),
+}
+
+impl PeerPool {
+    /// What the next call has to name.
+    pub(crate) fn context(&self) -> Context {
+        match self {
+            Self::Theirs => Context::default(),
+            Self::Threads(threads, next) => {
+                let at = next.fetch_add(1, Ordering::Relaxed) % threads.len().max(1);
+                Context {
+                    thread: threads.get(at).cloned().unwrap_or_default(),
+                    callback: Cap::Null,
+                }
+            }
+        }
+    }
 }
 
 /// Has the peer make a pool of threads for the calls of this side that name none.
@@ -335,11 +368,30 @@ pub(crate) fn make_pool(conn: &Arc<Conn>, threads: u32) -> Result<(), Error> {
             "peer gave no means to make threads".to_owned(),
         ));
     }
-    rpc::call(&map, &tables::MAKE_POOL, |params, encoder| {
+    if matches!(conn.peer_pool.get(), Some(PeerPool::Threads(..))) {
+        return Err(Error::Local("connection has a pool already".to_owned()));
+    }
+    let made = rpc::call(&map, &tables::MAKE_POOL, |params, encoder| {
         encoder.builder.set_bits(params, 32, 0, threads.into());
         Ok(())
-    })?;
-    conn.peer_pool.store(threads > 0, Ordering::Relaxed);
+    });
+    let pool = match made {
+        Ok(_) => PeerPool::Theirs,
+        // libmultiprocess knows pools since its version 11.
+        Err(Error::Remote {
+            kind: ExceptionKind::Unimplemented,
+            ..
+        }) => {
+            let name = name(conn.exe_name());
+            let each = (0..threads).map(|index| ask_thread(&map, &format!("{name} pool/{index}")));
+            PeerPool::Threads(each.collect::<Result<_, _>>()?, AtomicUsize::new(0))
+        }
+        Err(error) => return Err(error),
+    };
+    if threads > 0 {
+        // Where two make one at a time, either will do.
+        let _ = conn.peer_pool.set(pool);
+    }
     Ok(())
 }
 

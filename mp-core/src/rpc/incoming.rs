@@ -8,7 +8,7 @@ use super::protocol::{self, Descriptor, Path, Target, tag};
 use super::request::Incoming;
 use super::tables::{Answer, AnswerState, ReplyTo, protocol_error};
 use super::{Conn, Import};
-use crate::cap::{Cap, Server};
+use crate::cap::{Cap, Promise, Server};
 use crate::error::{Error, ExceptionKind};
 use crate::field::Encoder;
 use crate::interface::Reply;
@@ -418,31 +418,61 @@ impl Conn {
         released
     }
 
-    /// A promise of the peer became something. Calls on it go on by way of the peer, who passes them on, so only a
-    /// promise that broke needs to be remembered.
+    /// A promise of the peer became something, which is called in its stead from now on.
     fn on_resolve(self: &Arc<Self>, body: StructReader<'_>) -> Result<(), Error> {
         let promise = lock(&self.tables).imported(body.bits(32, 0) as u32);
-        if body.bits(16, 2) == 1 {
+        let cap = if body.bits(16, 2) == 1 {
             let (kind, reason) = protocol::read_exception(body.pointer(0).structure()?)?;
-            if let Some(promise) = promise {
-                let _ = promise.broken.set(Error::from_exception(kind, &reason));
-            }
+            Cap::Broken(Error::from_exception(kind, &reason))
+        } else {
+            let descriptor = protocol::read_descriptor(body.pointer(0).structure()?)?;
+            let mut caps = self.import_all(vec![descriptor])?;
+            caps.pop().unwrap_or_default()
+        };
+        // What came for a promise that is let go of is given back as it is dropped.
+        let Some(promise) = promise.filter(|promise| promise.promise) else {
             return Ok(());
+        };
+        if promise.resolved().is_some() {
+            return Err(protocol_error("promise that is resolved twice"));
         }
-        // The reference that came with the message is given back as it is dropped.
-        let caps = self.import_all(vec![protocol::read_descriptor(
-            body.pointer(0).structure()?,
-        )?])?;
-        drop(caps);
+        let resolved = match cap {
+            // Another promise: calls go by way of this one, which the peer passes on.
+            Cap::Remote(import) if import.promise => return Ok(()),
+            Cap::Local(_) | Cap::Promise(_) => self.embargo(&promise, cap),
+            cap => cap,
+        };
+        let _ = promise.resolved.set(resolved);
         Ok(())
     }
 
+    /// A promise of the peer turned out to be an object of this side. Calls made on it are still on their way back, and
+    /// must not be overtaken by what is called from now on.
+    fn embargo(&self, import: &Import, cap: Cap) -> Cap {
+        let promise = Arc::<Promise>::default();
+        {
+            let mut tables = lock(&self.tables);
+            let id = tables.embargo(promise.clone(), cap);
+            self.push(protocol::disembargo_sender(import.id, id));
+        }
+        self.flush();
+        Cap::Promise(promise)
+    }
+
     /// The peer learnt that something we gave it is its own. It asks when our side has passed on all calls that it
-    /// made by way of us.
+    /// made by way of us. Or it answers when we asked that.
     fn on_disembargo(self: &Arc<Self>, body: StructReader<'_>) -> Result<(), Error> {
         let id = body.bits(32, 0) as u32;
-        if body.bits(16, 2) != 0 {
-            return Err(protocol_error("disembargo that answers no request"));
+        match body.bits(16, 2) {
+            0 => {}
+            1 => {
+                let ended = lock(&self.tables).disembargo(id);
+                let (promise, cap) =
+                    ended.ok_or_else(|| protocol_error("disembargo that answers no request"))?;
+                promise.resolve(cap);
+                return Ok(());
+            }
+            _ => return Err(protocol_error("disembargo of a higher level")),
         }
         let cap = match protocol::read_target(body.pointer(0).structure()?)? {
             Some(Target::Imported(id)) => lock(&self.tables)
@@ -515,7 +545,8 @@ impl Conn {
         for descriptor in table {
             caps.push(match descriptor {
                 Descriptor::None => Cap::Null,
-                Descriptor::SenderHosted(id) => tables.import(self, id)?,
+                Descriptor::SenderHosted(id) => tables.import(self, id, false)?,
+                Descriptor::SenderPromise(id) => tables.import(self, id, true)?,
                 Descriptor::ReceiverHosted(id) => match tables.exported(id) {
                     Some(cap) => cap,
                     None => return Err(protocol_error("reference to an unknown export")),

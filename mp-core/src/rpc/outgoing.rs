@@ -2,13 +2,12 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::tables::{Question, ReplyTo};
 use super::{Conn, Import, protocol};
 use crate::cancel::Scope;
-use crate::cap::{Cap, Server};
+use crate::cap::{Cap, Promise, Server};
 use crate::error::Error;
 use crate::field::{Decoder, Encoder};
 use crate::interface::{Reply, ServerCall};
@@ -17,7 +16,7 @@ use crate::pending::Task;
 use crate::plan::MethodPlan;
 use crate::sync::lock;
 use crate::thread::{self, ReplyCell, Waited};
-use crate::wire::StructAt;
+use crate::wire::{Builder, ReadLimits, StructAt};
 
 /// Calls a method and waits for its reply.
 pub(crate) fn call(
@@ -26,7 +25,10 @@ pub(crate) fn call(
     params: impl FnOnce(StructAt, &mut Encoder) -> Result<(), Error>,
 ) -> Result<Reply, Error> {
     match cap {
-        Cap::Remote(import) => import.conn.call(import, plan, params, None),
+        Cap::Remote(import) => match import.resolved() {
+            None => import.conn.call(import, plan, params, None),
+            Some(cap) => call(&cap.clone().settled(), plan, params),
+        },
         Cap::Local(server) => call_local(server, plan, params),
         Cap::Promise(promise) => {
             if let Some(cap) = promise.get() {
@@ -35,15 +37,36 @@ pub(crate) fn call(
             if super::reads_any() {
                 return Err(reader_call());
             }
-            call(&promise.wait(), plan, params)
+            call(&kept(promise)?, plan, params)
         }
         Cap::Null => Err(Error::failed("Called null capability.")),
         Cap::Broken(error) => Err(error.clone()),
     }
 }
 
+/// Waits for what a promise becomes, for as long as calls may take, and meanwhile runs calls that are addressed to this
+/// thread.
+fn kept(promise: &Promise) -> Result<Cap, Error> {
+    let cell = thread::reply_cell();
+    let theirs = cell.clone();
+    promise.then(move |cap| {
+        let nothing = Builder::new().into_message(&ReadLimits::default());
+        let reply = nothing.map(|message| Reply::bare(message, vec![cap], None));
+        theirs.deliver(reply.map_err(Error::from));
+    });
+    match thread::wait_reply(None, &cell, &thread::scope()) {
+        Waited::Replied(reply) => Ok(reply?.into_caps().pop().unwrap_or_default()),
+        Waited::GaveUp(error) => Err(error),
+    }
+}
+
 /// Calls `destroy` for a proxy that is being dropped. Errors are logged: there is nobody to give them to.
 pub(crate) fn destroy(import: &Arc<Import>, plan: &'static MethodPlan) {
+    let import = match import.resolved() {
+        Some(Cap::Remote(import)) => import,
+        Some(Cap::Broken(_)) => return,
+        _ => import,
+    };
     let conn = &import.conn;
     if conn.is_closed() {
         return;
@@ -112,9 +135,6 @@ impl Conn {
         params: impl FnOnce(StructAt, &mut Encoder) -> Result<(), Error>,
         wait: Option<Duration>,
     ) -> Result<Reply, Error> {
-        if let Some(error) = import.broken.get() {
-            return Err(error.clone());
-        }
         if self.is_closed() {
             return Err(Error::Disconnected { during: false });
         }
@@ -145,7 +165,7 @@ impl Conn {
             self.wait(question, &cell, &scope)
         } else {
             // A call that is to happen in any case is not called off.
-            match thread::wait_reply(self, &cell, &scope) {
+            match thread::wait_reply(Some(self), &cell, &scope) {
                 Waited::Replied(reply) => reply,
                 Waited::GaveUp(error) => Err(error),
             }
@@ -200,18 +220,25 @@ impl Conn {
         params: impl FnOnce(StructAt, &mut Encoder) -> Result<(), Error>,
         task: Arc<Task>,
     ) -> Result<u32, Error> {
-        if let Some(error) = import.broken.get() {
-            return Err(error.clone());
-        }
+        let import = match import.resolved() {
+            Some(Cap::Remote(import)) => import,
+            Some(Cap::Broken(error)) => return Err(error.clone()),
+            // An object of this side is reached by way of the peer.
+            _ => import,
+        };
         if self.is_closed() {
             return Err(Error::Disconnected { during: false });
         }
-        if plan.context.is_some() && !self.peer_pool.load(Ordering::Relaxed) {
-            return Err(Error::Local(
-                "calls that do not wait run on a pool of the peer; make one with Connection::make_pool"
-                    .to_owned(),
-            ));
-        }
+        let context = match (plan.context, self.peer_pool.get()) {
+            (None, _) => thread::Context::default(),
+            (Some(_), Some(pool)) => pool.context(),
+            (Some(_), None) => {
+                return Err(Error::Local(
+                    "calls that do not wait run on a pool of the peer; make one with Connection::make_pool"
+                        .to_owned(),
+                ));
+            }
+        };
         let limit = self.limits().output_bytes;
         if self.output.bytes() > limit {
             return Err(Error::Limit {
@@ -219,17 +246,16 @@ impl Conn {
                 limit: limit as u64,
             });
         }
-        let context = thread::Context::default();
         let (encoder, at, prompt) = self.encode_call(import, plan, context, params)?;
         let question = self.send_call(encoder, &at, ReplyTo::Task(task), prompt)?;
         self.flush_no_wait();
         Ok(question)
     }
 
-    /// Tells the peer that a future no longer waits.
-    pub(crate) fn give_up_task(&self, question: u32, task: &Arc<Task>) {
+    /// Tells the peer that a future no longer waits; `false` if its reply has come.
+    pub(crate) fn give_up_task(&self, question: u32, task: &Arc<Task>) -> bool {
         let ours = |reply_to: &ReplyTo| matches!(reply_to, ReplyTo::Task(known) if Arc::ptr_eq(known, task));
-        self.give_up(question, ours);
+        self.give_up(question, ours)
     }
 
     /// Waits for the reply to a question, or until the scope ends; then the peer is told that nobody waits.
@@ -239,7 +265,7 @@ impl Conn {
         cell: &Arc<ReplyCell>,
         scope: &Scope,
     ) -> Result<Reply, Error> {
-        let error = match thread::wait_reply(self, cell, scope) {
+        let error = match thread::wait_reply(Some(self), cell, scope) {
             Waited::Replied(reply) => return reply,
             Waited::GaveUp(error) => error,
         };
@@ -248,7 +274,7 @@ impl Conn {
             return Err(error);
         }
         // The reply is just being delivered, and is as good as one that came in time.
-        match thread::wait_reply(self, cell, &Scope::default()) {
+        match thread::wait_reply(Some(self), cell, &Scope::default()) {
             Waited::Replied(reply) => reply,
             Waited::GaveUp(error) => Err(error),
         }
@@ -323,7 +349,7 @@ fn call_local(
     params: impl FnOnce(StructAt, &mut Encoder) -> Result<(), Error>,
 ) -> Result<Reply, Error> {
     let method = &plan.method;
-    let read_limits = crate::wire::ReadLimits::default();
+    let read_limits = ReadLimits::default();
     let mut request = Encoder::new(None);
     let root = request.builder.root();
     let at = request

@@ -30,8 +30,10 @@ pub(super) enum Target {
 /// A capability in a payload's table, as the peer describes it.
 pub(super) enum Descriptor {
     None,
-    /// An object of the sender, or a promise of one.
+    /// An object of the sender.
     SenderHosted(u32),
+    /// A promise of the sender's, who says later what became of it.
+    SenderPromise(u32),
     ReceiverHosted(u32),
     ReceiverAnswer(u32, Path),
     Unknown,
@@ -183,12 +185,21 @@ pub(super) fn release(id: u32, count: u32) -> Builder {
     builder
 }
 
+/// The request of a disembargo: everything sent before to the promise `import` is to have come back when it is answered.
+pub(super) fn disembargo_sender(import: u32, id: u32) -> Builder {
+    disembargo(import, id, 0)
+}
+
 /// The answer to a disembargo: it goes back to the object that the peer's own calls reached through us.
 pub(super) fn disembargo_receiver(import: u32, id: u32) -> Builder {
+    disembargo(import, id, 1)
+}
+
+fn disembargo(import: u32, id: u32, context: u64) -> Builder {
     let mut builder = Builder::new();
     let body = message(&mut builder, tag::DISEMBARGO, 1, 1);
     builder.set_bits(body, 32, 0, id.into());
-    builder.set_bits(body, 16, 2, 1);
+    builder.set_bits(body, 16, 2, context);
     let target = builder.init_struct(body.pointer(0), 1, 1);
     builder.set_bits(target, 32, 0, import.into());
     builder
@@ -257,7 +268,8 @@ pub(super) fn read_descriptor(descriptor: StructReader<'_>) -> Result<Descriptor
     let id = descriptor.bits(32, 1) as u32;
     Ok(match descriptor.bits(16, 0) {
         0 => Descriptor::None,
-        1 | 2 => Descriptor::SenderHosted(id),
+        1 => Descriptor::SenderHosted(id),
+        2 => Descriptor::SenderPromise(id),
         3 => Descriptor::ReceiverHosted(id),
         4 => {
             let (answer, path) = read_promised(descriptor.pointer(0).structure()?)?;

@@ -24,6 +24,8 @@ pub(super) struct Tables {
     /// Exports by what they refer to, so that an object passed twice has one number.
     by_key: HashMap<(usize, u64), u32>,
     imports: HashMap<u32, ImportEntry>,
+    /// Objects of this side that a promise of the peer became, until the calls made on the promise have come back.
+    embargoes: Slab<(Arc<Promise>, Cap)>,
 }
 
 /// A call of ours that waits for its return.
@@ -111,6 +113,7 @@ pub(super) struct Remains {
     pub(super) questions: Vec<Question>,
     pub(super) answers: HashMap<u32, Answer>,
     pub(super) exports: Vec<Cap>,
+    pub(super) embargoes: Vec<(Arc<Promise>, Cap)>,
 }
 
 impl Tables {
@@ -256,7 +259,12 @@ impl Tables {
     }
 
     /// An object of the peer, with one more reference to give back.
-    pub(super) fn import(&mut self, conn: &Arc<Conn>, id: u32) -> Result<Cap, Error> {
+    pub(super) fn import(
+        &mut self,
+        conn: &Arc<Conn>,
+        id: u32,
+        promise: bool,
+    ) -> Result<Cap, Error> {
         let limit = conn.limits().imports;
         if self.imports.len() >= limit && !self.imports.contains_key(&id) {
             return Err(Error::Limit {
@@ -278,10 +286,21 @@ impl Tables {
         let import = Arc::new(Import {
             conn: conn.clone(),
             id,
-            broken: std::sync::OnceLock::new(),
+            resolved: std::sync::OnceLock::new(),
+            promise,
         });
         entry.import = Arc::downgrade(&import);
         Ok(Cap::Remote(import))
+    }
+
+    /// Keeps a capability back; gives the number by which the peer says that it may be called.
+    pub(super) fn embargo(&mut self, promise: Arc<Promise>, cap: Cap) -> u32 {
+        self.embargoes.insert((promise, cap))
+    }
+
+    /// Ends an embargo.
+    pub(super) fn disembargo(&mut self, id: u32) -> Option<(Arc<Promise>, Cap)> {
+        self.embargoes.remove(id)
     }
 
     /// The import of this number, if it is still held.
@@ -305,6 +324,7 @@ impl Tables {
         self.by_key.clear();
         Remains {
             questions: self.questions.take(),
+            embargoes: self.embargoes.take(),
             answers: std::mem::take(&mut self.answers),
             exports: self
                 .exports
