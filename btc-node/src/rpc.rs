@@ -6,6 +6,7 @@
 //! | [`jsonrpc`] | JSON-RPC 1.0, 1.1 and 2.0, batches, notifications | read from a socket |
 //! | [`auth`] | credentials, the cookie file, method whitelists | |
 //! | [`server`] | the HTTP port, its limits, its threads | know a method |
+//! | [`rest`] | public data over plain GET requests, on the same port | |
 //! | [`options`] | reads what the options say of all this | |
 //! | [`control`] | the methods about the server itself | |
 //!
@@ -26,5 +27,6 @@ pub mod numbers;
 pub mod options;
 pub mod rawtransaction;
 pub mod registry;
+pub mod rest;
 pub mod server;
 pub mod util;

@@ -17,6 +17,7 @@ use crate::mempool::Mempool;
 use crate::mining::TemplateOptions;
 use crate::notify::Notifier;
 use crate::rpc::registry::Registry;
+use crate::rpc::rest::Rest;
 use btc_consensus::params::ChainParams;
 use btc_interfaces::args::Args;
 use btc_interfaces::logging::Logger;
@@ -53,6 +54,8 @@ pub struct Context {
     pub registry: Registry,
     /// When fee estimates are written next.
     pub(crate) fee_flush: Arc<Timer>,
+    /// REST, if it is offered (`-rest`).
+    pub(crate) rest: Option<Arc<Rest>>,
     chain: RwLock<Option<Loaded>>,
     pub(crate) wallets: OnceLock<Arc<Wallets>>,
     network: RwLock<Option<Arc<Network>>>,
@@ -74,6 +77,8 @@ impl Context {
         settings: RwSettings,
         builder: &Builder,
     ) -> Self {
+        let registry = Registry::new();
+        let rest = options.rest;
         Self {
             params: Arc::new(options.params.clone()),
             net_dir: args.net_data_dir(),
@@ -86,8 +91,9 @@ impl Context {
             shutdown: builder.shutdown.clone(),
             logger: builder.logger.clone(),
             notifier: Arc::new(Notifier::new()),
-            registry: Registry::new(),
             fee_flush: Arc::default(),
+            rest: rest.then(|| Arc::new(Rest::new(registry.clone()))),
+            registry,
             chain: RwLock::new(None),
             wallets: OnceLock::new(),
             network: RwLock::new(None),

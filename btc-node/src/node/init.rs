@@ -317,7 +317,11 @@ fn serve(context: &Arc<Context>, by_default: bool, parts: &mut Parts) -> Result<
         tracing::error!("{error}");
         StartError::Server
     };
-    let bound = BoundServer::bind(context.options.rpc_server()).map_err(|error| failed(&error))?;
+    let mut bound =
+        BoundServer::bind(context.options.rpc_server()).map_err(|error| failed(&error))?;
+    if let Some(rest) = &context.rest {
+        bound = bound.with_rest(Arc::clone(rest));
+    }
     let access = rpc_access(&context.args()).map_err(|error| failed(&error))?;
     let server = bound
         .start(context.registry.clone(), access)

@@ -31,5 +31,9 @@ pub(super) fn register(context: &Arc<Context>, loaded: &Loaded) -> Vec<Registrat
         scan: Arc::default(),
         filter_scan: Arc::default(),
     };
-    register_all(&context.registry, &Arc::new(parts))
+    let parts = Arc::new(parts);
+    if let Some(rest) = &context.rest {
+        rest.open(Arc::clone(&parts));
+    }
+    register_all(&context.registry, &parts)
 }

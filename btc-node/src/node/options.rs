@@ -38,6 +38,8 @@ pub(crate) struct Options {
     pub(crate) params: ChainParams,
     /// `-server`, if given.
     pub(crate) server: Option<bool>,
+    /// `-rest`.
+    pub(crate) rest: bool,
     /// Not `-disablewallet`.
     pub(crate) wallet: bool,
     /// `-pid`; `None` for `-nopid`.
@@ -95,6 +97,7 @@ impl Options {
         let policy = rooms::policy(args, &params)?;
         Ok(Self {
             server: args.flag("server"),
+            rest: args.flag("rest").unwrap_or(false),
             wallet: !args.flag("disablewallet").unwrap_or(false),
             pid_file: args.net_file("pid", "bitcoind.pid"),
             blocks_dir: args

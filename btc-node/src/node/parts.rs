@@ -84,6 +84,9 @@ impl Parts {
         #[cfg(feature = "ipc")]
         self.incoming.clear();
         self.methods.clear();
+        if let Some(rest) = &context.rest {
+            rest.close();
+        }
         context.set_loaded(None);
         self.listeners.clear();
         self.messages.clear();

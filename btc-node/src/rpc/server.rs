@@ -13,6 +13,7 @@ pub use listen::BindError;
 
 use super::auth::{CookieFile, Credentials, Whitelist};
 use super::registry::Registry;
+use super::rest::Rest;
 use crate::net::subnet::Subnet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -93,6 +94,7 @@ pub enum ServerError {
 pub struct BoundServer {
     listeners: Vec<std::net::TcpListener>,
     config: ServerConfig,
+    rest: Option<Arc<Rest>>,
 }
 
 /// A running server. Dropping it stops it.
@@ -113,6 +115,7 @@ struct Running {
 /// What every connection sees.
 struct Shared {
     registry: Registry,
+    rest: Option<Arc<Rest>>,
     credentials: Credentials,
     whitelist: Whitelist,
     allow: Vec<Subnet>,
@@ -153,12 +156,27 @@ impl BoundServer {
             tracing::error!("Unable to bind any endpoint for RPC server");
             return Err(ServerError::NothingBound(errors));
         }
-        Ok(Self { listeners, config })
+        Ok(Self {
+            listeners,
+            config,
+            rest: None,
+        })
+    }
+
+    /// Answers REST requests too, of anybody who may connect.
+    #[must_use]
+    pub fn with_rest(mut self, rest: Arc<Rest>) -> Self {
+        self.rest = Some(rest);
+        self
     }
 
     /// Serves the registry's methods to those whom `access` lets in.
     pub fn start(self, registry: Registry, access: Access) -> Result<Server, ServerError> {
-        let Self { listeners, config } = self;
+        let Self {
+            listeners,
+            config,
+            rest,
+        } = self;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .max_blocking_threads(1)
@@ -172,6 +190,7 @@ impl BoundServer {
         let (stopping, stopping_seen) = watch::channel(false);
         let shared = Arc::new(Shared {
             registry: registry.clone(),
+            rest,
             credentials: access.credentials,
             whitelist: access.whitelist,
             allow: config.allow,

@@ -10,8 +10,7 @@ pub(super) const RPC: &[OptionSpec] = &[
     rpc(
         "rest",
         "Answer REST requests without a password (default: 0).",
-    )
-    .pending(),
+    ),
     rpc(
         "rpcallowip=<ip>",
         "Let this address or network connect: 1.2.3.4, 1.2.3.4/24, 1.2.3.4/255.255.255.0, or the like in IPv6. Needs -rpcbind.",

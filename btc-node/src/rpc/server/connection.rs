@@ -5,6 +5,7 @@ use super::{
     MAX_BODY_SIZE, MAX_HEADERS_SIZE, STOP_IDLE_TIMEOUT, STOP_TIMEOUT, Shared, WRONG_PASSWORD_DELAY,
 };
 use crate::rpc::jsonrpc::{self, Caller, HttpReply};
+use crate::rpc::rest::{self, Rest};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
@@ -136,6 +137,15 @@ async fn answer(request: Request<Incoming>, peer: SocketAddr, shared: &Arc<Share
     let method = request.method().clone();
     let known = [Method::GET, Method::POST, Method::HEAD, Method::PUT];
     let uri = path.to_owned();
+    if known.contains(&method)
+        && uri.starts_with(rest::PREFIX)
+        && let Some(rest) = &shared.rest
+    {
+        return match read_body(request.into_body(), true, shared.timeout).await {
+            Ok(body) => call_rest(shared, rest, uri, body).await,
+            Err(error) => broken_body(&error),
+        };
+    }
     let user = if !known.contains(&method) {
         Err(Refusal::Bare(StatusCode::METHOD_NOT_ALLOWED))
     } else if uri != "/" && !uri.starts_with("/wallet/") {
@@ -154,18 +164,24 @@ async fn answer(request: Request<Incoming>, peer: SocketAddr, shared: &Arc<Share
     // A body is read in any case, so that the connection can go on, but kept only for a known user.
     let body = match read_body(request.into_body(), user.is_ok(), shared.timeout).await {
         Ok(body) => body,
-        Err(BodyError::TooLarge) => {
-            let mut reply = closing(StatusCode::PAYLOAD_TOO_LARGE);
-            let reason = ReasonPhrase::from_static(b"Content too large");
-            reply.extensions_mut().insert(reason);
-            return reply;
-        }
-        Err(BodyError::Broken) => return closing(StatusCode::BAD_REQUEST),
-        Err(BodyError::TooSlow) => return closing(StatusCode::REQUEST_TIMEOUT),
+        Err(error) => return broken_body(&error),
     };
     match user {
         Ok(user) => call(shared, user, uri, peer, body).await,
         Err(refusal) => refuse(refusal, peer, shared).await,
+    }
+}
+
+fn broken_body(error: &BodyError) -> Reply {
+    match error {
+        BodyError::TooLarge => {
+            let mut reply = closing(StatusCode::PAYLOAD_TOO_LARGE);
+            let reason = ReasonPhrase::from_static(b"Content too large");
+            reply.extensions_mut().insert(reason);
+            reply
+        }
+        BodyError::Broken => closing(StatusCode::BAD_REQUEST),
+        BodyError::TooSlow => closing(StatusCode::REQUEST_TIMEOUT),
     }
 }
 
@@ -222,10 +238,7 @@ async fn call(
         let _ = done.send(reply);
     });
     if queued.is_err() {
-        tracing::warn!(
-            "Request rejected because http work queue depth exceeded, it can be increased with the -rpcworkqueue= setting"
-        );
-        return no_store(StatusCode::SERVICE_UNAVAILABLE, "Work queue depth exceeded");
+        return queue_full();
     }
     match result.await {
         Ok(HttpReply { status, body }) => {
@@ -247,6 +260,42 @@ async fn call(
         }
         Err(_) => closing(StatusCode::INTERNAL_SERVER_ERROR),
     }
+}
+
+async fn call_rest(shared: &Shared, rest: &Arc<Rest>, uri: String, body: Vec<u8>) -> Reply {
+    if *shared.stopping.borrow() {
+        return no_store(StatusCode::SERVICE_UNAVAILABLE, "");
+    }
+    let (done, result) = oneshot::channel();
+    let rest = Arc::clone(rest);
+    let queued = shared.queue.submit(move || {
+        // The connection may have ended meanwhile.
+        let _ = done.send(rest.answer(&uri, &body));
+    });
+    if queued.is_err() {
+        return queue_full();
+    }
+    match result.await {
+        Ok(Some(answer)) => {
+            let status =
+                StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            let mut response = reply(status, answer.body);
+            let headers = response.headers_mut();
+            let value = HeaderValue::from_static;
+            headers.insert(header::CONTENT_TYPE, value(answer.content_type));
+            headers.insert(header::CACHE_CONTROL, value(answer.cache));
+            response
+        }
+        Ok(None) => no_store(StatusCode::NOT_FOUND, ""),
+        Err(_) => closing(StatusCode::INTERNAL_SERVER_ERROR),
+    }
+}
+
+fn queue_full() -> Reply {
+    tracing::warn!(
+        "Request rejected because http work queue depth exceeded, it can be increased with the -rpcworkqueue= setting"
+    );
+    no_store(StatusCode::SERVICE_UNAVAILABLE, "Work queue depth exceeded")
 }
 
 /// What a call needs on its worker, without what would keep the queue open.
