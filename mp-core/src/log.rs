@@ -117,6 +117,17 @@ pub(crate) fn server_canceled(request: u64) {
     );
 }
 
+pub(crate) fn server_cut_off(request: u64) {
+    line!(
+        INFO,
+        "IPC server request #{request} canceled while executing."
+    );
+}
+
+pub(crate) fn server_interrupted(request: u64) {
+    line!(INFO, "IPC server request #{request} interrupted (canceled)");
+}
+
 pub(crate) fn client_send(plan: &MethodPlan, params: impl FnOnce() -> String) {
     line!(
         DEBUG,

@@ -73,6 +73,8 @@ pub(crate) struct Conn {
     reaper: Mutex<Option<Sender<Cap>>>,
     /// This side ended it.
     closing: AtomicBool,
+    /// Nothing can be sent any more.
+    gone: AtomicBool,
 }
 
 /// What is told how a connection ended.
@@ -176,6 +178,7 @@ impl Conn {
             end: Condvar::new(),
             reaper: Mutex::default(),
             closing: AtomicBool::new(false),
+            gone: AtomicBool::new(false),
         });
         let anchor = Arc::new(Anchor { conn: conn.clone() });
         *lock(&conn.anchor) = Arc::downgrade(&anchor);
@@ -217,6 +220,11 @@ impl Conn {
 
     pub(crate) fn is_closed(&self) -> bool {
         lock(&self.tables).closed
+    }
+
+    /// Whether replies have nowhere to go.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
     }
 
     pub(crate) fn anchor(&self) -> Option<Arc<Anchor>> {
@@ -363,6 +371,7 @@ impl Conn {
         let remains = {
             let mut tables = lock(&self.tables);
             tables.closed = true;
+            self.gone.store(true, Ordering::Release);
             tables.take()
         };
         self.answered.notify_all();
@@ -383,6 +392,9 @@ impl Conn {
                 .deliver(Err(Error::Disconnected { during: true }));
         }
         for answer in remains.answers.into_values() {
+            if let (Some(request), false) = (answer.executing, answer.state.is_done()) {
+                log::server_cut_off(request);
+            }
             if let Some(cancellation) = &answer.cancellation {
                 cancellation.cancel();
             }

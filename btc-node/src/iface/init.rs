@@ -31,6 +31,8 @@ impl Init for NodeInit {
     }
 
     fn make_mining(&self) -> Result<Arc<dyn Mining>> {
+        // Sockets are open before the chain is, and miners want blocks of it.
+        self.context.wait_loaded()?;
         Ok(Arc::new(mining::ContextMining::new(self.context.clone())))
     }
 

@@ -25,6 +25,7 @@ use btc_interfaces::{Error, GlobalArgs, Result, SettingsAction};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
 
 /// A node's parts. Those that need the data directory are there from the step of the start-up that makes them on;
 /// asking earlier is an error, since other processes may ask while the node starts.
@@ -133,6 +134,21 @@ impl Context {
     /// As for [`Context::chainstate`].
     pub fn indexes(&self) -> Result<Arc<Indexes>> {
         Ok(self.loaded()?.indexes)
+    }
+
+    /// Waits until the chain is loaded.
+    ///
+    /// # Errors
+    /// When the node is stopped before.
+    pub fn wait_loaded(&self) -> Result<()> {
+        /// How often it looks; loading takes seconds.
+        const TICK: Duration = Duration::from_millis(20);
+        loop {
+            match self.loaded() {
+                Err(_) if !self.shutdown.wait_timeout(TICK) => {}
+                loaded => return loaded.map(drop),
+            }
+        }
     }
 
     /// Opens or closes the chain to everybody. Whoever asked before keeps what it got.

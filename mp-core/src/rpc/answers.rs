@@ -65,6 +65,20 @@ impl Conn {
         !tables.closed && entry.is_some_and(super::tables::Answer::is_wanted)
     }
 
+    /// Notes that a call of the peer is run, under its number if it is on a thread of its own, unless nobody waits for
+    /// it any more.
+    pub(super) fn begin(&self, answer: u32, request: Option<u64>) -> bool {
+        let mut tables = lock(&self.tables);
+        let open = !tables.closed;
+        match tables.answers.get_mut(&answer) {
+            Some(entry) if open && entry.is_wanted() => {
+                entry.executing = request;
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// What is given when nobody waits any more for the answer to a call of the peer.
     pub(crate) fn cancellation(&self, answer: u32) -> Cancellation {
         let mut tables = lock(&self.tables);

@@ -84,7 +84,9 @@ impl Incoming {
         self.uncount();
         let Some(plan) = self.plan else { return };
         let conn = self.conn.clone();
-        if !conn.is_wanted(self.answer) {
+        // A call on the connection's own thread cannot be cut off while it runs.
+        let executing = callback.is_some().then_some(self.request);
+        if !conn.begin(self.answer, executing) {
             log::server_canceled(self.request);
             self.caps.clear();
             self.answered = true;
@@ -112,6 +114,11 @@ impl Incoming {
             drop(serving);
             done
         };
+        if executing.is_some() && conn.has_ended() {
+            log::server_interrupted(self.request);
+            self.answered = true;
+            return;
+        }
         match done {
             Ok(Ok(())) => {
                 log::server_send(self.request, plan, || log::of_results(&encoder, plan));

@@ -70,6 +70,8 @@ pub(super) struct Answer {
     pub(super) finished: bool,
     /// Given when the results are no longer wanted; made when somebody asks for it.
     pub(super) cancellation: Option<Cancellation>,
+    /// The number of the request while it is run on a thread of its own, for logs.
+    pub(super) executing: Option<u64>,
 }
 
 impl Answer {
@@ -96,6 +98,12 @@ pub(super) enum AnswerState {
         /// References that the results hold.
         exported: Vec<u32>,
     },
+}
+
+impl AnswerState {
+    pub(super) fn is_done(&self) -> bool {
+        matches!(self, Self::Done { .. })
+    }
 }
 
 struct Export {

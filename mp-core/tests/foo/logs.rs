@@ -120,6 +120,31 @@ fn secrets_of_a_schema_are_not_logged() {
     assert!(lines.iter().filter(|line| reply(line)).count() >= 2);
 }
 
+#[test]
+fn a_call_whose_caller_leaves_is_logged_as_canceled() {
+    let lines = lines();
+    let pair = pair_named("left-server", "left-client");
+    let foo = pair.foo.clone();
+    let waiting = std::thread::spawn(move || foo.block());
+    pair.server.wait_blocked();
+    let (ended, end) = std::sync::mpsc::channel();
+    pair.serving.on_closed(move |_| ended.send(()).unwrap());
+    pair.connection.close();
+    end.recv().unwrap();
+    waiting.join().unwrap().unwrap_err();
+    let count = |what: &str| {
+        let lines = lines.lock().unwrap();
+        let found = |line: &&String| line.starts_with("INFO {left-server-") && line.contains(what);
+        lines.iter().filter(found).count()
+    };
+    assert_eq!(count(" canceled while executing."), 1);
+    assert_eq!(count(" interrupted (canceled)"), 0);
+    pair.server.unblock();
+    while count(" interrupted (canceled)") == 0 {
+        std::thread::yield_now();
+    }
+}
+
 struct Inline;
 
 #[derive(Message)]
