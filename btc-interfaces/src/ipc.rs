@@ -6,11 +6,14 @@
 pub mod schema;
 
 use crate::Error;
-use bitcoin::consensus::encode::{deserialize, serialize};
+use bitcoin::consensus::encode::{self, deserialize, serialize};
 use bitcoin::hashes::{Hash, sha256d};
+use bitcoin::io::ErrorKind;
 use bitcoin::{
     Amount, Block, BlockHash, OutPoint, ScriptBuf, Transaction, TxOut, Txid, Wtxid, block::Header,
 };
+use mp_core::schema::Kind;
+use mp_core::{DecodeError, Field, Slot, SlotMut};
 use serde_json::Value;
 
 /// Marks the fields of this crate's interfaces, see [`mp_core::Field`].
@@ -19,8 +22,30 @@ pub struct Btc;
 
 macro_rules! consensus_encoded {
     ($($type:ty),*) => {$(
-        mp_core::data_field!(Btc, $type, serialize::<$type>, deserialize::<$type>);
+        impl Field<Btc> for $type {
+            const KIND: Kind = Kind::Data;
+            const EMPTY_IS_MISSING: bool = true;
+
+            fn read(slot: Slot<'_>) -> Result<Self, mp_core::Error> {
+                let name = slot.name();
+                deserialize(slot.data()?).map_err(|error| unreadable(name, &error))
+            }
+
+            fn write(&self, slot: SlotMut<'_>) -> Result<(), mp_core::Error> {
+                slot.set_data(&serialize(self))
+            }
+        }
     )*};
+}
+
+/// Bytes that end too early have the words that Core has for them, which its clients compare.
+fn unreadable(name: &'static str, error: &encode::Error) -> mp_core::Error {
+    match error {
+        encode::Error::Io(error) if error.kind() == ErrorKind::UnexpectedEof => {
+            mp_core::Error::failed("SpanReader::read(): end of data: iostream error")
+        }
+        other => mp_core::Error::decode(name, DecodeError::Invalid(other.to_string())),
+    }
 }
 
 macro_rules! hash {

@@ -154,13 +154,14 @@ pub trait BlockTemplate: Send + Sync {
     fn get_coinbase_tx(&self) -> Result<CoinbaseTx>;
     /// The merkle branch of the coinbase, leaf first.
     fn get_coinbase_merkle_path(&self) -> Result<Vec<bitcoin::hashes::sha256d::Hash>>;
-    /// Accepts the template as a block, with these header fields and this coinbase.
+    /// Accepts the template as a block, with these header fields and this coinbase; without one it is refused. The
+    /// template keeps them, accepted or not.
     fn submit_solution(
         &self,
         version: u32,
         timestamp: u32,
         nonce: u32,
-        coinbase: Transaction,
+        coinbase: Option<Transaction>,
     ) -> Result<Verdict>;
     /// Waits for a template that is better by the options; `None` when the time is over.
     fn wait_next(&self, options: WaitOptions) -> Result<Option<Arc<dyn BlockTemplate>>>;

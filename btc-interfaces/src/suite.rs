@@ -338,7 +338,7 @@ fn mining_values(mining: &dyn Mining) -> Result<()> {
             })?
             .is_none()
     );
-    let verdict = template.submit_solution(1, 2, 3, model::payment())?;
+    let verdict = template.submit_solution(1, 2, 3, Some(model::payment()))?;
     assert_eq!(
         (
             verdict.reason.as_str(),

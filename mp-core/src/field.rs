@@ -38,6 +38,10 @@ pub trait Field<C>: Sized {
     /// For types kept in a struct: its words of data and its pointers.
     const STRUCT_SIZE: (u16, u16) = (0, 0);
 
+    /// For types kept in `Data` that have no value without bytes: whether an empty one stands for a missing value.
+    /// Peers that cannot tell an empty `Data` from none send it so.
+    const EMPTY_IS_MISSING: bool = false;
+
     /// Reads the value.
     ///
     /// # Errors

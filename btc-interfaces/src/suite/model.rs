@@ -514,7 +514,7 @@ impl BlockTemplate for Model {
         version: u32,
         timestamp: u32,
         nonce: u32,
-        _coinbase: Transaction,
+        _coinbase: Option<Transaction>,
     ) -> Result<Verdict> {
         Ok(Verdict {
             reason: "high-hash".to_owned(),

@@ -12,8 +12,8 @@ use btc_interfaces::{
     BlockRef, BlockTemplate, CheckOptions, CoinbaseTx, CreateOptions, Error, Mining, Result,
     Verdict, WaitOptions,
 };
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How often a wait looks whether it was interrupted.
@@ -31,6 +31,27 @@ impl ContextMining {
         Self {
             context,
             interrupted: AtomicBool::new(false),
+        }
+    }
+}
+
+impl ContextMining {
+    /// Waits while headers promise blocks on top of the tip, and they come: a template made meanwhile would be stale at
+    /// once. Gives whether the wait went to its end, not interrupted.
+    fn catch_up(&self, chainstate: &ChainstateManager) -> Result<bool> {
+        loop {
+            let (tip, best) = (chainstate.tip(), chainstate.best_header());
+            let ahead = best.height.saturating_sub(tip.height);
+            if ahead == 0 || chainstate.ancestor(&best.hash, tip.height) != Some(tip.hash) {
+                return Ok(true);
+            }
+            // Each block that comes extends the wait for the others.
+            let seconds = f64::from(ahead.clamp(3, 20));
+            match self.wait_tip_changed(tip.hash, seconds * 1000.0)? {
+                None => return Ok(false),
+                Some(after) if after.hash == tip.hash => return Ok(true),
+                Some(_) => {}
+            }
         }
     }
 }
@@ -83,6 +104,9 @@ impl Mining for ContextMining {
                 return Ok(None);
             }
         }
+        if cooldown && !self.catch_up(&chainstate)? {
+            return Ok(None);
+        }
         if self.context.shutdown.is_requested() {
             return Ok(None);
         }
@@ -96,7 +120,7 @@ impl Mining for ContextMining {
         Ok(Some(Arc::new(ContextTemplate {
             context: self.context.clone(),
             options,
-            template,
+            template: Mutex::new(Arc::new(template)),
             interrupted: AtomicBool::new(false),
         })))
     }
@@ -142,33 +166,40 @@ impl Mining for ContextMining {
 struct ContextTemplate {
     context: Arc<Context>,
     options: TemplateOptions,
-    template: Template,
+    /// With the last solution that was submitted, if one was.
+    template: Mutex<Arc<Template>>,
     interrupted: AtomicBool,
+}
+
+impl ContextTemplate {
+    fn template(&self) -> MutexGuard<'_, Arc<Template>> {
+        self.template.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl BlockTemplate for ContextTemplate {
     fn get_block_header(&self) -> Result<Header> {
-        Ok(self.template.block.header)
+        Ok(self.template().block.header)
     }
 
     fn get_block(&self) -> Result<Block> {
-        Ok(self.template.block.clone())
+        Ok(self.template().block.clone())
     }
 
     fn get_tx_fees(&self) -> Result<Vec<i64>> {
-        Ok(self.template.fees.clone())
+        Ok(self.template().fees.clone())
     }
 
     fn get_tx_sigops(&self) -> Result<Vec<i64>> {
-        Ok(self.template.sigops.clone())
+        Ok(self.template().sigops.clone())
     }
 
     fn get_coinbase_tx(&self) -> Result<CoinbaseTx> {
-        Ok(self.template.coinbase.clone())
+        Ok(self.template().coinbase.clone())
     }
 
     fn get_coinbase_merkle_path(&self) -> Result<Vec<sha256d::Hash>> {
-        Ok(crate::mining::merkle::coinbase_path(&self.template.block))
+        Ok(crate::mining::merkle::coinbase_path(&self.template().block))
     }
 
     fn submit_solution(
@@ -176,9 +207,13 @@ impl BlockTemplate for ContextTemplate {
         version: u32,
         timestamp: u32,
         nonce: u32,
-        coinbase: Transaction,
+        coinbase: Option<Transaction>,
     ) -> Result<Verdict> {
-        let mut block = self.template.block.clone();
+        let Some(coinbase) = coinbase else {
+            return Ok(refused("", ""));
+        };
+        let mut template = self.template();
+        let block = &mut Arc::make_mut(&mut template).block;
         if let Some(first) = block.txdata.first_mut() {
             *first = coinbase;
         }
@@ -188,6 +223,8 @@ impl BlockTemplate for ContextTemplate {
         if let Some(root) = block.compute_merkle_root() {
             block.header.merkle_root = root;
         }
+        let block = block.clone();
+        drop(template);
         submit(&*self.context.chainstate()?, block)
     }
 
@@ -198,10 +235,11 @@ impl BlockTemplate for ContextTemplate {
             fee_threshold: (options.fee_threshold < bitcoin::Amount::MAX_MONEY.to_sat() as i64)
                 .then_some(options.fee_threshold),
         };
+        let current = Arc::clone(&self.template());
         let next = wait_next(
             &*self.context.chainstate()?,
             &*self.context.mempool()?,
-            &self.template,
+            &current,
             &self.options,
             wait,
             &self.interrupted,
@@ -212,7 +250,7 @@ impl BlockTemplate for ContextTemplate {
             Arc::new(Self {
                 context: self.context.clone(),
                 options: self.options.clone(),
-                template,
+                template: Mutex::new(Arc::new(template)),
                 interrupted: AtomicBool::new(false),
             })
         }))

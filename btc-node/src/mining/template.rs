@@ -130,14 +130,14 @@ impl Template {
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {
     /// An option is out of its range.
-    #[error("{option} ({value}) is out of range: {expected}")]
+    #[error("{option} ({value}) {problem}")]
     Option {
         /// The option's name.
         option: &'static str,
         /// What was given.
         value: u64,
-        /// What may be.
-        expected: String,
+        /// What is wrong with it, in Core's words.
+        problem: String,
     },
     /// The finished block breaks a rule: the mempool and the rules of blocks disagree.
     #[error("TestBlockValidity failed: {0}")]
@@ -204,35 +204,33 @@ pub fn reject_text(rejection: &crate::chainstate::BlockRejection) -> String {
 }
 
 fn check_options(options: &TemplateOptions) -> Result<(), TemplateError> {
-    let error = |option, value, expected: String| {
-        Err(TemplateError::Option {
-            option,
-            value,
-            expected,
-        })
-    };
-    if options.max_weight > MAX_BLOCK_WEIGHT {
-        return error(
-            "blockmaxweight",
-            options.max_weight,
-            format!("at most {MAX_BLOCK_WEIGHT}"),
-        );
-    }
-    if !(MIN_RESERVED_WEIGHT..=options.max_weight).contains(&options.reserved_weight) {
-        return error(
-            "block_reserved_weight",
-            options.reserved_weight,
-            format!("{MIN_RESERVED_WEIGHT} to {}", options.max_weight),
-        );
-    }
-    if options.reserved_sigops > MAX_BLOCK_SIGOPS {
-        return error(
+    const MAX_WEIGHT: &str = "block_max_weight";
+    let (reserved, max) = (options.reserved_weight, options.max_weight);
+    let beyond_weight = || format!("exceeds consensus maximum block weight ({MAX_BLOCK_WEIGHT})");
+    let (option, value, problem) = if reserved < MIN_RESERVED_WEIGHT {
+        let least = format!("is lower than minimum safety value of ({MIN_RESERVED_WEIGHT})");
+        ("block_reserved_weight", reserved, least)
+    } else if reserved > MAX_BLOCK_WEIGHT {
+        ("block_reserved_weight", reserved, beyond_weight())
+    } else if max > MAX_BLOCK_WEIGHT {
+        (MAX_WEIGHT, max, beyond_weight())
+    } else if reserved > max {
+        let most = format!("exceeds {MAX_WEIGHT} ({max})");
+        ("block_reserved_weight", reserved, most)
+    } else if options.reserved_sigops > MAX_BLOCK_SIGOPS {
+        (
             "coinbase_output_max_additional_sigops",
             options.reserved_sigops,
-            format!("at most {MAX_BLOCK_SIGOPS}"),
-        );
-    }
-    Ok(())
+            format!("exceeds consensus maximum block sigops cost ({MAX_BLOCK_SIGOPS})"),
+        )
+    } else {
+        return Ok(());
+    };
+    Err(TemplateError::Option {
+        option,
+        value,
+        problem,
+    })
 }
 
 /// The transactions chosen so far.

@@ -81,7 +81,7 @@ impl<C, T: Field<C>> Field<C> for Option<T> {
     }
 
     fn read(slot: Slot<'_>) -> Result<Self, Error> {
-        if slot.is_absent() {
+        if slot.is_absent() || (T::EMPTY_IS_MISSING && slot.is_empty()) {
             Ok(None)
         } else {
             T::read(slot).map(Some)

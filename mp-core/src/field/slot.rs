@@ -177,6 +177,11 @@ impl<'a> Slot<'a> {
         }
     }
 
+    /// Whether bytes are kept here, and none of them.
+    pub(super) fn is_empty(&self) -> bool {
+        self.kind == Kind::Data && self.data().is_ok_and(<[u8]>::is_empty)
+    }
+
     /// The bits of a number and how many the schema gives it.
     ///
     /// # Errors
