@@ -4,7 +4,7 @@
 
 use btc_gui_bridge::{ChainModel, WalletsModel};
 use btc_interfaces::{Init, Node};
-use mp_core::{Connection, Options, process};
+use mp_core::{Connection, Options, PeerCheck, process};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -59,7 +59,7 @@ fn main() -> ExitCode {
 
 fn run(for_node: &[String], once: bool) -> Result<()> {
     let (mut child, stream) = process::spawn(sibling("bitcoin-node")?, for_node)?;
-    let shown = Connection::connect::<dyn Init>(stream, Options::default())
+    let shown = Connection::connect::<dyn Init>(stream, Options::new().peer(PeerCheck::SameUser))
         .map_err(Into::into)
         .and_then(|(_connection, init)| show(&*init.make_node()?, once));
     let status = child.wait_within(NODE_LIMIT)?;

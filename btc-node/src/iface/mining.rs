@@ -6,7 +6,7 @@ use crate::mining::wait::{Wait, wait_next};
 use crate::mining::{Template, TemplateOptions, create};
 use crate::node::Context;
 use bitcoin::block::{Header, Version};
-use bitcoin::hashes::sha256d;
+use bitcoin::hashes::{Hash, sha256d};
 use bitcoin::{Block, BlockHash, Transaction, Txid, Wtxid};
 use btc_interfaces::{
     BlockRef, BlockTemplate, CheckOptions, CoinbaseTx, CreateOptions, Error, Mining, Result,
@@ -98,6 +98,13 @@ impl Mining for ContextMining {
     ) -> Result<Option<Arc<dyn BlockTemplate>>> {
         let chainstate = self.context.chainstate()?;
         let mempool = self.context.mempool()?;
+        // There is a tip already; what this may find is an interruption that came first.
+        if self
+            .wait_tip_changed(BlockHash::all_zeros(), f64::INFINITY)?
+            .is_none()
+        {
+            return Ok(None);
+        }
         while cooldown && chainstate.is_initial_block_download() {
             let tip = chainstate.tip().hash;
             if self.wait_tip_changed(tip, 1000.0)?.is_none() {

@@ -3,7 +3,7 @@
 use super::placement::PlacementError;
 use btc_interfaces::Init;
 use mp_core::process::Spawned;
-use mp_core::{Connection, Error, Options};
+use mp_core::{Connection, Error, Options, PeerCheck};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
@@ -31,7 +31,9 @@ impl Remote {
         };
         let (child, stream) = mp_core::process::spawn(program, [""; 0]).map_err(failed)?;
         tracing::debug!(target: "ipc", "Process {} pid {} launched", program.display(), child.id());
-        let (connection, init) = Connection::connect(stream, Options::default()).map_err(failed)?;
+        let (connection, init) =
+            Connection::connect(stream, Options::new().peer(PeerCheck::SameUser))
+                .map_err(failed)?;
         Ok(Self {
             connection,
             init,
@@ -46,8 +48,9 @@ impl Remote {
             reason,
         };
         let stream = UnixStream::connect(socket).map_err(|error| failed(error.to_string()))?;
-        let (connection, init) = Connection::connect(stream, Options::default())
-            .map_err(|error| failed(error.to_string()))?;
+        let (connection, init) =
+            Connection::connect(stream, Options::new().peer(PeerCheck::SameUser))
+                .map_err(|error| failed(error.to_string()))?;
         Ok(Self {
             connection,
             init,

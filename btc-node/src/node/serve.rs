@@ -3,8 +3,8 @@
 use super::context::Context;
 use super::listen::{self, AddressError};
 use crate::iface::NodeInit;
-use btc_interfaces::Init;
-use mp_core::{Connection, Options};
+use btc_interfaces::{BlockTemplate, Echo, Init, Mining, Rpc};
+use mp_core::{Connection, Options, PeerCheck};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::os::unix::net::UnixStream;
@@ -18,6 +18,18 @@ const MAX_CLIENTS: usize = 64;
 
 /// How long calls may take when a connection is ended.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Who may come to a socket of `-ipcbind`, and what for: processes of the node's own user, for what Core offers there.
+/// Chain and Node are for the processes that the node starts, or that start it.
+fn for_clients() -> Options {
+    Options::new()
+        .peer(PeerCheck::SameUser)
+        .allow::<dyn Init>()
+        .allow::<dyn Echo>()
+        .allow::<dyn Mining>()
+        .allow::<dyn BlockTemplate>()
+        .allow::<dyn Rpc>()
+}
 
 /// Connections on which the node's objects are offered. Dropping it ends them, and the listening.
 pub(super) struct Incoming {
@@ -62,9 +74,10 @@ impl Connections {
         self: &Arc<Self>,
         context: &Arc<Context>,
         stream: UnixStream,
+        options: Options,
     ) -> Result<Option<Connection>, mp_core::Error> {
         let init: Arc<dyn Init> = Arc::new(NodeInit::new(context.clone()));
-        let connection = Connection::serve(stream, init, Options::default())?;
+        let connection = Connection::serve(stream, init, options)?;
         let id = {
             let mut state = self.state();
             if state.closing {
@@ -97,7 +110,9 @@ impl Incoming {
         stream: UnixStream,
     ) -> Result<Self, mp_core::Error> {
         let connections = Arc::new(Connections::default());
-        if let Some(connection) = connections.serve(context, stream)? {
+        if let Some(connection) =
+            connections.serve(context, stream, Options::new().peer(PeerCheck::SameUser))?
+        {
             let shutdown = context.shutdown.clone();
             connection.on_closed(move |_| shutdown.request());
         }
@@ -124,7 +139,9 @@ impl Incoming {
                                 let Some(context) = context.upgrade() else {
                                     return;
                                 };
-                                if let Err(error) = connections.serve(&context, stream) {
+                                if let Err(error) =
+                                    connections.serve(&context, stream, for_clients())
+                                {
                                     tracing::warn!("an IPC client could not be served: {error}");
                                 }
                             }

@@ -41,6 +41,12 @@ fn a_program_connects_to_the_socket_of_ipcbind() {
     let stream = UnixStream::connect(node.net_dir().join("node.sock")).unwrap();
     let (connection, init) = Connection::connect::<dyn Init>(stream, Options::default()).unwrap();
     let chain = init.make_chain().unwrap();
+    // The socket is for miners and for RPC.
+    let refused = chain.height().unwrap_err().to_string();
+    assert!(
+        refused.ends_with("is not allowed on this connection"),
+        "{refused}"
+    );
     node.stop_cleanly();
     assert!(chain.height().unwrap_err().is_disconnected());
     assert!(connection.is_closed());

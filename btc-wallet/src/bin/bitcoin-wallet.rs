@@ -11,7 +11,7 @@ use btc_interfaces::{
 };
 use btc_wallet::WalletInit;
 use mp_core::process::FD_OPTION;
-use mp_core::{Connection, Options};
+use mp_core::{Connection, Options, PeerCheck};
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -120,8 +120,8 @@ fn serve(number: &OsString) -> std::result::Result<(), String> {
     }));
     let init = Arc::new(ProcessInit::default());
     let served: Arc<dyn Init> = init.clone();
-    let connection =
-        Connection::serve(stream, served, Options::default()).map_err(|error| error.to_string())?;
+    let connection = Connection::serve(stream, served, Options::new().peer(PeerCheck::SameUser))
+        .map_err(|error| error.to_string())?;
     if let Some(error) = connection.closed() {
         tracing::error!("bitcoin-wallet: connection to the node ended: {error}");
     }
