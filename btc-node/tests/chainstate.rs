@@ -7,6 +7,9 @@ mod support;
 mod datadir;
 #[path = "chainstate/durability.rs"]
 mod durability;
+#[cfg(not(feature = "system-leveldb"))]
+#[path = "chainstate/fault.rs"]
+mod fault;
 #[path = "chainstate/import.rs"]
 mod import;
 #[path = "chainstate/model.rs"]

@@ -17,6 +17,8 @@ const OPTIONS: &[&str] = &[
     "-listen=0",
     "-disablewallet",
     "-dbcache=4",
+    // Many batches for each flush, so that a kill falls between two.
+    "-dbbatchsize=2000",
 ];
 /// A directory goes through so many kills before it is finished, looked at and begun anew.
 const KILLS_PER_DIRECTORY: u64 = 4;

@@ -210,6 +210,27 @@ fn damage_is_reported_in_leveldbs_words() {
 }
 
 #[test]
+fn a_database_that_is_destroyed_in_part_makes_room_for_a_new_one() {
+    let filled = || {
+        let fs = MemoryFs::new();
+        assert_eq!(work(&fs, 1).0, BATCHES);
+        fs
+    };
+    let calls = {
+        let fs = filled();
+        let before = fs.calls();
+        Db::destroy(&fs, Path::new("/db")).expect("destroys");
+        fs.calls() - before
+    };
+    for at in 2..calls {
+        let fs = filled();
+        fs.inject(at, Fault::Crash);
+        Db::destroy(&fs, Path::new("/db")).expect_err("is interrupted");
+        check(&fs.after(Crash::Process), 0, 0, &format!("call {at}"));
+    }
+}
+
+#[test]
 fn a_database_is_open_once_and_destroyed_whole() {
     let dir = tempfile::tempdir().expect("temporary directory");
     let fs: Arc<dyn leveldb_engine::Fs> = Arc::new(leveldb_engine::RealFs);

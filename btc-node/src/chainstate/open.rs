@@ -27,6 +27,7 @@ use crate::chain::{ActiveChain, BlockTree, Candidates, Validity};
 use crate::notify::{Event, Notifier};
 use crate::store::Database;
 use crate::store::block_files::{BlockFiles, BlockFilesOptions};
+use crate::store::coins_db::coins_dir;
 use crate::store::index_db::{IndexDb, PRUNED_FLAG};
 
 pub(super) use coins::open_coins_db;
@@ -78,6 +79,11 @@ impl Shared {
         say_what_is_taken_for_granted(&options);
         let snapshot = find_snapshot(&options)?;
         let budget = Budget::of(options.dbcache);
+        if options.reindex {
+            // Before the index: coins of blocks that no index knows would be taken for damage by the next start, if this
+            // one were to end here.
+            Database::destroy(&coins_dir(&options.dirs.net)).map_err(OpenError::CoinsDatabase)?;
+        }
         let loaded = load_index(&options, &budget, snapshot.as_ref())?;
         let reader = loaded.files.reader().clone();
         let opened = open_all_coins(&options, &budget, &loaded, snapshot.as_ref(), &notifier)?;
@@ -260,12 +266,14 @@ fn load_index(
         fast_prune: options.fast_prune,
     };
     // The key file must be made before anything else is in the directory: that is how a new one is told.
-    let mut files = BlockFiles::open(blocks, &files_options).map_err(OpenError::BlockFiles)?;
+    let mut files = BlockFiles::open_on(&options.disk, blocks, &files_options)
+        .map_err(OpenError::BlockFiles)?;
     if options.reindex {
         Database::destroy(&index_dir).map_err(OpenError::BlockDatabase)?;
     }
     let index = IndexDb::new(Box::new(
-        Database::open(&index_dir, budget.index).map_err(OpenError::BlockDatabase)?,
+        Database::open_on(&options.disk, &index_dir, budget.index)
+            .map_err(OpenError::BlockDatabase)?,
     ));
     if options.reindex {
         index.set_reindexing(true)?;

@@ -10,7 +10,9 @@ use btc_consensus::params::ChainParams;
 use btc_consensus::pow::Work;
 
 use super::prune::PruneTarget;
+use crate::store::coins_db::Writing;
 use crate::store::data_dir::DataDir;
+use crate::store::disk::Disk;
 
 /// Where the files lie. The directories exist and are held by the caller, usually through a [`DataDir`].
 #[derive(Clone, Debug)]
@@ -39,6 +41,8 @@ pub struct Options {
     pub params: ChainParams,
     /// Memory for coins and databases in bytes (`-dbcache`).
     pub dbcache: usize,
+    /// How coins are written to their database (`-dbbatchsize`, `-dbcrashratio`).
+    pub coins_writing: Writing,
     /// Threads that check scripts besides the one that connects the block, 0 to 15 (`-par` less one).
     pub script_threads: usize,
     /// Rebuild the block index and the chainstate from the block files (`-reindex`).
@@ -63,6 +67,8 @@ pub struct Options {
     pub minimum_chain_work: Work,
     /// Age of the tip above which the node thinks that it is behind (`-maxtipage`).
     pub max_tip_age: Duration,
+    /// The disk: a test has one that fails.
+    pub disk: Disk,
     /// Set by anyone to make long tasks end soon, opening included.
     pub interrupt: Arc<AtomicBool>,
 }
@@ -73,6 +79,7 @@ impl Options {
         Self {
             dirs,
             dbcache: 450 << 20,
+            coins_writing: Writing::default(),
             script_threads: 0,
             reindex: false,
             reindex_chainstate: false,
@@ -85,6 +92,7 @@ impl Options {
             assume_valid: params.assume_valid,
             minimum_chain_work: params.minimum_chain_work,
             max_tip_age: Duration::from_secs(24 * 60 * 60),
+            disk: Disk::default(),
             interrupt: Arc::default(),
             params,
         }

@@ -317,7 +317,8 @@ impl Shared {
         };
         tracing::info!("[snapshot] loading {count} coins from snapshot {hash}");
         utxo_snapshot::remove_snapshot(net)?;
-        let db = open_coins_db(&utxo_snapshot::snapshot_dir(net), self.coins_db_budget)?;
+        let dir = utxo_snapshot::snapshot_dir(net);
+        let db = open_coins_db(&dir, self.coins_db_budget, &self.options)?;
         let mut coins = SnapshotCoins::new(input, count);
         let mut chunk = Vec::with_capacity(CHUNK.min(usize::try_from(count).unwrap_or(CHUNK)));
         let mut done = 0_u64;

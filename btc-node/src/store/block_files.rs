@@ -5,13 +5,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use bitcoin::BlockHash;
 
 use super::block_reader::BlockReader;
 use super::codec::{DecodeError, Reader, write_varint};
+use super::disk::{Call, Disk};
 use super::error::StoreError;
 use super::flat_file::{FlatFiles, sync_dir};
 use super::obfuscation::{KEY_SIZE, Obfuscation};
@@ -137,7 +137,16 @@ pub struct BlockFiles {
 impl BlockFiles {
     /// Opens the directory: reads its `xor.dat`, or makes one. Books are empty until [`load`](Self::load).
     pub fn open(dir: &Path, options: &BlockFilesOptions) -> Result<Self, StoreError> {
-        let obfuscation = xor_key(dir, options.xor)?;
+        Self::open_on(&Disk::default(), dir, options)
+    }
+
+    /// As [`open`](Self::open), on a disk with a gate.
+    pub fn open_on(
+        disk: &Disk,
+        dir: &Path,
+        options: &BlockFilesOptions,
+    ) -> Result<Self, StoreError> {
+        let obfuscation = xor_key(disk, dir, options.xor)?;
         let chunk = if options.fast_prune {
             FAST_PRUNE_CHUNK
         } else {
@@ -146,8 +155,8 @@ impl BlockFiles {
         let reader = BlockReader {
             magic: options.magic,
             obfuscation,
-            blocks: FlatFiles::new(dir.to_owned(), "blk", chunk, obfuscation),
-            undo: FlatFiles::new(dir.to_owned(), "rev", UNDO_CHUNK, obfuscation),
+            blocks: FlatFiles::new(dir.to_owned(), "blk", chunk, obfuscation).on(disk.clone()),
+            undo: FlatFiles::new(dir.to_owned(), "rev", UNDO_CHUNK, obfuscation).on(disk.clone()),
         };
         Ok(Self {
             reader,
@@ -479,7 +488,7 @@ fn framed(magic: [u8; 4], record: &[u8]) -> Vec<u8> {
 }
 
 /// Reads `xor.dat`, or makes it: random in a directory that is new, zeros in one whose files were written without.
-fn xor_key(dir: &Path, wanted: bool) -> Result<Obfuscation, StoreError> {
+fn xor_key(disk: &Disk, dir: &Path, wanted: bool) -> Result<Obfuscation, StoreError> {
     let path = dir.join("xor.dat");
     let key = if path.exists() {
         let bytes = fs::read(&path).map_err(StoreError::io("read", &path))?;
@@ -496,10 +505,15 @@ fn xor_key(dir: &Path, wanted: bool) -> Result<Obfuscation, StoreError> {
         } else {
             Obfuscation::default()
         };
-        let mut file = fs::File::create_new(&path).map_err(StoreError::io("create", &path))?;
-        file.write_all(&key.key())
+        let mut file = disk
+            .enter(Call::Create, &path)
+            .and_then(|()| fs::File::create_new(&path))
+            .map_err(StoreError::io("create", &path))?;
+        disk.write(&mut file, &path, &key.key())
             .map_err(StoreError::io("write", &path))?;
-        file.sync_all().map_err(StoreError::io("sync", &path))?;
+        disk.enter(Call::Sync, &path)
+            .and_then(|()| file.sync_all())
+            .map_err(StoreError::io("sync", &path))?;
         sync_dir(dir)?;
         key
     };

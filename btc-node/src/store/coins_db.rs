@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use bitcoin::hashes::Hash;
+use bitcoin::secp256k1::rand::{Rng, thread_rng};
 use bitcoin::{BlockHash, OutPoint, Txid};
 use btc_consensus::Coin;
 
@@ -19,8 +20,6 @@ const BEST_BLOCK: u8 = b'B';
 const HEAD_BLOCKS: u8 = b'H';
 /// Per-transaction records of versions before 0.15.
 const OLD_COINS: u8 = b'c';
-/// Bytes after which a batch is written and the next begun.
-const BATCH_BYTES: usize = 16 << 20;
 
 /// Where the coins lie in a network's directory.
 pub fn coins_dir(net: &Path) -> PathBuf {
@@ -36,10 +35,40 @@ pub struct HeadBlocks {
     pub old: Option<BlockHash>,
 }
 
+/// How coins are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Writing {
+    /// Bytes after which a batch is written and the next begun (`-dbbatchsize`).
+    pub batch_bytes: usize,
+    /// The process ends after a batch that is not the last with a chance of one in so many, for tests of what a crash
+    /// leaves (`-dbcrashratio`); 0 for never.
+    pub crash_ratio: u32,
+}
+
+impl Default for Writing {
+    /// Batches of 32 MiB and no crashes.
+    fn default() -> Self {
+        Self {
+            batch_bytes: 32 << 20,
+            crash_ratio: 0,
+        }
+    }
+}
+
+impl Writing {
+    /// Ends the process if the dice say so.
+    fn crash(&self) {
+        if self.crash_ratio > 0 && thread_rng().gen_range(0..self.crash_ratio) == 0 {
+            tracing::error!("Simulating a crash. Goodbye.");
+            std::process::exit(0);
+        }
+    }
+}
+
 /// The database of unspent outputs.
 pub struct CoinsDb {
     db: Box<dyn KvStore>,
-    batch_bytes: usize,
+    writing: Writing,
 }
 
 impl CoinsDb {
@@ -47,14 +76,24 @@ impl CoinsDb {
     pub fn new(db: Box<dyn KvStore>) -> Self {
         Self {
             db,
-            batch_bytes: BATCH_BYTES,
+            writing: Writing::default(),
         }
+    }
+
+    /// The same, written otherwise.
+    #[must_use]
+    pub fn with_writing(mut self, writing: Writing) -> Self {
+        self.writing = writing;
+        self
     }
 
     /// With smaller batches, so that tests can interrupt a flush.
     #[cfg(test)]
     pub(crate) fn with_batch_bytes(db: Box<dyn KvStore>, batch_bytes: usize) -> Self {
-        Self { db, batch_bytes }
+        Self::new(db).with_writing(Writing {
+            batch_bytes,
+            ..Writing::default()
+        })
     }
 
     /// The coin at `outpoint`, if it is unspent.
@@ -147,9 +186,10 @@ impl CoinsDb {
                 }
                 None => batch.delete(coin_key(outpoint)),
             }
-            if batch.approximate_size() > self.batch_bytes {
+            if batch.approximate_size() > self.writing.batch_bytes {
                 self.db.write(&batch, Sync::Lazy)?;
                 batch.clear();
+                self.writing.crash();
             }
         }
         batch.delete([HEAD_BLOCKS]);

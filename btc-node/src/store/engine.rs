@@ -1,10 +1,10 @@
 //! The project's own engine for LevelDB's files behind the key-value seam, with the options that Core sets.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use leveldb_engine::{Db, Durability, Error, Iter, Options, RealFs};
 
+use super::disk::Disk;
 use super::error::StoreError;
 use super::kv::{Batch, Change, Entries, Entry, KvError, KvStore, Sync};
 
@@ -21,12 +21,20 @@ impl EngineDb {
     /// # Errors
     /// The directory cannot be created; another process holds the database; its files are damaged.
     pub fn open(path: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
+        Self::open_on(&Disk::default(), path, cache_bytes)
+    }
+
+    /// As [`open`](Self::open), on a disk with a gate.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_on(disk: &Disk, path: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
         tracing::info!("Opening LevelDB in {}", path.display());
         let options = Options {
             max_file_size: MAX_FILE_SIZE,
             ..Options::with_budget(cache_bytes)
         };
-        let db = Db::open(Arc::new(RealFs), path, options).map_err(KvError::from)?;
+        let db = Db::open(disk.engine_fs(), path, options).map_err(KvError::from)?;
         Ok(Self(db))
     }
 

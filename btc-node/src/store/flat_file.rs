@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use super::disk::{Call, Disk};
 use super::error::StoreError;
 use super::obfuscation::Obfuscation;
 use crate::chain::record::FilePos;
@@ -18,6 +19,7 @@ pub struct FlatFiles {
     prefix: &'static str,
     chunk: u64,
     obfuscation: Obfuscation,
+    disk: Disk,
 }
 
 impl FlatFiles {
@@ -28,7 +30,14 @@ impl FlatFiles {
             prefix,
             chunk,
             obfuscation,
+            disk: Disk::default(),
         }
+    }
+
+    /// The same files on a disk with a gate.
+    #[must_use]
+    pub fn on(self, disk: Disk) -> Self {
+        Self { disk, ..self }
     }
 
     /// The path of one file.
@@ -53,13 +62,18 @@ impl FlatFiles {
 
     fn open_for_writing(&self, file: u32) -> Result<File, StoreError> {
         let path = self.path(file);
-        OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(StoreError::io("open", &path))
+        let open = || {
+            if !path.exists() {
+                self.disk.enter(Call::Create, &path)?;
+            }
+            OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(&path)
+        };
+        open().map_err(StoreError::io("open", &path))
     }
 
     /// Reads `len` bytes at `pos` and reveals them.
@@ -92,7 +106,8 @@ impl FlatFiles {
         let mut file = self.open_for_writing(pos.file)?;
         file.seek(SeekFrom::Start(pos.offset.into()))
             .map_err(StoreError::io("seek in", &path))?;
-        file.write_all(&bytes)
+        self.disk
+            .write(&mut file, &path, &bytes)
             .map_err(StoreError::io("write", &path))
     }
 
@@ -110,7 +125,10 @@ impl FlatFiles {
         check_disk_space(&self.dir, added)?;
         let path = self.path(pos.file);
         let file = self.open_for_writing(pos.file)?;
-        extend(&file, start, added).map_err(StoreError::io("extend", &path))?;
+        self.disk
+            .enter(Call::Write, &path)
+            .and_then(|()| extend(&file, start, added))
+            .map_err(StoreError::io("extend", &path))?;
         Ok(true)
     }
 
@@ -119,17 +137,26 @@ impl FlatFiles {
         let path = self.path(end.file);
         let file = self.open_for_writing(end.file)?;
         if finalize {
-            file.set_len(end.offset.into())
+            self.disk
+                .enter(Call::Truncate, &path)
+                .and_then(|()| file.set_len(end.offset.into()))
                 .map_err(StoreError::io("truncate", &path))?;
         }
-        file.sync_data().map_err(StoreError::io("sync", &path))?;
+        self.disk
+            .enter(Call::Sync, &path)
+            .and_then(|()| file.sync_data())
+            .map_err(StoreError::io("sync", &path))?;
+        self.disk
+            .enter(Call::SyncDir, &self.dir)
+            .map_err(StoreError::io("sync directory", &self.dir))?;
         sync_dir(&self.dir)
     }
 
     /// Deletes a file; says whether it was there.
     pub fn remove(&self, file: u32) -> Result<bool, StoreError> {
         let path = self.path(file);
-        match fs::remove_file(&path) {
+        let removed = self.disk.enter(Call::Remove, &path);
+        match removed.and_then(|()| fs::remove_file(&path)) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(StoreError::io("remove", &path)(error)),

@@ -13,6 +13,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr::{self, NonNull};
 
+use super::disk::Disk;
 use super::error::StoreError;
 use super::kv::{Batch, Change, Entries, Entry, KvError, KvStore, Sync};
 
@@ -154,6 +155,14 @@ impl LevelDb {
                 _options: options,
             })
         }
+    }
+
+    /// As [`open`](Self::open): the library has a file system of its own, on which there is no gate.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_on(_disk: &Disk, path: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
+        Self::open(path, cache_bytes)
     }
 
     /// Deletes the database in `path`, if there is one. It must not be open.

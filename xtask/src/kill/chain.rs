@@ -10,13 +10,13 @@ use std::path::Path;
 
 use super::OPTIONS;
 
-/// Height of the first branch's tip.
-const TRUNK: u64 = 260;
+/// Height of the first branch's tip: enough blocks above some that may be pruned.
+const TRUNK: u64 = 560;
 /// Height of the block after which the second branch leaves the first, and of its tip.
-const FORK: u64 = 225;
-const BRANCH: u64 = 265;
+const FORK: u64 = 530;
+const BRANCH: u64 = 565;
 /// Transactions in each block once coins are mature.
-const SPENDS: usize = 12;
+const SPENDS: usize = 6;
 /// Blocks until a reward may be spent.
 const MATURITY: u64 = 100;
 /// What begins a block in a block file of regtest.

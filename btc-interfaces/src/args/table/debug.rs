@@ -162,7 +162,7 @@ pub(super) const HIDDEN: &[OptionSpec] = &[
     hidden("h"),
     hidden("?"),
     hidden("checkpoints").pending(),
-    hidden("dbcrashratio").pending(),
+    hidden("dbcrashratio"),
     hidden("forcecompactdb").pending(),
     hidden("limitancestorsize").pending(),
     hidden("limitdescendantsize").pending(),

@@ -66,8 +66,7 @@ pub(super) const GENERAL: &[OptionSpec] = &[
         "dbbatchsize",
         "Bytes written to the database at once (default: 33554432).",
     )
-    .debug()
-    .pending_always(),
+    .debug(),
     general(
         "dbcache=<n>",
         "Memory for coins and databases in MiB (default: 450).",

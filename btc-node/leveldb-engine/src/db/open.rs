@@ -241,12 +241,16 @@ pub(super) fn destroy(fs: &dyn Fs, dir: &Path) -> Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(Error::io(dir)(error)),
     };
-    let files: Vec<_> = names
+    let mut files: Vec<_> = names
         .iter()
-        .filter(|name| FileName::parse(name).is_some_and(|file| file != FileName::Lock))
+        .filter_map(|name| Some((FileName::parse(name)?, name)))
+        .filter(|(file, _)| *file != FileName::Lock)
         .collect();
+    // Without the file that says what belongs to it, the rest is no database: should this be interrupted, a new one is
+    // made in its place.
+    files.sort_by_key(|(file, _)| *file != FileName::Current);
     let lock = take_lock(fs, dir)?;
-    for name in files {
+    for (_, name) in files {
         let path = dir.join(name);
         fs.remove(&path).map_err(Error::io(&path))?;
     }

@@ -116,10 +116,11 @@ fn open_coins(
     loaded: &Loaded,
     notifier: &Notifier,
 ) -> Result<CoinsCache, OpenError> {
-    if options.reindex || options.reindex_chainstate {
+    // A full rebuild has removed them before the index.
+    if options.reindex_chainstate && !options.reindex {
         Database::destroy(dir).map_err(OpenError::CoinsDatabase)?;
     }
-    let db = open_coins_db(dir, cache).map_err(OpenError::CoinsDatabase)?;
+    let db = open_coins_db(dir, cache, options).map_err(OpenError::CoinsDatabase)?;
     if db.needs_upgrade()? {
         return Err(OpenError::OldCoinsDatabase);
     }
@@ -134,9 +135,11 @@ fn open_coins(
 pub(in crate::chainstate) fn open_coins_db(
     dir: &Path,
     cache: usize,
+    options: &Options,
 ) -> Result<CoinsDb, StoreError> {
-    let db = ObfuscatedKv::open(Box::new(Database::open(dir, cache)?), true)?;
-    Ok(CoinsDb::new(Box::new(db)))
+    let engine = Database::open_on(&options.disk, dir, cache)?;
+    let db = ObfuscatedKv::open(Box::new(engine), true)?;
+    Ok(CoinsDb::new(Box::new(db)).with_writing(options.coins_writing))
 }
 
 /// Brings coins that a flush left between two tips to the newer one. Every step may have been done before.

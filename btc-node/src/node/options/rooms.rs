@@ -6,6 +6,7 @@ use crate::mempool::{Feerate, Limits, Policy};
 use crate::mining::TemplateOptions;
 use crate::mining::template::{MAX_BLOCK_WEIGHT, MIN_RESERVED_WEIGHT};
 use crate::node::StartError;
+use crate::store::coins_db::Writing;
 use bitcoin::{Amount, BlockHash, Denomination};
 use btc_consensus::params::{Chain, ChainParams};
 use btc_consensus::pow::Work;
@@ -28,6 +29,7 @@ const MAX_CLUSTER_COUNT: i64 = 64;
 #[derive(Debug, Clone)]
 pub(super) struct ChainstateChoices {
     dbcache: usize,
+    coins_writing: Writing,
     script_threads: usize,
     check_blocks: Option<u32>,
     check_level: Option<u32>,
@@ -61,7 +63,13 @@ pub(super) fn chainstate(args: &Args) -> Result<ChainstateChoices, StartError> {
         args.int(name)
             .map(|value| u32::try_from(value.max(0)).unwrap_or(u32::MAX))
     };
+    let mut coins_writing = Writing::default();
+    if let Some(bytes) = args.int("dbbatchsize") {
+        coins_writing.batch_bytes = usize::try_from(bytes).unwrap_or(0);
+    }
+    coins_writing.crash_ratio = number("dbcrashratio").unwrap_or(0);
     Ok(ChainstateChoices {
+        coins_writing,
         dbcache: usize::try_from(mib << 20).unwrap_or(usize::MAX),
         script_threads: usize::try_from(script_threads).unwrap_or(0),
         check_blocks: number("checkblocks"),
@@ -125,6 +133,7 @@ impl Options {
         let default = chainstate::Options::new(dirs, self.params.clone());
         chainstate::Options {
             dbcache: chosen.dbcache,
+            coins_writing: chosen.coins_writing,
             script_threads: chosen.script_threads,
             check_blocks: chosen.check_blocks.unwrap_or(default.check_blocks),
             check_level: chosen.check_level.unwrap_or(default.check_level),
