@@ -38,6 +38,7 @@ pub(super) fn open(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Db> 
                 dir.display()
             )));
         }
+        remove_logs(&*fs, dir)?;
         manifest::create_empty(&*fs, dir)?;
     }
     let recovered = manifest::recover(&*fs, dir)?;
@@ -120,6 +121,17 @@ pub(super) fn open(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<Db> 
         worker: Some(worker),
         _lock: lock,
     })
+}
+
+/// Removes logs that an interrupted [`destroy`] left behind: a new database would replay them as its own.
+fn remove_logs(fs: &dyn Fs, dir: &Path) -> Result<()> {
+    for name in fs.list(dir).map_err(Error::io(dir))? {
+        if let Some(FileName::Log(_)) = FileName::parse(&name) {
+            let path = dir.join(name);
+            fs.remove(&path).map_err(Error::io(&path))?;
+        }
+    }
+    Ok(())
 }
 
 /// The logs to replay, oldest first, after a look whether all tables are there.
