@@ -20,9 +20,11 @@
 mod checksum;
 mod infer;
 mod key;
+mod miniscript;
 mod parse;
 mod secret;
 
+pub use self::miniscript::infer_miniscript;
 pub use checksum::checksum;
 pub use key::{DerivedKey, KeyCache, KeyExpression, KeyKind, KeyOrigin, Wildcard};
 pub use parse::Parsed;

@@ -375,6 +375,11 @@ impl Mempool {
         self.lock().pool.add_unbroadcast(txid);
     }
 
+    /// Transactions of our own that no peer has asked for.
+    pub fn unbroadcast(&self) -> Vec<Arc<Transaction>> {
+        self.read(|pool| pool.graph().transactions(pool.unbroadcast()))
+    }
+
     /// A peer has asked for a transaction of our own: others will hear of it from there.
     pub fn remove_unbroadcast(&self, txid: &Txid) {
         self.lock().pool.remove_unbroadcast(txid);

@@ -26,6 +26,7 @@ mod listen;
 mod messages;
 mod methods;
 mod network;
+mod new_rules;
 mod options;
 mod parts;
 mod pid_file;

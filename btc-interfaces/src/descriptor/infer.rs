@@ -87,7 +87,12 @@ fn infer_multi(known: &ExpandedScript, keys: &[DerivedKey]) -> Option<Script> {
         {
             Some(u32::from(op.to_u8() - OP_PUSHNUM_1.to_u8()) + 1)
         }
-        _ => None,
+        // More than there are opcodes for.
+        Instruction::PushBytes(bytes) => match bytes.as_bytes() {
+            [number @ 17..=20] => Some(u32::from(*number)),
+            _ => None,
+        },
+        Instruction::Op(_) => None,
     };
     let instructions: Vec<Instruction<'_>> = known
         .script_pubkey

@@ -22,6 +22,26 @@ pub struct Loaded {
     pub unbroadcast: usize,
 }
 
+/// What is taken over from a file beside its transactions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoadOptions {
+    /// Transactions count as come now, rather than when the file says.
+    pub current_time: bool,
+    /// What the file says of priorities is added to those there are.
+    pub fee_deltas: bool,
+    /// What the file says is still to be announced is announced.
+    pub unbroadcast: bool,
+}
+
+impl LoadOptions {
+    /// Everything, as for the file of this node's own last run.
+    const OWN: Self = Self {
+        current_time: false,
+        fee_deltas: true,
+        unbroadcast: true,
+    };
+}
+
 impl Mempool {
     /// Reads the file, judges each of its transactions anew and adds those that are fit. A missing file is an empty one.
     /// `stop` is asked before each transaction and ends the work. Afterwards the mempool counts as loaded, whatever came
@@ -35,15 +55,21 @@ impl Mempool {
         path: &Path,
         stop: impl Fn() -> bool,
     ) -> Result<Loaded, StoreError> {
-        let result = self.load_file(chain, path, stop);
+        let result = self.import(chain, path, LoadOptions::OWN, stop);
         self.set_loaded();
         result
     }
 
-    fn load_file(
+    /// Reads a file, judges each of its transactions anew and adds those that are fit. A missing file is an empty one.
+    /// `stop` is asked before each transaction and ends the work.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn import(
         &self,
         chain: &ChainstateManager,
         path: &Path,
+        options: LoadOptions,
         stop: impl Fn() -> bool,
     ) -> Result<Loaded, StoreError> {
         let mut loaded = Loaded::default();
@@ -57,18 +83,23 @@ impl Mempool {
                 return Ok(loaded);
             }
             let txid = record.transaction.compute_txid();
-            if record.fee_delta != 0 {
+            if record.fee_delta != 0 && options.fee_deltas {
                 self.prioritise(txid, record.fee_delta);
             }
-            if record.time <= oldest {
+            let time = if options.current_time {
+                now
+            } else {
+                record.time
+            };
+            if time <= oldest {
                 loaded.expired += 1;
                 continue;
             }
-            let options = AcceptOptions {
-                time: record.time,
+            let judged = AcceptOptions {
+                time,
                 ..AcceptOptions::at(now)
             };
-            match self.accept(chain, Arc::new(record.transaction), options) {
+            match self.accept(chain, Arc::new(record.transaction), judged) {
                 Ok(_) => loaded.accepted += 1,
                 // A wallet may have brought its own transactions in first.
                 Err(_) if self.contains(&txid) => loaded.present += 1,
@@ -76,10 +107,13 @@ impl Mempool {
             }
         }
         for (txid, delta) in dump.deltas {
+            if !options.fee_deltas {
+                break;
+            }
             self.prioritise(txid, delta);
         }
         for txid in dump.unbroadcast {
-            if self.contains(&txid) {
+            if options.unbroadcast && self.contains(&txid) {
                 self.add_unbroadcast(txid);
                 loaded.unbroadcast += 1;
             }

@@ -4,10 +4,11 @@ use super::builder::Builder;
 use super::commands;
 use super::messages::Messages;
 use super::network::Network;
+use super::new_rules::NewRules;
 use super::options::Options;
 use super::settings::RwSettings;
 use super::shutdown::Shutdown;
-use super::timer::Timer;
+use super::timer::Timers;
 use super::wallets::Wallets;
 use super::warnings::{Kind, Warnings};
 use crate::chainstate::ChainstateManager;
@@ -53,8 +54,10 @@ pub struct Context {
     pub notifier: Arc<Notifier>,
     /// The RPC methods.
     pub registry: Registry,
-    /// When fee estimates are written next.
-    pub(crate) fee_flush: Arc<Timer>,
+    /// Signals of rules that this node does not know.
+    pub(crate) new_rules: NewRules,
+    /// Work that comes back after a time.
+    pub(crate) timers: Timers,
     /// REST, if it is offered (`-rest`).
     pub(crate) rest: Option<Arc<Rest>>,
     chain: RwLock<Option<Loaded>>,
@@ -92,7 +95,8 @@ impl Context {
             shutdown: builder.shutdown.clone(),
             logger: builder.logger.clone(),
             notifier: Arc::new(Notifier::new()),
-            fee_flush: Arc::default(),
+            new_rules: NewRules::default(),
+            timers: Timers::default(),
             rest: rest.then(|| Arc::new(Rest::new(registry.clone()))),
             registry,
             chain: RwLock::new(None),
@@ -227,14 +231,19 @@ impl Context {
         }
     }
 
-    /// Stops the node because it cannot go on. The reason goes to the log, to the user and to the warnings.
-    pub fn fatal(&self, reason: &str) {
-        let new = self.warnings.set(Kind::FatalInternalError, reason);
+    /// Puts a warning in force; a new one goes to `-alertnotify`.
+    pub(crate) fn warn(&self, kind: Kind, text: &str) {
+        let new = self.warnings.set(kind, text);
         if new && let Some(command) = &self.options.alert_notify {
             drop(commands::spawn(
-                command.replace("%s", &commands::quote(reason)),
+                command.replace("%s", &commands::quote(text)),
             ));
         }
+    }
+
+    /// Stops the node because it cannot go on. The reason goes to the log, to the user and to the warnings.
+    pub fn fatal(&self, reason: &str) {
+        self.warn(Kind::FatalInternalError, reason);
         tracing::error!("*** {reason}");
         self.messages.error(format!(
             "A fatal internal error occurred, see debug.log for details: {reason}"

@@ -60,7 +60,7 @@ impl ControlHooks for Control {
         let context = self.context()?;
         context.notifier.sync_with_queue();
         let forward = Duration::from_secs(seconds.unsigned_abs());
-        context.fee_flush.forward(forward);
+        context.timers.forward(forward);
         match context.wallets() {
             Some(wallets) => wallets
                 .scheduler_mock_forward(seconds)

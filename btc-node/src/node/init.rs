@@ -34,11 +34,13 @@ use crate::mempool::Mempool;
 use crate::mempool::fees::Estimators;
 use crate::notify::Event;
 use crate::rpc::control;
+use crate::rpc::network::PeerHooks;
 use crate::rpc::server::BoundServer;
 use crate::store::data_dir::DataDir;
 use btc_consensus::params::Chain;
 use btc_interfaces::args::Args;
 use btc_interfaces::logging;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -222,6 +224,7 @@ fn on_event(context: &Context, event: &Event) {
             initial_download,
             ..
         } => {
+            context.new_rules.check(context);
             if let Some(command) = &context.options.block_notify
                 && !initial_download
             {
@@ -386,6 +389,7 @@ fn load_chain(context: &Arc<Context>, parts: &mut Parts) -> Result<(), StartErro
     if !context.options.network.blocks_only {
         watch_fees(context, parts, &chainstate, &mempool)?;
     }
+    keep_announcing(context, parts, &mempool)?;
     let kept = IndexOptions {
         // A reindex may have been begun because nothing else helped.
         wipe: chainstate.options().reindex,
@@ -421,10 +425,37 @@ fn watch_fees(
         (tip.height, tip.hash),
     ));
     let mempool = Arc::clone(mempool);
-    let timer = Arc::clone(&context.fee_flush);
+    let timer = Arc::clone(&context.timers.fee_flush);
     let thread = timer::spawn("feeflush", timer, FEE_FLUSH_PERIOD, move || {
         mempool.flush_fees(false);
     });
-    parts.fee_flush = Some(thread.map_err(StartError::Thread)?);
+    parts.timed.push(thread.map_err(StartError::Thread)?);
+    Ok(())
+}
+
+/// How often transactions of our own that no peer asked for are announced again, and what may come on top.
+const ANNOUNCE_PERIOD: Duration = Duration::from_secs(10 * 60);
+const ANNOUNCE_SPREAD_SECONDS: u64 = 5 * 60;
+
+/// Announces transactions of our own again until a peer asks for them.
+fn keep_announcing(
+    context: &Arc<Context>,
+    parts: &mut Parts,
+    mempool: &Arc<Mempool>,
+) -> Result<(), StartError> {
+    let (node, mempool) = (Arc::downgrade(context), Arc::clone(mempool));
+    // No other node's period, so that it says nothing of when a transaction was made.
+    let spread = RandomState::new().hash_one(0) % ANNOUNCE_SPREAD_SECONDS;
+    let period = ANNOUNCE_PERIOD + Duration::from_secs(spread);
+    let timer = Arc::clone(&context.timers.announce);
+    let thread = timer::spawn("announce", timer, period, move || {
+        let network = node.upgrade().and_then(|context| context.network());
+        if let Some(network) = network {
+            for tx in mempool.unbroadcast() {
+                network.announce(&tx);
+            }
+        }
+    });
+    parts.timed.push(thread.map_err(StartError::Thread)?);
     Ok(())
 }

@@ -18,8 +18,11 @@ pub(super) fn register(context: &Arc<Context>, loaded: &Loaded) -> Vec<Registrat
         subversion: context.options.subversion.clone(),
         client_version: crate::CLIENT_VERSION,
         warnings: Arc::new(move || {
-            node.upgrade()
-                .map_or_else(Vec::new, |context| context.warnings.texts())
+            node.upgrade().map_or_else(Vec::new, |context| {
+                // The queue that tells of blocks may not have come to the last one.
+                context.new_rules.check(&context);
+                context.warnings.texts()
+            })
         }),
         deprecated: context.args().values("deprecatedrpc"),
         peers: Arc::new(move || {

@@ -21,7 +21,7 @@ pub(super) struct Parts {
     pub(super) messages: Vec<super::messages::Listening>,
     pub(super) import: Option<JoinHandle<()>>,
     pub(super) network: Option<super::network::Running>,
-    pub(super) fee_flush: Option<JoinHandle<()>>,
+    pub(super) timed: Vec<JoinHandle<()>>,
     #[cfg(feature = "ipc")]
     pub(super) incoming: Vec<Incoming>,
 }
@@ -69,11 +69,11 @@ impl Parts {
         {
             tracing::error!("the import of blocks ended with a panic");
         }
-        context.fee_flush.stop();
-        if let Some(fee_flush) = self.fee_flush.take()
-            && fee_flush.join().is_err()
-        {
-            tracing::error!("writing fee estimates ended with a panic");
+        context.timers.stop();
+        for thread in self.timed.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("work that comes back after a time ended with a panic");
+            }
         }
         self.write(context);
         context.notifier.close();

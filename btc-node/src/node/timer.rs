@@ -13,6 +13,31 @@ pub(crate) struct Timer {
     changed: Condvar,
 }
 
+/// The timers of a node.
+#[derive(Debug, Default)]
+pub(crate) struct Timers {
+    /// When fee estimates are written.
+    pub(crate) fee_flush: Arc<Timer>,
+    /// When transactions of our own that no peer asked for are announced again.
+    pub(crate) announce: Arc<Timer>,
+}
+
+impl Timers {
+    fn all(&self) -> [&Arc<Timer>; 2] {
+        [&self.fee_flush, &self.announce]
+    }
+
+    /// Brings every next turn nearer by so much.
+    pub(crate) fn forward(&self, by: Duration) {
+        self.all().into_iter().for_each(|timer| timer.forward(by));
+    }
+
+    /// Ends all waiting for good.
+    pub(crate) fn stop(&self) {
+        self.all().into_iter().for_each(|timer| timer.stop());
+    }
+}
+
 #[derive(Debug, Default)]
 struct State {
     /// How much nearer the next turn was brought.
@@ -27,13 +52,13 @@ impl Timer {
     }
 
     /// Brings the next turn nearer by so much.
-    pub(crate) fn forward(&self, by: Duration) {
+    fn forward(&self, by: Duration) {
         self.lock().forwarded += by;
         self.changed.notify_all();
     }
 
     /// Ends the waiting for good.
-    pub(crate) fn stop(&self) {
+    fn stop(&self) {
         self.lock().stopped = true;
         self.changed.notify_all();
     }

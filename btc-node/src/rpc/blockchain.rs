@@ -1,5 +1,6 @@
 //! The methods that show the chain and change which of its branches is active.
 
+mod activity;
 mod blocks;
 mod deployments;
 pub mod filters;
@@ -22,6 +23,7 @@ use std::sync::LazyLock;
 pub fn methods() -> &'static [Entry] {
     static METHODS: LazyLock<Vec<Entry>> = LazyLock::new(|| {
         let mut methods = Vec::new();
+        methods.extend(activity::METHODS);
         methods.extend(blocks::METHODS);
         methods.extend(deployments::METHODS);
         methods.extend(filters::METHODS);

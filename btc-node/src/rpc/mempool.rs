@@ -1,5 +1,7 @@
 //! The methods that show the mempool.
 
+mod file;
+
 use super::context::{Entry, NodeParts};
 use super::registry::{RequestContext, RpcResult};
 use crate::mempool::{self, Pool};
@@ -10,6 +12,7 @@ use btc_interfaces::rpc::value::Field;
 use btc_interfaces::rpc::{RpcError, code, value};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
+use std::sync::LazyLock;
 
 const TXID: Arg = Arg::required("txid", Kind::StringHex, "The transaction's id");
 
@@ -22,7 +25,8 @@ const VERBOSE: Arg = Arg::default(
 
 /// The methods of this module.
 pub fn methods() -> &'static [Entry] {
-    METHODS
+    static ALL: LazyLock<Vec<Entry>> = LazyLock::new(|| [METHODS, file::METHODS].concat());
+    &ALL
 }
 
 const METHODS: &[Entry] = &[
@@ -194,17 +198,6 @@ const METHODS: &[Entry] = &[
             examples: &["\"[{\\\"txid\\\":\\\"mytxid\\\",\\\"vout\\\":3}]\""],
         },
         run: get_tx_spending_prevout,
-    },
-    Entry {
-        method: Method {
-            name: "savemempool",
-            category: "blockchain",
-            summary: "Writes the mempool to its file. It fails until the file was read.",
-            args: &[],
-            result: "{\"filename\": \"str\"}    (json object) The file",
-            examples: &[""],
-        },
-        run: save_mempool,
     },
 ];
 
@@ -462,21 +455,4 @@ fn get_tx_spending_prevout(parts: &NodeParts, context: &RequestContext<'_>) -> R
         shown.push(Value::Object(out));
     }
     Ok(Value::Array(shown))
-}
-
-fn save_mempool(parts: &NodeParts, _: &RequestContext<'_>) -> RpcResult {
-    if !parts.mempool.info().loaded {
-        return Err(RpcError::new(
-            code::MISC_ERROR,
-            "The mempool was not loaded yet",
-        ));
-    }
-    parts
-        .mempool
-        .dump(&parts.mempool_path, false)
-        .map_err(|error| {
-            tracing::error!("Failed to dump mempool: {error}");
-            RpcError::new(code::MISC_ERROR, "Unable to dump mempool to disk")
-        })?;
-    Ok(json!({ "filename": parts.mempool_path.to_string_lossy() }))
 }

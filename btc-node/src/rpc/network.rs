@@ -20,6 +20,7 @@ use crate::net::message::Command;
 use crate::net::subnet::Subnet;
 use crate::net::{Directory, Endpoint, NetAddress};
 use crate::sync::{ConnectionKind, PeerInfo};
+use bitcoin::Transaction;
 use bitcoin::p2p::ServiceFlags;
 use btc_interfaces::rpc::{RpcError, code};
 use serde_json::{Value, json};
@@ -129,6 +130,8 @@ pub trait PeerHooks: Send + Sync {
     fn services(&self) -> u64;
     /// Pings all peers.
     fn ping(&self);
+    /// Announces a transaction of the mempool to peers that don't know it.
+    fn announce(&self, tx: &Arc<Transaction>);
     /// Whether there are connections at all.
     fn is_active(&self) -> bool;
     /// Switches the network on or off; off ends all connections.

@@ -5,6 +5,8 @@ mod decode;
 mod get;
 mod package;
 mod send;
+mod sign;
+mod signer;
 
 use super::context::Entry;
 use std::sync::LazyLock;
@@ -18,6 +20,7 @@ pub fn methods() -> &'static [Entry] {
         methods.extend(get::METHODS);
         methods.extend(package::METHODS);
         methods.extend(send::METHODS);
+        methods.extend(sign::METHODS);
         methods
     });
     &METHODS

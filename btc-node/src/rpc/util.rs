@@ -1,5 +1,7 @@
 //! The methods about addresses and descriptors.
 
+mod multisig;
+
 use super::context::{Entry, NodeParts};
 use super::registry::{RequestContext, RpcResult};
 use bitcoin::hex::DisplayHex;
@@ -12,10 +14,12 @@ use btc_interfaces::rpc::table::{Arg, Kind, Method};
 use btc_interfaces::rpc::{RpcError, code};
 use serde_json::{Map, Value, json};
 use std::ops::RangeInclusive;
+use std::sync::LazyLock;
 
 /// The methods of this module.
 pub fn methods() -> &'static [Entry] {
-    METHODS
+    static ALL: LazyLock<Vec<Entry>> = LazyLock::new(|| [METHODS, multisig::METHODS].concat());
+    &ALL
 }
 
 const METHODS: &[Entry] = &[

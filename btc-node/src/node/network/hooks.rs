@@ -8,6 +8,8 @@ use crate::net::{Directory, Endpoint, Message, NetAddress};
 use crate::rpc::network::{AddConnectionError, AddError, AddedNode, PeerHooks, PeerView};
 use crate::sync::dial::{Dialer, MAX_FEELERS};
 use crate::sync::{ConnectionKind, Event};
+use bitcoin::Transaction;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -176,6 +178,11 @@ impl PeerHooks for Network {
     fn ping(&self) {
         // If the thread is gone, the node is stopping.
         let _ = lock(&self.inputs).send(Input::Event(Event::Ping));
+    }
+
+    fn announce(&self, tx: &Arc<Transaction>) {
+        // If the thread is gone, the node is stopping.
+        let _ = lock(&self.inputs).send(Input::Event(Event::TxAdded(Arc::clone(tx))));
     }
 
     fn is_active(&self) -> bool {

@@ -6,7 +6,7 @@ use bitcoin::consensus::{Decodable, deserialize};
 use bitcoin::hashes::{Hash, hash160};
 use bitcoin::hex::FromHex;
 use bitcoin::{Address, Script, ScriptBuf, Transaction, WPubkeyHash};
-use btc_interfaces::descriptor::checksum;
+use btc_interfaces::descriptor::{checksum, infer_miniscript};
 use btc_interfaces::rpc::encode::{
     Pushes, ScriptKind, TxDetails, infer_descriptor, script_details, transaction,
 };
@@ -133,10 +133,16 @@ fn decode_script(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult {
             if let Value::Object(shown) = script_details(&program, network, true) {
                 segwit.extend(shown);
             }
-            if let ScriptKind::Multisig { .. } = kind {
-                // The script behind the hash is known here.
-                let inner = infer_descriptor(&script, network);
-                let inner = inner.split('#').next().unwrap_or_default();
+            // The script behind the hash is known here.
+            let inner = match kind {
+                ScriptKind::Multisig { .. } => {
+                    let inner = infer_descriptor(&script, network);
+                    inner.split('#').next().map(str::to_owned)
+                }
+                ScriptKind::NonStandard => infer_miniscript(&script),
+                _ => None,
+            };
+            if let Some(inner) = inner {
                 let text = format!("wsh({inner})");
                 let sum = checksum(&text).unwrap_or_default();
                 segwit.insert("desc".into(), json!(format!("{text}#{sum}")));
