@@ -171,7 +171,9 @@ impl Pool {
 
     /// Takes that mark away.
     pub fn remove_unbroadcast(&mut self, txid: &Txid) {
-        self.unbroadcast.remove(txid);
+        if self.unbroadcast.remove(txid) {
+            tracing::debug!(target: "mempool", "Removed {txid} from set of unbroadcast txns");
+        }
     }
 
     /// Adds `delta` sat to what a miner sees of a transaction's fee, here or not.
@@ -267,7 +269,13 @@ impl Pool {
     /// Removes exactly these transactions.
     pub(super) fn remove(&mut self, txids: &BTreeSet<Txid>, reason: RemovalReason) {
         for entry in self.graph.remove(txids) {
-            self.unbroadcast.remove(&entry.txid);
+            if self.unbroadcast.remove(&entry.txid) {
+                tracing::debug!(
+                    target: "mempool",
+                    "Removed {} from set of unbroadcast txns before confirmation that txn was sent out",
+                    entry.txid
+                );
+            }
             self.updates += 1;
             if reason != RemovalReason::Block {
                 if let Some(fees) = &mut self.fees {
