@@ -33,7 +33,7 @@
 //! | [`manager`], [`summary`] | the public face, and what it answers with |
 //! | [`view`] | the tip with its coins, as the mempool and the miner see it |
 //! | [`coins_cache`] | coins in memory over the database, within a budget |
-//! | [`muhash`], [`stats`] | digests and figures of all unspent coins |
+//! | [`muhash`], [`stats`], [`dump`] | digests and figures of all unspent coins, and a file of them |
 //! | `state`, `open` | what the lock guards; how it is loaded, an interrupted flush included |
 //! | `accept`, `connect`, `activate`, `mark` | headers and blocks in; coins changed; the best chain chosen; blocks declared invalid |
 //! | `checks` | script checks on several threads |
@@ -43,6 +43,7 @@
 
 pub mod clock;
 pub mod coins_cache;
+pub mod dump;
 pub mod error;
 pub mod manager;
 pub mod muhash;

@@ -5,6 +5,8 @@ mod support;
 
 #[path = "chainstate/datadir.rs"]
 mod datadir;
+#[path = "chainstate/dump.rs"]
+mod dump;
 #[path = "chainstate/durability.rs"]
 mod durability;
 #[cfg(not(feature = "system-leveldb"))]

@@ -120,6 +120,21 @@ pub(super) fn compute(
     height: u32,
     interrupted: &dyn Fn() -> bool,
 ) -> Result<Option<UtxoStats>, StoreError> {
+    let stats = compute_from(db.coins()?, kind, best_block, height, interrupted)?;
+    Ok(stats.map(|stats| UtxoStats {
+        disk_size: db.approximate_size(),
+        ..stats
+    }))
+}
+
+/// The same over coins in the order of the database; how much they take on disk is left open.
+pub(super) fn compute_from(
+    coins: impl Iterator<Item = Result<(OutPoint, Coin), StoreError>>,
+    kind: UtxoHashKind,
+    best_block: BlockHash,
+    height: u32,
+    interrupted: &dyn Fn() -> bool,
+) -> Result<Option<UtxoStats>, StoreError> {
     let digest = match kind {
         UtxoHashKind::None => Digest::None,
         UtxoHashKind::HashSerialized3 => Digest::Serialized(sha256d::Hash::engine()),
@@ -144,7 +159,7 @@ pub(super) fn compute(
     // begin with a smaller byte. So they are gathered and sorted.
     let mut txid = Txid::all_zeros();
     let mut outputs = BTreeMap::new();
-    for (count, entry) in db.coins()?.enumerate() {
+    for (count, entry) in coins.enumerate() {
         let (outpoint, coin) = entry?;
         if count % 1024 == 0 && interrupted() {
             return Ok(None);
@@ -163,6 +178,5 @@ pub(super) fn compute(
         Digest::Serialized(engine) => UtxoHash::HashSerialized3(sha256d::Hash::from_engine(engine)),
         Digest::MuHash(set) => UtxoHash::MuHash(sha256d::Hash::from_byte_array(set.finalize())),
     };
-    stats.disk_size = db.approximate_size();
     Ok(Some(stats))
 }

@@ -8,6 +8,7 @@ mod info;
 mod proof;
 mod prune;
 pub mod scan;
+mod snapshot;
 mod stats;
 mod tips;
 mod utxo;
@@ -31,6 +32,7 @@ pub fn methods() -> &'static [Entry] {
         methods.extend(proof::METHODS);
         methods.extend(prune::METHODS);
         methods.extend(scan::METHODS);
+        methods.extend(snapshot::METHODS);
         methods.extend(stats::METHODS);
         methods.extend(tips::METHODS);
         methods.extend(utxo::METHODS);

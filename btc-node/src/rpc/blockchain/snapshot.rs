@@ -1,0 +1,128 @@
+//! Snapshots of all unspent outputs.
+
+use super::super::context::{Entry, NodeParts};
+use super::super::registry::{RequestContext, RpcResult};
+use super::stats::find_block;
+use crate::chainstate::dump::{DumpError, DumpSource};
+use btc_interfaces::rpc::table::{Arg, Kind, Method};
+use btc_interfaces::rpc::{RpcError, code, value};
+use serde_json::{Value, json};
+
+/// The methods of this module.
+pub(super) const METHODS: &[Entry] = &[Entry {
+    method: Method {
+        name: "dumptxoutset",
+        category: "blockchain",
+        summary: "Writes all unspent outputs to a file. Going back to an earlier block may take long.",
+        args: &[
+            Arg::required(
+                "path",
+                Kind::String,
+                "The file; if relative, to the network's data directory",
+            ),
+            Arg::default(
+                "type",
+                Kind::String,
+                "\"\"",
+                "latest for the tip; rollback for an earlier block, without option rollback the newest that \
+                 loadtxoutset knows",
+            ),
+            Arg::optional("options", Kind::ObjectNamedParams, "Options").with(&[
+                Arg::optional(
+                    "rollback",
+                    Kind::Any("string or numeric"),
+                    "The earlier block's height or hash",
+                ),
+                Arg::default(
+                    "in_memory",
+                    Kind::Bool,
+                    "false",
+                    "Keep the copy in which blocks are undone in memory: faster, but it must fit",
+                ),
+            ]),
+        ],
+        result: r#"{                         (json object)
+  "coins_written" : n,    (numeric) Outputs in the file
+  "base_hash" : "hex",    (string) The block after which they are unspent
+  "base_height" : n,      (numeric) Its height
+  "path" : "str",         (string) The file, in full
+  "txoutset_hash" : "hex", (string) The digest of the outputs, hash_serialized_3
+  "nchaintx" : n          (numeric) Transactions up to the block
+}"#,
+        examples: &["utxo.dat latest", "utxo.dat rollback"],
+    },
+    run: dump_tx_out_set,
+}];
+
+fn invalid(message: impl Into<String>) -> RpcError {
+    RpcError::new(code::INVALID_PARAMETER, message)
+}
+
+/// Which coins are wanted.
+fn source(parts: &NodeParts, context: &RequestContext<'_>) -> Result<DumpSource, RpcError> {
+    let kind = context.arguments.string(1)?;
+    let options = context.arguments.opt(2).map(value::object).transpose()?;
+    let option = |name: &str| {
+        let given = options.and_then(|options| options.get(name));
+        given.filter(|value| !value.is_null())
+    };
+    let target = match (option("rollback"), kind) {
+        (Some(given), "" | "rollback") => find_block(parts, given)?,
+        (Some(_), other) => {
+            return Err(invalid(format!(
+                "Invalid snapshot type \"{other}\" specified with rollback option"
+            )));
+        }
+        (None, "rollback") => {
+            let known = &parts.chain.params().assume_utxo;
+            let newest = known.iter().map(|snapshot| snapshot.height).max();
+            let newest = newest.ok_or_else(|| invalid("No snapshot of this network is known"))?;
+            find_block(parts, &json!(newest))?
+        }
+        (None, "latest") => return Ok(DumpSource::Tip),
+        (None, other) => {
+            return Err(invalid(format!(
+                "Invalid snapshot type \"{other}\" specified. Please specify \"rollback\" or \"latest\""
+            )));
+        }
+    };
+    if target.hash == parts.chain.tip().hash {
+        return Ok(DumpSource::Tip);
+    }
+    Ok(DumpSource::Block {
+        hash: target.hash,
+        in_memory: option("in_memory").map_or(Ok(false), value::boolean)?,
+    })
+}
+
+fn dump_tx_out_set(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult {
+    let source = source(parts, context)?;
+    let path = parts
+        .chain
+        .options()
+        .dirs
+        .net
+        .join(context.arguments.string(0)?);
+    let interrupted = || context.interrupt.is_raised();
+    let report = parts
+        .chain
+        .dump_coins(&path, source, &interrupted)
+        .map_err(|error| match error {
+            DumpError::Exists(_) | DumpError::Open(_) | DumpError::NotActive(_) => {
+                invalid(error.to_string())
+            }
+            DumpError::Pruned => RpcError::new(code::MISC_ERROR, error.to_string()),
+            DumpError::Interrupted => RpcError::new(code::CLIENT_NOT_CONNECTED, "Shutting down"),
+            DumpError::Store(_) | DumpError::Flush(_) => {
+                RpcError::new(code::INTERNAL_ERROR, error.to_string())
+            }
+        })?;
+    Ok(json!({
+        "coins_written": report.coins,
+        "base_hash": report.base.hash.to_string(),
+        "base_height": report.base.height,
+        "path": Value::String(path.to_string_lossy().into_owned()),
+        "txoutset_hash": report.hash.to_string(),
+        "nchaintx": report.base.chain_tx,
+    }))
+}
