@@ -7,6 +7,7 @@
 //! | [`asmap`] | which autonomous system an address is of |
 //! | [`bans`] | addresses that are not connected to |
 //! | [`connections`] | sockets, on one thread |
+//! | [`dial`] | ways to a peer by a proxy or over I2P |
 //! | [`message`] | messages from bytes and to bytes |
 //! | [`netgroup`] | which addresses are likely to be one person's |
 //! | [`directory`] | what the node knows of addresses, together |
@@ -25,6 +26,7 @@ pub mod addrman;
 pub mod asmap;
 pub mod bans;
 pub mod connections;
+pub mod dial;
 pub mod directory;
 pub mod frame;
 pub mod interfaces;
