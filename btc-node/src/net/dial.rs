@@ -1,7 +1,232 @@
-//! Ways to a peer that are not a plain connection: by a proxy, and over I2P.
+//! Ways to a peer: directly, by a proxy, or over I2P.
 //!
-//! Both speak over a stream that somebody else opened, and know no sockets' addresses but those that the other end
-//! names; how long anything may take is the caller's affair too.
+//! Which way is taken depends on the network of the peer's address alone ([`Routes`]); a way that is set is never left for
+//! another, for the user may have set it so as not to be seen.
 
 pub mod i2p;
 pub mod socks5;
+mod stream;
+
+pub use stream::Stream;
+
+use super::address::{Endpoint, NetAddress, Network, split_host_port};
+use bitcoin::key::rand::{RngCore, rngs::OsRng};
+use socks5::Credentials;
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+
+/// How long a proxy may take to reach a peer.
+const PROXY_TIMEOUT: Duration = Duration::from_secs(40);
+/// How long an I2P router may take.
+const I2P_TIMEOUT: Duration = Duration::from_secs(3 * 60);
+
+/// Where a proxy listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProxyAddress {
+    /// On this address.
+    Ip(SocketAddr),
+    /// On a socket of this machine.
+    Path(PathBuf),
+}
+
+impl std::fmt::Display for ProxyAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Ip(address) => address.fmt(f),
+            Self::Path(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// A SOCKS5 proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proxy {
+    /// Where it listens.
+    pub address: ProxyAddress,
+    /// Whether it is told other credentials each time, so that Tor keeps connections apart (`-proxyrandomize`).
+    pub isolate: bool,
+}
+
+/// Which networks are reached how; those that are not named, directly.
+#[derive(Clone, Debug, Default)]
+pub struct Routes {
+    /// By these proxies.
+    pub proxies: BTreeMap<Network, Proxy>,
+    /// Names are not looked up, but given to this one.
+    pub names: Option<Proxy>,
+}
+
+/// Why a peer was not reached.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no way to its network.
+    #[error("there is no way to the network of {0}")]
+    NoRoute(NetAddress),
+    /// It is no address and may not be looked up.
+    #[error("it is no address, and -dns=0 looks up no names")]
+    NoLookup,
+    /// Its port is none.
+    #[error("bad port")]
+    Port,
+    /// The name stands for nothing.
+    #[error("the name has no address")]
+    NoAddress,
+    /// It took too long.
+    #[error("timed out")]
+    Timeout,
+    /// The proxy is not there.
+    #[error("cannot connect to the proxy {proxy}: {source}")]
+    Proxy {
+        /// Where it should be.
+        proxy: ProxyAddress,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The proxy did not reach the peer.
+    #[error(transparent)]
+    Socks5(#[from] socks5::Error),
+    /// The I2P router did not.
+    #[error(transparent)]
+    I2p(#[from] i2p::Error),
+    /// The peer could not be reached.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Error {
+    /// Whether the way is at fault, so that nothing can be said of the peer.
+    pub fn is_of_way(&self) -> bool {
+        match self {
+            Self::Proxy { .. } => true,
+            Self::Socks5(error) => error.is_of_proxy(),
+            Self::I2p(error) => error.is_of_router(),
+            _ => false,
+        }
+    }
+}
+
+/// Makes connections.
+pub struct Dialer {
+    routes: Routes,
+    i2p: Option<i2p::Session>,
+    timeout: Duration,
+    default_port: u16,
+    look_up_names: bool,
+    /// What credentials begin with, other each time the program runs, and how many there were.
+    isolation: (u64, AtomicU64),
+}
+
+impl Dialer {
+    /// By these ways. A direct connection, or one to a proxy, may take as long as `timeout`.
+    pub fn new(
+        routes: Routes,
+        i2p: Option<i2p::Session>,
+        timeout: Duration,
+        default_port: u16,
+        look_up_names: bool,
+    ) -> Self {
+        Self {
+            routes,
+            i2p,
+            timeout,
+            default_port,
+            look_up_names,
+            isolation: (OsRng.next_u64(), AtomicU64::new(0)),
+        }
+    }
+
+    /// Connects to an address or name, with or without port; gives the peer's address too, unless a proxy alone knows it.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn dial(&self, target: &str) -> Result<(Stream, Option<Endpoint>), Error> {
+        // On I2P there are no ports.
+        let default_port = if target.ends_with(".b32.i2p") {
+            i2p::PORT
+        } else {
+            self.default_port
+        };
+        if let Some(endpoint) = Endpoint::parse(target, default_port) {
+            return Ok((self.reach(endpoint).await?, Some(endpoint)));
+        }
+        let (name, port) = split_host_port(target).ok_or(Error::Port)?;
+        let port = port.unwrap_or(default_port);
+        if let Some(proxy) = &self.routes.names {
+            return Ok((self.reach_by(proxy, name, port).await?, None));
+        }
+        if !self.look_up_names {
+            return Err(Error::NoLookup);
+        }
+        let mut last = Error::NoAddress;
+        for address in tokio::net::lookup_host((name, port)).await? {
+            let endpoint = Endpoint::from(address);
+            match self.reach(endpoint).await {
+                Ok(stream) => return Ok((stream, Some(endpoint))),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    async fn reach(&self, to: Endpoint) -> Result<Stream, Error> {
+        let network = to.address.network();
+        if network == Network::I2p {
+            let session = self.i2p.as_ref().ok_or(Error::NoRoute(to.address))?;
+            let connected = timeout(I2P_TIMEOUT, session.connect(to)).await;
+            return match connected.map_err(|_| Error::Timeout)? {
+                Ok((stream, _)) => Ok(stream.into()),
+                Err(error) => {
+                    let stop = if matches!(error, i2p::Error::Port(_)) { "," } else { ":" };
+                    tracing::debug!(target: "i2p", "Error connecting to {to}{stop} {error}");
+                    Err(error.into())
+                }
+            };
+        }
+        if let Some(proxy) = self.routes.proxies.get(&network) {
+            tracing::debug!(target: "proxy", "Using proxy: {} to connect to {to}", proxy.address);
+            return self.reach_by(proxy, &to.address.to_string(), to.port).await;
+        }
+        let address = to.socket_address().ok_or(Error::NoRoute(to.address))?;
+        let connected = timeout(self.timeout, TcpStream::connect(address)).await;
+        Ok(connected.map_err(|_| Error::Timeout)??.into())
+    }
+
+    async fn reach_by(&self, proxy: &Proxy, host: &str, port: u16) -> Result<Stream, Error> {
+        let connecting = async {
+            Ok(match &proxy.address {
+                ProxyAddress::Ip(address) => TcpStream::connect(address).await?.into(),
+                ProxyAddress::Path(path) => UnixStream::connect(path).await?.into(),
+            })
+        };
+        let connected = timeout(self.timeout, connecting).await;
+        let connected = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        let mut stream: Stream = connected.map_err(|source| Error::Proxy {
+            proxy: proxy.address.clone(),
+            source,
+        })?;
+        let credentials = proxy.isolate.then(|| self.credentials());
+        tracing::debug!(target: "net", "SOCKS5 connecting {host}");
+        let shaking = socks5::connect(&mut stream, host, port, credentials.as_ref());
+        timeout(PROXY_TIMEOUT, shaking)
+            .await
+            .map_err(|_| Error::Timeout)??;
+        tracing::debug!(target: "net", "SOCKS5 connected {host}");
+        Ok(stream)
+    }
+
+    /// Credentials that nobody else has.
+    fn credentials(&self) -> Credentials {
+        let (run, count) = &self.isolation;
+        let text = format!("{run:016x}-{}", count.fetch_add(1, Ordering::Relaxed));
+        Credentials {
+            user: text.clone(),
+            password: text,
+        }
+    }
+}
