@@ -14,19 +14,20 @@ mod traffic;
 
 pub use traffic::Traffic;
 
-use super::address::{self, Endpoint};
+use super::address::{Endpoint, NetAddress};
+use super::dial::{Dialer, Stream};
 use super::message::{DecodeError, Message};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use socket::{After, Link};
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 /// Connections that may wait to be taken, as many as the standard library lets wait.
@@ -41,18 +42,12 @@ pub struct Options {
     pub listen: Vec<SocketAddr>,
     /// Addresses of which one that can be listened on is enough.
     pub listen_if_possible: Vec<SocketAddr>,
-    /// How long making a connection may take.
-    pub connect_timeout: Duration,
     /// Bytes of a connection that may wait to be worked on.
     pub max_receive_buffer: usize,
     /// Bytes that may wait to be sent before the connection counts as congested.
     pub max_send_buffer: usize,
     /// Whether those who connect may speak the encrypted transport (`-v2transport`).
     pub v2: bool,
-    /// The port of addresses that name none.
-    pub default_port: u16,
-    /// Whether names are looked up (`-dns`).
-    pub look_up_names: bool,
     /// Where messages are written, in a folder for each peer (`-capturemessages`).
     pub capture: Option<PathBuf>,
 }
@@ -181,8 +176,13 @@ pub enum SocketEvent {
 /// Who is told. Called on the network's thread; must not wait for anything.
 pub type OnEvent = Arc<dyn Fn(SocketEvent) + Send + Sync>;
 
+/// Where peers of I2P come: there is no address that is listened on.
+pub const I2P_LISTENER: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
 struct Shared {
     options: Options,
+    dialer: Dialer,
     on_event: OnEvent,
     links: Mutex<BTreeMap<u64, Arc<Link>>>,
     next_id: AtomicU64,
@@ -206,11 +206,11 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// Listens, and starts the network's thread.
+    /// Listens, and starts the network's thread; other nodes are reached by `dialer`.
     ///
     /// # Errors
     /// See [`StartError`].
-    pub fn start(options: Options, on_event: OnEvent) -> Result<Self, StartError> {
+    pub fn start(options: Options, dialer: Dialer, on_event: OnEvent) -> Result<Self, StartError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -234,6 +234,7 @@ impl Connections {
             .collect();
         let shared = Arc::new(Shared {
             options,
+            dialer,
             on_event,
             links: Mutex::default(),
             next_id: AtomicU64::new(0),
@@ -243,6 +244,9 @@ impl Connections {
         let handle = runtime.handle().clone();
         for listener in listeners {
             handle.spawn(accept(Arc::clone(&shared), listener));
+        }
+        if shared.dialer.accepts_i2p() {
+            handle.spawn(accept_i2p(Arc::clone(&shared)));
         }
         let thread = std::thread::Builder::new()
             .name("net".into())
@@ -386,72 +390,69 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener) {
                 continue;
             }
         };
-        let (answer, answered) = oneshot::channel();
-        (shared.on_event)(SocketEvent::Knock {
-            address: address.into(),
-            listener: bound,
-            answer: Answer(answer),
-        });
-        if answered.await.is_ok() {
-            let v2 = shared.options.v2;
-            let origin = Origin::Listener(bound);
-            tokio::spawn(socket::run(Arc::clone(&shared), stream, origin, v2));
+        admit(&shared, stream.into(), address.into(), bound).await;
+    }
+}
+
+/// Takes connections over I2P for as long as the runtime lives.
+async fn accept_i2p(shared: Arc<Shared>) {
+    /// Between attempts to have the router listen; twice as long each time, up to the latter.
+    const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5 * 60));
+    let mut pause = PAUSES.0;
+    loop {
+        match shared.dialer.accept_i2p().await {
+            Ok((stream, address)) => {
+                pause = PAUSES.0;
+                admit(&shared, stream, address, I2P_LISTENER).await;
+            }
+            Err(error) => {
+                tracing::debug!(target: "i2p", "Error accepting: {error}");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(PAUSES.1);
+            }
         }
+    }
+}
+
+/// Carries a connection that a peer made, if it is taken.
+async fn admit(shared: &Arc<Shared>, stream: Stream, address: Endpoint, listener: SocketAddr) {
+    let (answer, answered) = oneshot::channel();
+    (shared.on_event)(SocketEvent::Knock {
+        address,
+        listener,
+        answer: Answer(answer),
+    });
+    if answered.await.is_ok() {
+        let v2 = shared.options.v2;
+        let origin = Origin::Listener(listener);
+        let shared = Arc::clone(shared);
+        tokio::spawn(socket::run(shared, stream, address, origin, v2));
     }
 }
 
 /// Makes a connection and carries it until it ends.
 async fn attempt(shared: &Arc<Shared>, number: u64, target: &str, v2: bool) -> After {
-    let timeout = shared.options.connect_timeout;
-    let connecting = open(&shared.options, target);
-    let result = match tokio::time::timeout(timeout, connecting).await {
-        Ok(result) => result.map_err(|error| error.to_string()),
-        Err(_) => Err("timed out".to_owned()),
-    };
-    match result {
-        Ok(stream) => {
+    match shared.dialer.dial(target).await {
+        Ok((stream, address)) => {
+            // What a name stands for a proxy alone knows.
+            let address = address.unwrap_or(Endpoint::new(NetAddress::UNSPECIFIED, 0));
             let origin = Origin::Attempt(number);
-            socket::run(Arc::clone(shared), stream, origin, v2).await
+            socket::run(Arc::clone(shared), stream, address, origin, v2).await
         }
-        Err(reason) => {
-            let attempt = number;
-            (shared.on_event)(SocketEvent::Failed { attempt, reason });
+        Err(error) => {
+            (shared.on_event)(SocketEvent::Failed {
+                attempt: number,
+                reason: error.to_string(),
+            });
             After::Rest
         }
     }
 }
 
-/// Connects to the first address of a target that answers.
-async fn open(options: &Options, target: &str) -> io::Result<TcpStream> {
-    let invalid = |reason| io::Error::new(io::ErrorKind::InvalidInput, reason);
-    let addresses = match Endpoint::parse(target, options.default_port) {
-        Some(endpoint) => {
-            let address = endpoint.socket_address();
-            vec![address.ok_or_else(|| invalid("the network of this address is not reached"))?]
-        }
-        None if !options.look_up_names => {
-            return Err(invalid("it is no address, and -dns=0 looks up no names"));
-        }
-        None => {
-            let (name, port) =
-                address::split_host_port(target).ok_or_else(|| invalid("bad port"))?;
-            let port = port.unwrap_or(options.default_port);
-            tokio::net::lookup_host((name, port)).await?.collect()
-        }
-    };
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::dial::Routes;
     use std::io::{Read, Write};
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc;
@@ -465,12 +466,9 @@ mod tests {
             magic: MAGIC,
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
             listen_if_possible: Vec::new(),
-            connect_timeout: Duration::from_secs(10),
             max_receive_buffer: 100_000,
             max_send_buffer: 100_000,
             v2: false,
-            default_port: 18444,
-            look_up_names: false,
             capture: None,
         };
         let taken = AtomicUsize::new(0);
@@ -484,7 +482,9 @@ mod tests {
                 let _ = sender.lock().expect("unpoisoned").send(event);
             }
         });
-        let connections = Connections::start(options, on_event);
+        let timeout = Duration::from_secs(10);
+        let dialer = Dialer::new(Routes::default(), None, timeout, 18444, false);
+        let connections = Connections::start(options, dialer, on_event);
         (connections.expect("starts"), receiver)
     }
 

@@ -111,10 +111,18 @@ impl Error {
     }
 }
 
+/// The way into I2P.
+pub struct I2p {
+    /// This node's place there.
+    pub session: i2p::Session,
+    /// Whether others may connect to it.
+    pub accepts: bool,
+}
+
 /// Makes connections.
 pub struct Dialer {
     routes: Routes,
-    i2p: Option<i2p::Session>,
+    i2p: Option<I2p>,
     timeout: Duration,
     default_port: u16,
     look_up_names: bool,
@@ -126,7 +134,7 @@ impl Dialer {
     /// By these ways. A direct connection, or one to a proxy, may take as long as `timeout`.
     pub fn new(
         routes: Routes,
-        i2p: Option<i2p::Session>,
+        i2p: Option<I2p>,
         timeout: Duration,
         default_port: u16,
         look_up_names: bool,
@@ -146,11 +154,12 @@ impl Dialer {
     /// # Errors
     /// See [`Error`].
     pub async fn dial(&self, target: &str) -> Result<(Stream, Option<Endpoint>), Error> {
-        // On I2P there are no ports.
-        let default_port = if target.ends_with(".b32.i2p") {
-            i2p::PORT
+        // On I2P there are no ports; a port of 0 is the only one that can be written.
+        let on_i2p = target.strip_suffix(":0").unwrap_or(target);
+        let (target, default_port) = if on_i2p.ends_with(".b32.i2p") {
+            (on_i2p, i2p::PORT)
         } else {
-            self.default_port
+            (target, self.default_port)
         };
         if let Some(endpoint) = Endpoint::parse(target, default_port) {
             return Ok((self.reach(endpoint).await?, Some(endpoint)));
@@ -174,15 +183,36 @@ impl Dialer {
         Err(last)
     }
 
+    /// Whether peers may come over I2P.
+    pub fn accepts_i2p(&self) -> bool {
+        self.i2p.as_ref().is_some_and(|i2p| i2p.accepts)
+    }
+
+    /// Waits for the next peer that comes over I2P.
+    ///
+    /// # Errors
+    /// The router does not have it; or there is none.
+    pub async fn accept_i2p(&self) -> Result<(Stream, Endpoint), i2p::Error> {
+        let Some(I2p { session, .. }) = &self.i2p else {
+            return Err(io::Error::from(io::ErrorKind::Unsupported).into());
+        };
+        let (stream, address) = session.accept().await?;
+        Ok((stream.into(), address))
+    }
+
     async fn reach(&self, to: Endpoint) -> Result<Stream, Error> {
         let network = to.address.network();
         if network == Network::I2p {
-            let session = self.i2p.as_ref().ok_or(Error::NoRoute(to.address))?;
-            let connected = timeout(I2P_TIMEOUT, session.connect(to)).await;
+            let i2p = self.i2p.as_ref().ok_or(Error::NoRoute(to.address))?;
+            let connected = timeout(I2P_TIMEOUT, i2p.session.connect(to)).await;
             return match connected.map_err(|_| Error::Timeout)? {
                 Ok((stream, _)) => Ok(stream.into()),
                 Err(error) => {
-                    let stop = if matches!(error, i2p::Error::Port(_)) { "," } else { ":" };
+                    let stop = if matches!(error, i2p::Error::Port(_)) {
+                        ","
+                    } else {
+                        ":"
+                    };
                     tracing::debug!(target: "i2p", "Error connecting to {to}{stop} {error}");
                     Err(error.into())
                 }

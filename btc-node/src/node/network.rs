@@ -22,16 +22,18 @@ pub(crate) use seeds::SeedOptions;
 use super::context::Context;
 use super::error::StartError;
 use super::filters::IndexFilters;
-use super::options::Whitelist;
+use super::options::{RouteOptions, Whitelist};
 use crate::chainstate::SystemClock;
 use crate::net::connections::{self, Answer, Connections, Opened, Origin, SocketEvent};
+use crate::net::dial::i2p::{KeyFile, Session};
+use crate::net::dial::{self, I2p};
 use crate::net::{Directory, Endpoint, NetAddress, PeerAddress};
 use crate::notify::{self, Event as NodeEvent};
 use crate::sync::dial::{Dial, DialConfig, Dialer, Situation};
 use crate::sync::{Action, Config, ConnectionKind, Event, NewPeer, PeerId, Peers, Permissions};
 use bitcoin::key::rand::{RngCore, rngs::OsRng};
 use bitcoin::p2p::ServiceFlags;
-use files::{Files, MAX_ANCHORS};
+use files::{Files, I2pKey, MAX_ANCHORS};
 use links::{Attempt, Links, Wanted};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -89,6 +91,8 @@ pub(crate) struct NetworkOptions {
     pub(crate) default_port: u16,
     /// The port of addresses of this node: where it listens.
     pub(crate) listen_port: u16,
+    /// How peers are reached, and in which networks.
+    pub(crate) ways: RouteOptions,
     /// `-timeout`.
     pub(crate) connect_timeout: Duration,
     /// `-peertimeout`.
@@ -148,6 +152,7 @@ pub(crate) struct Network {
     max_inbound: usize,
     dials: bool,
     default_port: u16,
+    ways: RouteOptions,
     log_ips: bool,
     v2: bool,
     whitelist: Whitelist,
@@ -182,7 +187,7 @@ pub(super) fn start(context: &Arc<Context>) -> Result<Running, StartError> {
     let book = files.load_book(&options.book)?;
     context.messages.progress("Loading banlist…");
     let bans = files.load_bans(options.book.ban_time);
-    let reachable = vec![crate::net::Network::Ipv4, crate::net::Network::Ipv6];
+    let reachable = options.ways.reachable.iter().copied().collect();
     let directory = Arc::new(Directory::new(book, bans, reachable));
     learn_own_addresses(&options, &directory);
     let (sender, inputs) = mpsc::channel();
@@ -252,6 +257,7 @@ pub(super) fn start(context: &Arc<Context>) -> Result<Running, StartError> {
         max_inbound: options.max_inbound,
         dials: options.dials,
         default_port: options.default_port,
+        ways: options.ways,
         log_ips: options.log_ips,
         v2: options.v2,
         whitelist: options.whitelist,
@@ -353,15 +359,33 @@ fn open(
         magic: context.params.magic,
         listen: options.listen.iter().map(|listen| listen.address).collect(),
         listen_if_possible: options.listen_if_possible.clone(),
-        connect_timeout: options.connect_timeout,
         max_receive_buffer: options.max_receive_buffer,
         max_send_buffer: options.max_send_buffer,
         v2: options.v2,
-        default_port: options.default_port,
-        look_up_names: options.look_up_names,
         capture: options.capture.then_some(capture),
     };
-    Connections::start(socket_options, on_event)
+    let ways = &options.ways;
+    let i2p = ways.i2p.map(|router| {
+        let key = I2pKey::new(&context.net_dir);
+        // Who takes no peers has no use for an address that stays.
+        let key: Option<Arc<dyn KeyFile>> = if ways.accepts_i2p {
+            Some(Arc::new(key))
+        } else {
+            None
+        };
+        I2p {
+            session: Session::new(router, key),
+            accepts: ways.accepts_i2p,
+        }
+    });
+    let dialer = dial::Dialer::new(
+        ways.routes.clone(),
+        i2p,
+        options.connect_timeout,
+        options.default_port,
+        options.look_up_names,
+    );
+    Connections::start(socket_options, dialer, on_event)
         .map_err(|error| StartError::Network(error.to_string()))
 }
 

@@ -12,6 +12,7 @@ mod indexes;
 mod network;
 mod peers;
 mod rooms;
+mod routes;
 mod server;
 mod whitelist;
 
@@ -24,6 +25,7 @@ use crate::rpc::server::ServerConfig;
 use btc_consensus::params::ChainParams;
 use btc_interfaces::args::Args;
 use rooms::ChainstateChoices;
+pub(crate) use routes::RouteOptions;
 pub(crate) use server::rpc_access;
 use std::path::PathBuf;
 pub(crate) use whitelist::Whitelist;

@@ -16,9 +16,10 @@ mod peers;
 
 use super::context::{Entry, NodeParts};
 use crate::net::connections::Traffic;
+use crate::net::dial::Proxy;
 use crate::net::message::Command;
 use crate::net::subnet::Subnet;
-use crate::net::{Directory, Endpoint, NetAddress};
+use crate::net::{Directory, Endpoint, NetAddress, Network};
 use crate::sync::{ConnectionKind, PeerInfo};
 use bitcoin::Transaction;
 use bitcoin::p2p::ServiceFlags;
@@ -140,6 +141,8 @@ pub trait PeerHooks: Send + Sync {
     fn send_message(&self, id: u64, command: Command, payload: Vec<u8>) -> bool;
     /// What is known of addresses.
     fn directory(&self) -> &Directory;
+    /// The proxy by which a network is reached; on I2P, the router.
+    fn proxy(&self, network: Network) -> Option<Proxy>;
     /// The time that peers live in, in seconds since 1970.
     fn seconds(&self) -> i64;
     /// The bans are not as they were: they are written down.

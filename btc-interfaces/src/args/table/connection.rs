@@ -30,8 +30,7 @@ pub(super) const CONNECTION: &[OptionSpec] = &[
     connection(
         "cjdnsreachable",
         "Addresses of fc00::/8 lead to CJDNS (default: 0).",
-    )
-    .pending(),
+    ),
     connection("connect=<ip>", "Connect to these peers only; 0 for none.").network_only(),
     connection(
         "discover",
@@ -58,9 +57,8 @@ pub(super) const CONNECTION: &[OptionSpec] = &[
     connection(
         "i2pacceptincoming",
         "Accept peers of I2P (default: 1 with -i2psam).",
-    )
-    .pending(),
-    connection("i2psam=<ip:port>", "Reach I2P over this SAM proxy.").refused(),
+    ),
+    connection("i2psam=<ip:port>", "Reach I2P over this SAM proxy."),
     connection(
         "inboundrelaypercent=<n>",
         "Part of the incoming peers that may relay transactions, in percent (default: 50).",
@@ -100,13 +98,11 @@ pub(super) const CONNECTION: &[OptionSpec] = &[
     connection(
         "onion=<ip:port|path>",
         "Reach onion services over this proxy; -noonion for not at all (default: -proxy).",
-    )
-    .refused(),
+    ),
     connection(
         "onlynet=<net>",
         "Connect only to peers of this network: ipv4, ipv6, onion, i2p or cjdns.",
-    )
-    .refused(),
+    ),
     connection(
         "peerblockfilters",
         "Give peers compact filters (BIP 157; default: 0).",
@@ -126,13 +122,11 @@ pub(super) const CONNECTION: &[OptionSpec] = &[
         "proxy=<ip>[:<port>]|<path>[=<network>]",
         "Reach peers over this SOCKS5 proxy (default: none).",
     )
-    .needs_value()
-    .refused(),
+    .needs_value(),
     connection(
         "proxyrandomize",
         "Use new credentials for each connection over a proxy (default: 1).",
-    )
-    .pending(),
+    ),
     connection("seednode=<ip>", "Ask this peer for others, then leave it."),
     connection(
         "timeout=<n>",

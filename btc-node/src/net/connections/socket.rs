@@ -3,6 +3,8 @@
 use super::capture::{Capture, Direction};
 use super::traffic::{Traffic, count};
 use super::{HandshakeStep, Opened, Origin, Shared, SocketEvent};
+use crate::net::address::Endpoint;
+use crate::net::dial::Stream;
 use crate::net::frame::HEADER;
 use crate::net::message::{Command, Message};
 use crate::net::transport::Kind;
@@ -12,7 +14,6 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
-use tokio::net::TcpStream;
 use tokio::sync::{Notify, Semaphore, mpsc};
 
 /// Bytes that may wait to be sent, whatever they are, beyond the buffer that counts as congested.
@@ -107,13 +108,15 @@ fn size_of_message(payload: &[u8]) -> usize {
 }
 
 /// Carries messages both ways until either end is done.
-pub(super) async fn run(shared: Arc<Shared>, stream: TcpStream, origin: Origin, v2: bool) -> After {
-    let Ok(address) = stream.peer_addr() else {
-        // It broke before it began.
-        return After::Rest;
-    };
+pub(super) async fn run(
+    shared: Arc<Shared>,
+    stream: Stream,
+    address: Endpoint,
+    origin: Origin,
+    v2: bool,
+) -> After {
     // Small messages should not wait for more; without this they do, and no harm is done.
-    let _ = stream.set_nodelay(true);
+    let _ = stream.set_nodelay();
     let id = shared.next_id.fetch_add(1, Ordering::Relaxed);
     let (outgoing, queue) = mpsc::unbounded_channel();
     let magic = shared.options.magic;
@@ -122,7 +125,6 @@ pub(super) async fn run(shared: Arc<Shared>, stream: TcpStream, origin: Origin, 
         Origin::Listener(_) if v2 => Transport::accept(magic),
         Origin::Attempt(_) | Origin::Listener(_) => Transport::v1(magic),
     };
-    let address = address.into();
     let link = Arc::new(Link {
         outgoing,
         unsent: AtomicUsize::new(0),
@@ -131,7 +133,7 @@ pub(super) async fn run(shared: Arc<Shared>, stream: TcpStream, origin: Origin, 
         kill: Notify::new(),
         closing: Notify::new(),
         traffic: Mutex::new(Traffic {
-            local: stream.local_addr().ok(),
+            local: stream.local_addr(),
             transport: transport.kind(),
             ..Traffic::default()
         }),
@@ -173,7 +175,7 @@ pub(super) async fn run(shared: Arc<Shared>, stream: TcpStream, origin: Origin, 
     After::Rest
 }
 
-async fn receive(shared: &Shared, stream: &TcpStream, link: &Link, id: u64) -> io::Result<()> {
+async fn receive(shared: &Shared, stream: &Stream, link: &Link, id: u64) -> io::Result<()> {
     let mut buffer = vec![0; READ];
     loop {
         stream.readable().await?;
@@ -251,7 +253,7 @@ fn shake(shared: &Shared, link: &Link, id: u64) {
 
 async fn transmit(
     shared: &Shared,
-    stream: &TcpStream,
+    stream: &Stream,
     link: &Link,
     mut queue: mpsc::UnboundedReceiver<Outgoing>,
     id: u64,
@@ -294,7 +296,7 @@ type Early = VecDeque<(Command, Vec<u8>)>;
 /// connection is to end.
 async fn transmit_handshake(
     shared: &Shared,
-    stream: &TcpStream,
+    stream: &Stream,
     link: &Link,
     queue: &mut mpsc::UnboundedReceiver<Outgoing>,
     id: u64,
@@ -328,7 +330,7 @@ async fn transmit_handshake(
 
 async fn write_all(
     shared: &Shared,
-    stream: &TcpStream,
+    stream: &Stream,
     link: &Link,
     mut bytes: &[u8],
 ) -> io::Result<()> {

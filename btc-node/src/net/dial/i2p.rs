@@ -46,7 +46,7 @@ pub enum Error {
     #[error("\"{0}\"")]
     Refused(String),
     /// The key of this node cannot be read or kept.
-    #[error("Cannot save I2P private key: {0}")]
+    #[error("Cannot read or save I2P private key: {0}")]
     Key(String),
 }
 

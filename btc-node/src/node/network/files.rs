@@ -1,7 +1,9 @@
-//! What the node knows of addresses, kept over a restart: `peers.dat`, `banlist.json`, `anchors.dat`.
+//! What the node knows of addresses, kept over a restart: `peers.dat`, `banlist.json`, `anchors.dat`; and the key of its
+//! own address on I2P, `i2p_private_key`.
 
 use crate::net::addrman::{AddrMan, AddrManFileError};
 use crate::net::bans::Bans;
+use crate::net::dial::i2p::KeyFile;
 use crate::net::message::{Reader, put};
 use crate::net::netgroup::NetGroups;
 use crate::net::{Directory, PeerAddress};
@@ -36,6 +38,36 @@ pub(crate) struct BookOptions {
     pub(crate) ban_time: i64,
     /// By what addresses are grouped (`-asmap`).
     pub(crate) groups: NetGroups,
+}
+
+/// The key of this node's address on I2P.
+pub(super) struct I2pKey {
+    path: PathBuf,
+}
+
+impl I2pKey {
+    pub(super) fn new(dir: &Path) -> Self {
+        let path = dir.join("i2p_private_key");
+        Self { path }
+    }
+
+    fn failed(&self, error: &dyn std::fmt::Display) -> String {
+        format!("\"{}\": {error}", self.path.display())
+    }
+}
+
+impl KeyFile for I2pKey {
+    fn load(&self) -> Result<Option<Vec<u8>>, String> {
+        match std::fs::read(&self.path) {
+            Ok(key) => Ok(Some(key)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.failed(&error)),
+        }
+    }
+
+    fn save(&self, key: &[u8]) -> Result<(), String> {
+        replace_file(&self.path, key).map_err(|error| self.failed(&error))
+    }
 }
 
 impl Files {

@@ -2,9 +2,10 @@
 
 use super::links::{Attempt, Wanted, same};
 use super::{Input, Network, lock};
+use crate::net::dial::{Proxy, ProxyAddress};
 use crate::net::message::Command;
 use crate::net::subnet::Subnet;
-use crate::net::{Directory, Endpoint, Message, NetAddress};
+use crate::net::{self, Directory, Endpoint, Message, NetAddress};
 use crate::rpc::network::{AddConnectionError, AddError, AddedNode, PeerHooks, PeerView};
 use crate::sync::dial::{Dialer, MAX_FEELERS};
 use crate::sync::{ConnectionKind, Event};
@@ -204,6 +205,17 @@ impl PeerHooks for Network {
             self.connections.send(id, &message);
         }
         there
+    }
+
+    fn proxy(&self, network: net::Network) -> Option<Proxy> {
+        if network == net::Network::I2p {
+            let address = ProxyAddress::Ip(self.ways.i2p?);
+            return Some(Proxy {
+                address,
+                isolate: false,
+            });
+        }
+        self.ways.routes.proxies.get(&network).cloned()
     }
 
     fn directory(&self) -> &Directory {

@@ -1,6 +1,6 @@
 //! Options of the network of peers.
 
-use super::{option, positive};
+use super::{option, positive, routes};
 use crate::net::Endpoint;
 use crate::net::address::split_host_port;
 use crate::node::StartError;
@@ -63,6 +63,7 @@ pub(super) fn network(args: &Args, chain: Chain) -> Result<NetworkOptions, Start
         max_inbound,
         max_inbound_relaying: max_inbound * limited(percent) / 100,
         default_port: default_port(chain),
+        ways: routes::routes(args, listening.wanted)?,
         connect_timeout: Duration::from_millis(positive(args, "timeout").map_or(5000, u64::from)),
         peer_timeout: seconds("peertimeout", 60),
         v2: flag("v2transport", true),
@@ -75,7 +76,10 @@ pub(super) fn network(args: &Args, chain: Chain) -> Result<NetworkOptions, Start
         filters: flag("peerblockfilters", false),
         whitelist: super::whitelist::whitelist(args)?,
         active: flag("networkactive", true),
-        discover: flag("discover", listening.wanted && external.is_empty()),
+        discover: flag(
+            "discover",
+            listening.wanted && external.is_empty() && !routes::has_proxy(args),
+        ),
         external,
         capture: flag("capturemessages", false),
         book: BookOptions {
@@ -102,9 +106,9 @@ fn listening(args: &Args, port: u16, max_connections: i64) -> Result<Listening, 
     let (bind, whitebind) = (args.values("bind"), args.values("whitebind"));
     let bound = !bind.is_empty() || !whitebind.is_empty();
     // An address to listen on is a wish to listen; peers chosen one by one, or none at all, are not.
-    let wanted = args
-        .flag("listen")
-        .unwrap_or_else(|| bound || (!args.is_set("connect") && max_connections > 0));
+    let wanted = args.flag("listen").unwrap_or_else(|| {
+        bound || (!args.is_set("connect") && max_connections > 0 && !routes::has_proxy(args))
+    });
     if !wanted && bound {
         return Err(option(
             "Cannot set -bind or -whitebind together with -listen=0",
@@ -288,7 +292,7 @@ mod tests {
                 "Need to specify a port with -whitebind: '127.0.0.1'",
             ),
             (
-                vec!["-whitebind=out@127.0.0.1:9"],
+                vec!["-whitebind=out,noban@127.0.0.1:9"],
                 "whitebind may only be used for incoming connections",
             ),
             (

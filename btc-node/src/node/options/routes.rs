@@ -26,9 +26,15 @@ pub(crate) struct RouteOptions {
     /// The router of I2P (`-i2psam`).
     pub(crate) i2p: Option<SocketAddr>,
     /// Whether peers may come over I2P (`-i2pacceptincoming`).
-    pub(crate) accept_i2p: bool,
+    pub(crate) accepts_i2p: bool,
     /// The networks that peers are looked for in (`-onlynet`, and that there is a way to).
     pub(crate) reachable: BTreeSet<Network>,
+}
+
+/// Whether all connections go by a proxy: a node that hides does not listen unless it is told to.
+pub(super) fn has_proxy(args: &Args) -> bool {
+    args.value("proxy")
+        .is_some_and(|proxy| !proxy.is_empty() && proxy != "0")
 }
 
 /// Reads them. `listen` says whether peers may connect at all.
@@ -100,9 +106,11 @@ pub(super) fn routes(args: &Args, listen: bool) -> Result<RouteOptions, StartErr
         Some(text) if !text.is_empty() => {
             check_port("-i2psam", &text, &text)?;
             let address = reader.resolve(&text, SAM_PORT);
-            Some(address.ok_or_else(|| {
-                option(format!("Invalid -i2psam address or hostname: '{text}'"))
-            })?)
+            Some(
+                address.ok_or_else(|| {
+                    option(format!("Invalid -i2psam address or hostname: '{text}'"))
+                })?,
+            )
         }
         _ => {
             if only_i2p {
@@ -117,7 +125,7 @@ pub(super) fn routes(args: &Args, listen: bool) -> Result<RouteOptions, StartErr
     Ok(RouteOptions {
         routes,
         i2p,
-        accept_i2p: args.flag("i2pacceptincoming").unwrap_or(listen),
+        accepts_i2p: args.flag("i2pacceptincoming").unwrap_or(listen),
         reachable,
     })
 }
@@ -209,7 +217,9 @@ fn check_port(name: &str, text: &str, written: &str) -> Result<(), StartError> {
     if split_host_port(text).is_some() {
         return Ok(());
     }
-    Err(option(format!("Invalid port specified in {name}: '{written}'")))
+    Err(option(format!(
+        "Invalid port specified in {name}: '{written}'"
+    )))
 }
 
 #[cfg(test)]
@@ -269,17 +279,26 @@ mod tests {
                 vec!["-i2psam=def..def:23456"],
                 "Invalid -i2psam address or hostname: 'def..def:23456'",
             ),
-            (vec!["-onlynet=i2p"], "(-onlynet=i2p) but -i2psam is not provided"),
+            (
+                vec!["-onlynet=i2p"],
+                "(-onlynet=i2p) but -i2psam is not provided",
+            ),
             (
                 vec!["-onlynet=cjdns"],
                 "(-onlynet=cjdns) but -cjdnsreachable is not provided",
             ),
-            (vec!["-onlynet=onion", "-noonion"], "explicitly forbidden: -onion=0"),
+            (
+                vec!["-onlynet=onion", "-noonion"],
+                "explicitly forbidden: -onion=0",
+            ),
             (
                 vec!["-onlynet=onion", "-listenonion=0"],
                 "none of -proxy, -onion or -listenonion is given",
             ),
-            (vec!["-onlynet=abc"], "Unknown network specified in -onlynet: 'abc'"),
+            (
+                vec!["-onlynet=abc"],
+                "Unknown network specified in -onlynet: 'abc'",
+            ),
             (
                 vec!["-proxy=127.0.0.1:9050="],
                 "ends with '=': '127.0.0.1:9050='",

@@ -71,12 +71,13 @@ fn get_network_info(parts: &NodeParts, _: &RequestContext<'_>) -> RpcResult {
         let reached = network
             .as_ref()
             .is_some_and(|network| network.directory().reachable().contains(&kind));
+        let proxy = network.as_ref().and_then(|network| network.proxy(kind));
         json!({
             "name": kind.name(),
             "limited": !reached,
             "reachable": reached,
-            "proxy": "",
-            "proxy_randomize_credentials": false,
+            "proxy": proxy.as_ref().map_or_else(String::new, |proxy| proxy.address.to_string()),
+            "proxy_randomize_credentials": proxy.as_ref().is_some_and(|proxy| proxy.isolate),
         })
     });
     let services = network.as_ref().map_or(0, |network| network.services());
