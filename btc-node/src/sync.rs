@@ -19,6 +19,7 @@
 //! | [`dial`] | whom to connect to |
 //! | `eviction` | who goes when another wants its place |
 //! | `outbound` | whether chosen peers are worth their places |
+//! | `reconciliation` | who agreed to reconcile transactions |
 //! | `serve` | answers to what peers ask |
 //! | [`filters`] | compact filters of blocks for those that ask |
 //! | `transactions` | transactions fetched and told |
@@ -40,6 +41,7 @@ mod liveness;
 mod outbound;
 pub mod peer;
 mod presync;
+mod reconciliation;
 mod requests;
 mod serve;
 mod transactions;
@@ -82,6 +84,8 @@ pub struct Config {
     pub peer_timeout: Duration,
     /// The most transactions that are announced to a peer at one time.
     pub max_announced: usize,
+    /// Offers to reconcile transactions (`-txreconciliation`).
+    pub reconciliation: bool,
     /// Offers Bloom filters (`-peerbloomfilters`).
     pub bloom_filters: bool,
     /// Others can connect to this node, so it tells of its own addresses.
@@ -108,6 +112,7 @@ impl Default for Config {
             v2_transport: false,
             peer_timeout: Duration::from_secs(60),
             max_announced: 1000,
+            reconciliation: false,
             bloom_filters: false,
             listens: false,
             port: 8333,
@@ -141,6 +146,8 @@ pub struct Peers {
     in_flight: HashMap<BlockHash, InFlight>,
     stalling_timeout: Duration,
     requests: TxRequests,
+    /// The block whose announcement last made a peer be asked for headers that was not asked before.
+    last_asked_for: Option<BlockHash>,
     /// Transactions refused since the tip changed last, by wtxid or txid.
     rejects: RecentSet<[u8; 32]>,
     /// When transactions are next told to incoming peers; one time for all, so that many connections learn no more.
@@ -184,6 +191,7 @@ impl Peers {
             in_flight: HashMap::new(),
             stalling_timeout: blocks::STALLING_TIMEOUT,
             requests: TxRequests::default(),
+            last_asked_for: None,
             rejects: RecentSet::new(MAX_REJECTS),
             next_inbound_trickle: Duration::ZERO,
             actions: Vec::new(),
@@ -286,6 +294,7 @@ impl Peers {
         self.maybe_send_addresses(id);
         self.serve_queued(id);
         self.serve_filters(id);
+        self.check_headers_timeout(id);
         self.start_headers_sync(id);
         self.announce_blocks(id);
         self.maybe_send_headers_wish(id);
@@ -373,7 +382,6 @@ impl Peers {
     }
 
     fn malformed(&mut self, id: PeerId, error: &DecodeError) {
-        tracing::debug!(target: "net", "unreadable message from peer={id}: {error}");
         match error {
             DecodeError::TooMany {
                 command: "getblocks" | "getheaders",

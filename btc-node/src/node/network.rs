@@ -107,6 +107,8 @@ pub(crate) struct NetworkOptions {
     pub(crate) max_send_buffer: usize,
     /// `-blocksonly`.
     pub(crate) blocks_only: bool,
+    /// `-txreconciliation`.
+    pub(crate) reconciliation: bool,
     /// `-peerbloomfilters`.
     pub(crate) bloom_filters: bool,
     /// `-logips`.
@@ -198,6 +200,7 @@ pub(super) fn start(context: &Arc<Context>) -> Result<Running, StartError> {
         blocks_only: options.blocks_only,
         v2_transport: options.v2,
         peer_timeout: options.peer_timeout,
+        reconciliation: options.reconciliation,
         bloom_filters: options.bloom_filters,
         listens: options.listens,
         port: options.listen_port,

@@ -97,10 +97,7 @@ impl Peers {
                 "unknown feature advertised: {}",
                 crate::net::version::printable(&name)
             ),
-            Message::SendTxRcncl { .. } => tracing::debug!(
-                target: "net",
-                "sendtxrcncl from peer={id} ignored, as our node does not have txreconciliation enabled"
-            ),
+            Message::SendTxRcncl { version, .. } => self.take_reconciliation(id, version),
             _ if !peer.handshake_done => tracing::debug!(
                 target: "net",
                 "Unsupported message \"{}\" prior to verack from peer={id}",
@@ -181,6 +178,7 @@ impl Peers {
         if common >= WTXID_RELAY_VERSION {
             self.send(id, Message::WtxidRelay);
             self.send(id, Message::SendAddrV2);
+            self.offer_reconciliation(id);
         }
         if self.over_relay_capacity(id, "version") {
             return;
@@ -208,7 +206,9 @@ impl Peers {
         };
         peer.handshake_done = true;
         log_new_peer(peer);
-        if peer.common_version >= COMPACT_BLOCKS_VERSION {
+        let compact = peer.common_version >= COMPACT_BLOCKS_VERSION;
+        self.settle_reconciliation(id);
+        if compact {
             self.send(
                 id,
                 Message::SendCmpct {

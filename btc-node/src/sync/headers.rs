@@ -15,8 +15,10 @@ use std::time::Duration;
 
 /// A peer is not asked again while it may still answer.
 const RESPONSE_TIME: Duration = Duration::from_secs(2 * 60);
-/// While this node catches up, the one peer that is asked may take so long before another is asked too.
-const SYNC_PATIENCE: Duration = Duration::from_secs(15 * 60);
+/// While this node catches up, the one peer that is asked may take so long, and longer for each header that is likely to
+/// come.
+const HEADERS_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+const TIME_PER_HEADER: Duration = Duration::from_millis(1);
 /// Headers newer than this are asked of every peer, older ones of one at a time.
 const NEARLY_SYNCED: Duration = Duration::from_secs(24 * 60 * 60);
 /// Blocks by which a chain may leave the active one and be kept without having as much work.
@@ -35,14 +37,7 @@ impl Peers {
         let recent = Duration::from_secs(best.time.into()) + NEARLY_SYNCED > self.now;
         if !recent {
             let others = || self.peers.values().filter(|peer| peer.handshake_done);
-            let (now, patience) = (self.now, SYNC_PATIENCE);
-            let is_answering = |peer: &super::peer::Peer| {
-                peer.sync_started
-                    && !peer.sync_given_up
-                    && peer
-                        .last_getheaders
-                        .is_none_or(|asked| now <= asked.saturating_add(patience))
-            };
+            let is_answering = |peer: &super::peer::Peer| peer.sync_started && !peer.sync_given_up;
             if others().any(is_answering) {
                 return;
             }
@@ -65,7 +60,54 @@ impl Peers {
                 best.height,
                 self.peers.get(&id).map_or(-1, |peer| peer.start_height)
             );
-            self.with(id, |peer| peer.sync_started = true);
+            let age = self
+                .now
+                .saturating_sub(Duration::from_secs(best.time.into()));
+            let spacing = u64::from(self.chain.params().pow_target_spacing);
+            let likely = u32::try_from(age.as_secs() / spacing).unwrap_or(u32::MAX);
+            let deadline = self.now + HEADERS_TIMEOUT + TIME_PER_HEADER * likely;
+            self.with(id, |peer| {
+                peer.sync_started = true;
+                peer.headers_deadline = Some(deadline);
+            });
+        }
+    }
+
+    /// Lets go of the one peer whose headers are waited for, if they do not come and others could be asked.
+    pub(super) fn check_headers_timeout(&mut self, id: PeerId) {
+        let Some(deadline) = self.peers.get(&id).and_then(|peer| peer.headers_deadline) else {
+            return;
+        };
+        let best = Duration::from_secs(self.chain.best_header().time.into());
+        if best + NEARLY_SYNCED > self.now {
+            // It has done its part.
+            self.with(id, |peer| peer.headers_deadline = None);
+            return;
+        }
+        let alone = self.peers.values().filter(|peer| peer.sync_started).count() == 1;
+        let others = self
+            .peers
+            .values()
+            .any(|peer| peer.id != id && peer.handshake_done && peer.is_preferred());
+        if self.now <= deadline || !alone || !others {
+            return;
+        }
+        if self
+            .peers
+            .get(&id)
+            .is_some_and(|peer| peer.permissions.no_ban)
+        {
+            tracing::info!(
+                "Timeout downloading headers from noban peer, not disconnecting peer={id}"
+            );
+            self.with(id, |peer| {
+                peer.sync_started = false;
+                peer.headers_deadline = None;
+                peer.last_getheaders = None;
+            });
+        } else {
+            tracing::info!("Timeout downloading headers, disconnecting peer={id}");
+            self.disconnect(id, "Timeout downloading headers");
         }
     }
 

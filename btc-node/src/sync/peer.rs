@@ -5,6 +5,7 @@ use super::bloom::Bloom;
 use super::event::{ConnectionKind, NewPeer, PeerId, Permissions};
 use super::outbound::ChainSync;
 use super::presync::Presync;
+use super::reconciliation::Reconciliation;
 use crate::net::recent::RecentSet;
 use crate::net::{Endpoint, Network};
 use bitcoin::p2p::ServiceFlags;
@@ -73,6 +74,11 @@ pub(super) struct Peer {
     /// The last header sent to it.
     pub(super) best_sent: Option<BlockHash>,
     pub(super) sync_started: bool,
+    /// Until when its headers are waited for, while this node catches up.
+    pub(super) headers_deadline: Option<Duration>,
+    /// It was asked for headers because of a block that it announced, before its turn.
+    pub(super) asked_before_sync: bool,
+    pub(super) reconciliation: Reconciliation,
     /// Its headers led nowhere.
     pub(super) sync_given_up: bool,
     pub(super) last_getheaders: Option<Duration>,
@@ -147,6 +153,9 @@ impl Peer {
             best_sent: None,
             sync_started: false,
             sync_given_up: false,
+            headers_deadline: None,
+            asked_before_sync: false,
+            reconciliation: Reconciliation::default(),
             last_getheaders: None,
             presync: None,
             prefers_headers: false,

@@ -135,6 +135,10 @@ impl Peers {
             self.disconnect(id, "more requests than any peer makes");
             return;
         }
+        tracing::debug!(target: "net", "received getdata ({} invsz) peer={id}", items.len());
+        if let Some(first) = items.first() {
+            tracing::debug!(target: "net", "received getdata for: {} peer={id}", describe(first));
+        }
         peer.wanted.extend(items);
         self.serve_queued(id);
     }
@@ -362,6 +366,26 @@ impl Peers {
             "Unknown message type \"{}\" from peer={id}",
             message.describe()
         );
+    }
+}
+
+/// An item as logs have it.
+fn describe(item: &Inventory) -> String {
+    match item {
+        Inventory::Transaction(txid) => format!("tx {txid}"),
+        Inventory::WitnessTransaction(txid) => format!("witness-tx {txid}"),
+        Inventory::WTx(wtxid) => format!("wtx {wtxid}"),
+        Inventory::Block(hash) => format!("block {hash}"),
+        Inventory::WitnessBlock(hash) => format!("witness-block {hash}"),
+        Inventory::CompactBlock(hash) => format!("cmpctblock {hash}"),
+        Inventory::Unknown {
+            inv_type: FILTERED_BLOCK,
+            hash,
+        } => format!("merkleblock {}", BlockHash::from_byte_array(*hash)),
+        Inventory::Unknown { inv_type, hash } => {
+            format!("0x{inv_type:08x} {}", BlockHash::from_byte_array(*hash))
+        }
+        Inventory::Error => "error".to_owned(),
     }
 }
 

@@ -65,6 +65,18 @@ impl Peers {
         if self.chain.is_importing() {
             return;
         }
+        let Some(peer) = self.peers.get(&id) else {
+            return;
+        };
+        // While one peer's headers are waited for, each block makes one other be asked, so that a silent one does not
+        // keep this node back, nor is every peer asked for the same.
+        if !peer.sync_started {
+            if peer.asked_before_sync || self.last_asked_for == Some(hash) {
+                return;
+            }
+            self.last_asked_for = Some(hash);
+            self.with(id, |peer| peer.asked_before_sync = true);
+        }
         if self.ask_from_best_header(id) {
             tracing::debug!(
                 target: "net",

@@ -144,8 +144,7 @@ pub(super) const CONNECTION: &[OptionSpec] = &[
         "txreconciliation",
         "Reconcile transactions with peers (BIP 330; default: 0).",
     )
-    .debug()
-    .pending(),
+    .debug(),
     connection(
         "v2transport",
         "Encrypt connections to peers (BIP 324; default: 1).",

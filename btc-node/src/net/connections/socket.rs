@@ -226,9 +226,18 @@ async fn receive(shared: &Shared, stream: &Stream, link: &Link, id: u64) -> io::
             if let Some(capture) = &link.capture {
                 capture.write(Direction::Received, frame.command, &frame.payload);
             }
+            let message = Message::decode(frame.command, &frame.payload);
+            if let Err(error) = &message {
+                tracing::debug!(
+                    target: "net",
+                    "ProcessMessages({}, {} bytes): Exception '{error}' caught",
+                    frame.command,
+                    frame.payload.len()
+                );
+            }
             (shared.on_event)(SocketEvent::Message {
                 id,
-                message: Message::decode(frame.command, &frame.payload),
+                message,
                 bytes: share as usize,
             });
         }

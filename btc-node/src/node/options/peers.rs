@@ -71,6 +71,7 @@ pub(super) fn network(args: &Args, chain: Chain) -> Result<NetworkOptions, Start
         max_receive_buffer: kilobytes("maxreceivebuffer", 5000),
         max_send_buffer: kilobytes("maxsendbuffer", 1000),
         blocks_only: flag("blocksonly", false),
+        reconciliation: flag("txreconciliation", false),
         bloom_filters: flag("peerbloomfilters", false),
         log_ips: flag("logips", false),
         filters: flag("peerblockfilters", false),
