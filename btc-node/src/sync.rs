@@ -10,8 +10,10 @@
 //! | [`peer`] | what is known of one peer |
 //! | `handshake` | `version` to `verack` |
 //! | `liveness` | pings and timeouts |
+//! | `fee_filter` | which transactions are worth announcing to this node |
 //! | `headers` | which chains peers have |
 //! | `presync` | long chains of headers, before they are known to be worth keeping |
+//! | `compact` | blocks told by the ids of their transactions |
 //! | `blocks` | which blocks are fetched from whom |
 //! | `addresses` | addresses of nodes, told and heard |
 //! | `announce` | new blocks told to peers |
@@ -30,9 +32,11 @@ mod addresses;
 mod announce;
 mod blocks;
 mod bloom;
+mod compact;
 pub mod dial;
 pub mod event;
 mod eviction;
+mod fee_filter;
 pub mod filters;
 mod handshake;
 mod headers;
@@ -331,7 +335,7 @@ impl Peers {
                 // Never asked for, so it tells of a block and no more.
                 self.headers(id, &[block.header]);
             }
-            Message::GetBlockTxn(request) => self.get_block_txn(id, request.block_hash),
+            Message::GetBlockTxn(request) => self.get_block_txn(id, &request),
             Message::Mempool => self.send_whole_mempool(id),
             Message::SendHeaders => self.with(id, |peer| peer.prefers_headers = true),
             Message::SendCmpct { announce, .. } if announce > 1 => {

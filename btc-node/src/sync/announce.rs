@@ -47,6 +47,11 @@ impl Peers {
             return;
         };
         self.resolve_unknown(id);
+        if let [only] = new[..]
+            && self.announce_compactly(id, only)
+        {
+            return;
+        }
         if prefers_headers
             && new.len() <= MAX_BLOCKS
             && let Some(headers) = self.headers_to_announce(id, &new)

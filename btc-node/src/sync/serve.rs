@@ -162,10 +162,8 @@ impl Peers {
                 }
                 Inventory::WTx(wtxid) => self.give_tx(id, item, None, Some(wtxid), &mut missing),
                 Inventory::Block(hash) => self.give_block(id, hash, false),
-                // Compact blocks may be answered whole, too.
-                Inventory::WitnessBlock(hash) | Inventory::CompactBlock(hash) => {
-                    self.give_block(id, hash, true)
-                }
+                Inventory::WitnessBlock(hash) => self.give_block(id, hash, true),
+                Inventory::CompactBlock(hash) => self.give_compact_block(id, hash),
                 Inventory::Unknown {
                     inv_type: FILTERED_BLOCK,
                     hash,
@@ -192,6 +190,10 @@ impl Peers {
         let Some(peer) = self.peers.get(&id) else {
             return 0;
         };
+        if !peer.may_relay {
+            // Nothing of the kind was agreed on, so nothing is owed.
+            return 0;
+        }
         let told = peer.told_sequence;
         // Only what it was told of: else it could find out when this node learned of a transaction.
         let tx = if peer.relays_transactions() {
@@ -251,7 +253,7 @@ impl Peers {
         size
     }
 
-    fn give_block(&mut self, id: PeerId, hash: BlockHash, witness: bool) -> usize {
+    pub(super) fn give_block(&mut self, id: PeerId, hash: BlockHash, witness: bool) -> usize {
         let Some(block) = self.block_to_give(id, hash) else {
             return 0;
         };
@@ -267,7 +269,7 @@ impl Peers {
     }
 
     /// One that asks for more blocks than an answer holds is told of the tip after the last.
-    fn continue_after(&mut self, id: PeerId, hash: BlockHash) {
+    pub(super) fn continue_after(&mut self, id: PeerId, hash: BlockHash) {
         if self
             .peers
             .get(&id)
@@ -280,7 +282,7 @@ impl Peers {
     }
 
     /// A block that a peer asks for, if it may have it.
-    fn block_to_give(&mut self, id: PeerId, hash: BlockHash) -> Option<Arc<Block>> {
+    pub(super) fn block_to_give(&mut self, id: PeerId, hash: BlockHash) -> Option<Arc<Block>> {
         let block = self.chain.block_summary(&hash)?;
         if !self.may_be_given(&block) {
             tracing::debug!(
@@ -330,11 +332,6 @@ impl Peers {
                 best.header.bits.to_consensus(),
                 self.chain.params(),
             ) < i64::try_from(STALE_AGE.as_secs()).unwrap_or(i64::MAX)
-    }
-
-    /// No compact block was sent, so nobody needs parts of one: it gets the whole, as for old blocks.
-    pub(super) fn get_block_txn(&mut self, id: PeerId, hash: BlockHash) {
-        self.get_data(id, vec![Inventory::WitnessBlock(hash)]);
     }
 
     pub(super) fn send_whole_mempool(&mut self, id: PeerId) {

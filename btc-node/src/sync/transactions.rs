@@ -15,10 +15,6 @@ use std::time::Duration;
 const INBOUND_INTERVAL: Duration = Duration::from_secs(5);
 /// Mean time between announcements to peers that this node chose.
 const OUTBOUND_INTERVAL: Duration = Duration::from_secs(2);
-/// Time between changes of the fee filter that is told.
-const FEE_FILTER_INTERVAL: Duration = Duration::from_secs(10 * 60);
-/// `feefilter` is known from here on.
-const FEE_FILTER_VERSION: u32 = 70_013;
 
 impl Peers {
     /// Whether transactions are taken from a peer.
@@ -162,6 +158,13 @@ impl Peers {
                 .insert(if peer.wtxid_relay { by_wtxid } else { by_txid });
         });
         if self.has_tx(&Inventory::WTx(wtxid)) {
+            if self
+                .peers
+                .get(&id)
+                .is_some_and(|peer| peer.permissions.force_relay)
+            {
+                self.force_relay(id, txid, wtxid);
+            }
             return;
         }
         match self.mempool.submit(&self.chain, tx) {
@@ -179,6 +182,18 @@ impl Peers {
             }
             Err(reject) => self.tx_refused(id, txid, wtxid, &reject),
         }
+    }
+
+    /// Tells all of a known transaction again: this node is the way out for the peer that sent it.
+    fn force_relay(&mut self, id: PeerId, txid: Txid, wtxid: Wtxid) {
+        let Some(tx) = self.mempool.get(&txid) else {
+            tracing::info!(
+                "Not relaying non-mempool transaction {txid} (wtxid={wtxid}) from forcerelay peer={id}"
+            );
+            return;
+        };
+        tracing::info!("Force relaying tx {txid} (wtxid={wtxid}) from peer={id}");
+        self.tx_sent_again(&tx);
     }
 
     fn tx_refused(&mut self, id: PeerId, txid: Txid, wtxid: Wtxid, reject: &Reject) {
@@ -326,41 +341,6 @@ impl Peers {
         peer.told_sequence = sequence;
         if !items.is_empty() {
             self.send(id, Message::Inv(items));
-        }
-    }
-
-    /// Tells a peer which transactions are not worth announcing (BIP 133).
-    pub(super) fn maybe_send_fee_filter(&mut self, id: PeerId) {
-        let now = self.now;
-        let Some(peer) = self.peers.get(&id) else {
-            return;
-        };
-        if self.config.blocks_only
-            || peer.common_version < FEE_FILTER_VERSION
-            || peer.kind == ConnectionKind::BlockRelayOnly
-            || now < peer.next_fee_filter
-        {
-            return;
-        }
-        let rate = if self.chain.is_initial_block_download() {
-            bitcoin::Amount::MAX_MONEY.to_sat().cast_signed()
-        } else {
-            let minimum = self.mempool.info().policy.min_relay_feerate.per_thousand();
-            self.mempool.floor().max(minimum)
-        };
-        let told = peer.fee_filter_sent;
-        // One who was told to send nothing is told at once when this node has caught up.
-        let interval = if rate == bitcoin::Amount::MAX_MONEY.to_sat().cast_signed() {
-            Duration::ZERO
-        } else {
-            self.delay(FEE_FILTER_INTERVAL)
-        };
-        self.with(id, |peer| {
-            peer.next_fee_filter = now + interval;
-            peer.fee_filter_sent = Some(rate);
-        });
-        if told != Some(rate) {
-            self.send(id, Message::FeeFilter(rate));
         }
     }
 }
