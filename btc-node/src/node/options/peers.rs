@@ -229,15 +229,15 @@ fn bind_address(
 ) -> Result<SocketAddr, StartError> {
     let unresolved = || option(format!("Cannot resolve -{name} address: '{text}'"));
     let (host, given) = split_host_port(address).ok_or_else(unresolved)?;
-    let Some(port) = given.or(port) else {
-        return Err(option(format!(
-            "Need to specify a port with -whitebind: '{text}'"
-        )));
-    };
-    let resolved = Endpoint::parse(host, port).and_then(Endpoint::socket_address);
-    resolved
-        .or_else(|| (host, port).to_socket_addrs().ok()?.next())
-        .ok_or_else(unresolved)
+    // First whether it is an address at all, then whether it has a port.
+    let resolved = Endpoint::parse(host, 0)
+        .and_then(Endpoint::socket_address)
+        .or_else(|| (host, 0).to_socket_addrs().ok()?.next())
+        .ok_or_else(unresolved)?;
+    let port = given
+        .or(port)
+        .ok_or_else(|| option(format!("Need to specify a port with -whitebind: '{text}'")))?;
+    Ok(SocketAddr::new(resolved.ip(), port))
 }
 
 #[cfg(test)]
