@@ -85,7 +85,11 @@ impl Notifier {
         let for_thread = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("scheduler".into())
-            .spawn(move || deliver(&for_thread))
+            .spawn(move || {
+                tracing::info!("scheduler thread start");
+                deliver(&for_thread);
+                tracing::info!("scheduler thread exit");
+            })
             .inspect_err(|error| tracing::error!(target: "validation", "cannot start the delivery thread: {error}"))
             .ok();
         let delivery = thread.as_ref().map(|thread| thread.thread().id());

@@ -108,6 +108,39 @@ pub enum OpenError {
     Thread(#[source] std::io::Error),
 }
 
+impl OpenError {
+    /// What lies behind the text, for the log: it names files and records, where the text only says what to do.
+    pub fn reason(&self) -> Option<String> {
+        match self {
+            Self::Store(error)
+            | Self::BlockDatabase(error)
+            | Self::BlockIndex(error)
+            | Self::CoinsDatabase(error) => Some(error.to_string()),
+            Self::BlockTree(error) => Some(error.to_string()),
+            Self::MissingBlockFile { file } => Some(format!(
+                "block file {file:05}, which the block index points to, is missing"
+            )),
+            Self::BadProofOfWork(hash) => Some(format!(
+                "the header of block {hash} in the block index lacks its proof of work"
+            )),
+            Self::Replay { reason } | Self::Initialize { reason } => Some(reason.clone()),
+            // Their texts say it, or it was told where it was found.
+            Self::BlockFiles(_)
+            | Self::WrongGenesis
+            | Self::Pruned
+            | Self::OldCoinsDatabase
+            | Self::UnknownSnapshot(_)
+            | Self::InvalidSnapshot(_)
+            | Self::MissingWitness { .. }
+            | Self::FromTheFuture
+            | Self::Corrupted { .. }
+            | Self::TooLittleMemory
+            | Self::Interrupted
+            | Self::Thread(_) => None,
+        }
+    }
+}
+
 /// Why a block or header is refused. Says something about the block, never about this node's disk.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BlockRejection {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use bitcoin::{Block, BlockHash};
 use btc_consensus::{HeaderError, check_block};
@@ -56,12 +57,22 @@ impl ImportReport {
     }
 }
 
+/// The line of the log that ends the work on a file.
+fn tell_loaded(blocks: u64, start: Instant) {
+    tracing::info!(
+        target: "validation",
+        "Loaded {blocks} blocks from external file in {}ms",
+        start.elapsed().as_millis()
+    );
+}
+
 impl Shared {
     pub(super) fn import_blocks(
         &self,
         scanner: &mut BlockScanner<impl Read>,
     ) -> Result<ImportReport, SubmitError> {
         let mut report = ImportReport::default();
+        let start = Instant::now();
         {
             let _importing = Importing::new(&self.importing);
             for found in scanner.by_ref() {
@@ -81,6 +92,7 @@ impl Shared {
                 }
             }
             report.scan = scanner.report();
+            tell_loaded(report.loaded, start);
         }
         self.finish_import()?;
         Ok(report)
@@ -94,15 +106,21 @@ impl Shared {
         {
             let _importing = Importing::new(&self.importing);
             let mut waiting = Waiting::new();
-            let mut number = 0;
-            while self.reader.has_block_file(number) {
-                tracing::info!(target: "validation", "Reindexing block file blk{number:05}.dat...");
+            let total = (0..).take_while(|file| self.reader.has_block_file(*file));
+            let total = total.count() as u32;
+            for number in 0..total {
+                tracing::info!(
+                    target: "validation",
+                    "Reindexing block file blk{number:05}.dat ({}% complete)...",
+                    u64::from(number) * 100 / u64::from(total)
+                );
+                let (start, before) = (Instant::now(), report.loaded);
                 self.reindex_file(number, 0, &mut waiting, &mut report)?;
                 if self.interrupted() {
                     tracing::info!(target: "validation", "Interrupt requested. Exit reindexing.");
                     return Ok(report);
                 }
-                number += 1;
+                tell_loaded(report.loaded - before, start);
             }
             report.orphans = waiting.values().map(|blocks| blocks.len() as u64).sum();
             self.finish_reindex()?;
@@ -227,7 +245,15 @@ impl Shared {
         let mut parents = vec![parent];
         while let Some(parent) = parents.pop() {
             for (pos, len, hash) in waiting.remove(&parent).into_iter().flatten() {
-                let block = Arc::new(self.reader.read_block(pos, &hash)?);
+                let block = match self.reader.read_block(pos, &hash) {
+                    Ok(block) => Arc::new(block),
+                    Err(error) => {
+                        // It is as good as not there; those that wait for it go on waiting.
+                        tracing::warn!(target: "validation", "block {hash} cannot be read again: {error}");
+                        report.count(&Fate::Invalid);
+                        continue;
+                    }
+                };
                 tracing::debug!(
                     target: "reindex",
                     "LoadExternalBlockFile: Processing out of order child {hash} of {parent}"
@@ -301,6 +327,7 @@ impl Shared {
             }
         }
         state.files_indexed = true;
+        state.files.all_adopted();
         self.flush_state(&mut state, FlushMode::Always)?;
         if let Err(error) = state.index.set_reindexing(false) {
             return Err(self.fail(&mut state, error));

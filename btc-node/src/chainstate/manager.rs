@@ -42,7 +42,11 @@ impl ChainstateManager {
         clock: Arc<dyn Clock>,
         notifier: Arc<Notifier>,
     ) -> Result<Self, OpenError> {
-        let shared = Shared::open(options, clock, notifier)?;
+        let shared = Shared::open(options, clock, notifier).inspect_err(|error| {
+            if let Some(reason) = error.reason() {
+                tracing::error!("{reason}");
+            }
+        })?;
         Ok(Self { shared })
     }
 

@@ -127,6 +127,7 @@ impl Shared {
         let check = (options.check_level, options.check_blocks);
         let defer = options.reindex || options.reindex_chainstate || !state.files_indexed;
         let had_tip = state.chain.tip().is_some();
+        let files_indexed = state.files_indexed;
         let shared = Self {
             options,
             clock,
@@ -145,7 +146,7 @@ impl Shared {
             }),
             tip_changed: Condvar::new(),
             initial_download: AtomicBool::new(true),
-            importing: AtomicBool::new(false),
+            importing: AtomicBool::new(!files_indexed),
         };
         shared.notifier.send(Event::Progress {
             title: "Verifying blocks…".to_owned(),
@@ -318,6 +319,9 @@ fn load_index(
         files.unlink(emptied.map(|(file, _)| file));
     }
     let files_indexed = !index.reindexing()?;
+    if !files_indexed {
+        files.keep_apart();
+    }
     insert_genesis(options, &mut tree, &mut files, files_indexed)?;
     Ok(Loaded {
         tree,

@@ -35,14 +35,15 @@ fn run(context: &Context) {
         let mut scanner = match BlockScanner::open(path, context.params.magic) {
             Ok(scanner) => scanner,
             Err(error) => {
-                tracing::warn!("Could not open blocks file {} ({error})", path.display());
+                tracing::warn!("Could not open blocks file {}: {error}", path.display());
                 continue;
             }
         };
         tracing::info!("Importing blocks file {}...", path.display());
         match chainstate.import_blocks(&mut scanner) {
             Ok(report) => tracing::info!(
-                "Loaded {} blocks from external file ({} known, {} without parent, {} invalid, {} bytes skipped{})",
+                "Of {}: {} blocks new, {} known, {} without parent, {} invalid, {} bytes skipped{}",
+                path.display(),
                 report.loaded,
                 report.known,
                 report.orphans,

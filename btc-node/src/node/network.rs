@@ -458,6 +458,8 @@ impl Network {
 
     fn run(&self, inputs: &mpsc::Receiver<Input>) {
         tracing::info!("msghand thread start");
+        // This thread opens the connections that -addnode asks for too. Tools wait for the line of the thread that does.
+        tracing::info!("addcon thread start");
         let start = Instant::now();
         let (mut next_tick, mut next_dial, mut next_save) = (start, start, start + SAVE);
         loop {

@@ -130,6 +130,8 @@ pub struct BlockFiles {
     cursors: [Option<Cursor>; 2],
     /// The height from which on blocks go to the second of them.
     snapshot_height: Option<u32>,
+    /// New blocks go to files from this one on: the books do not tell yet what lies in those before.
+    first_free: u32,
     /// Whether a file took more of the disk since [`take_grown`](Self::take_grown) was last asked.
     grown: bool,
 }
@@ -166,6 +168,7 @@ impl BlockFiles {
             dirty: BTreeSet::new(),
             cursors: [Some(Cursor::default()), None],
             snapshot_height: None,
+            first_free: 0,
             grown: false,
         })
     }
@@ -184,6 +187,18 @@ impl BlockFiles {
         if !infos.is_empty() {
             self.infos = infos;
         }
+    }
+
+    /// Keeps new blocks out of the files that are on disk, until [`all_adopted`](Self::all_adopted): while the index is
+    /// built anew, what seems to be the end of a file may be the place of a block that was not met yet.
+    pub fn keep_apart(&mut self) {
+        let there = (0..).take_while(|file| self.reader.has_block_file(*file));
+        self.first_free = there.count() as u32;
+    }
+
+    /// Lets files grow again: all blocks in them are in the books.
+    pub fn all_adopted(&mut self) {
+        self.first_free = 0;
     }
 
     /// Puts blocks from a height on apart from now on, or not any more at the next start.
@@ -439,6 +454,9 @@ impl BlockFiles {
             return Ok(self.next_file(kind));
         };
         let leaving = cursor.file;
+        if leaving < self.first_free {
+            return Ok(self.next_file(kind));
+        }
         let info = self.infos[leaving as usize];
         if info.size.saturating_add(len) < limit || info.size == 0 {
             return Ok(FilePos {
@@ -467,8 +485,8 @@ impl BlockFiles {
 
     /// Begins a new file.
     fn next_file(&mut self, kind: usize) -> FilePos {
-        let file = self.last_file() + 1;
-        self.infos.push(FileInfo::default());
+        let file = (self.last_file() + 1).max(self.first_free);
+        self.infos.resize(file as usize + 1, FileInfo::default());
         self.cursors[kind] = Some(Cursor {
             file,
             undo_height: 0,

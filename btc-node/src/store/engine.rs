@@ -35,6 +35,7 @@ impl EngineDb {
             ..Options::with_budget(cache_bytes)
         };
         let db = Db::open(disk.engine_fs(), path, options).map_err(KvError::from)?;
+        tracing::info!("Opened LevelDB successfully");
         Ok(Self(db))
     }
 

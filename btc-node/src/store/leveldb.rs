@@ -146,6 +146,7 @@ impl LevelDb {
                 ffi::leveldb_writeoptions_destroy,
             );
             ffi::leveldb_writeoptions_set_sync(write_sync.as_ptr(), 1);
+            tracing::info!("Opened LevelDB successfully");
             Ok(Self {
                 db,
                 read,

@@ -7,7 +7,7 @@ use btc_consensus::Chain;
 use btc_node::chainstate::UtxoHashKind;
 use btc_node::store::import::BlockScanner;
 
-use crate::support::{Home, branch, data, digest, mine, muhash, record};
+use crate::support::{Home, branch, data, digest, mine, muhash, record, submit};
 
 fn scanner(path: &Path, magic: [u8; 4]) -> BlockScanner<fs::File> {
     BlockScanner::open(path, magic).expect("is there")
@@ -146,6 +146,40 @@ fn a_reindex_finds_blocks_in_any_order_and_ignores_a_torn_tail() {
     let node = home.open_with(|options| options.blocks_xor = false);
     assert_eq!(node.tip().height, 33);
     node.verify_chain(4, 0).expect("is sound");
+}
+
+#[test]
+fn a_block_that_comes_during_a_reindex_overwrites_none_that_is_not_indexed_yet() {
+    let home = Home::regtest();
+    let (first, coins) = {
+        let node = home.open();
+        mine(&node, 20);
+        let result = (node.hash_at(1).expect("is there"), muhash(&node));
+        node.close().expect("flushes");
+        result
+    };
+    let node = home.open_with(|options| options.reindex = true);
+    assert!(node.is_importing());
+    let other = branch(&node.params().genesis.header, 0, 3, 7);
+    for block in &other {
+        submit(&node, block).expect("is taken");
+    }
+    assert_eq!(node.tip().height, 3);
+    let report = node.reindex_block_files().expect("reindexes");
+    assert_eq!((report.loaded, report.orphans), (21, 0));
+    assert!(!node.is_importing());
+    assert_eq!(node.hash_at(1), Some(first));
+    assert_eq!((node.tip().height, muhash(&node)), (20, coins));
+    mine(&node, 1);
+    node.verify_chain(4, 0).expect("is sound");
+    node.close().expect("flushes");
+    drop(node);
+    let node = home.open();
+    node.verify_chain(4, 0).expect("is sound");
+    for block in &other {
+        let read = node.read_block(&block.block_hash()).expect("reads");
+        assert_eq!(read.as_ref(), Some(block.as_ref()));
+    }
 }
 
 #[test]
