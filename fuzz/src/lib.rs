@@ -5,11 +5,13 @@
 mod codegen;
 mod consensus;
 mod rpc;
+mod sequence;
 mod variants;
 mod wire;
 
 pub use codegen::codegen_request;
 pub use consensus::{consensus_script, consensus_tx};
 pub use rpc::{Hall, Listener, Room, rpc_connection};
+pub use sequence::rpc_sequence;
 pub use variants::Variants;
 pub use wire::wire_message;

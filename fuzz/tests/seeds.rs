@@ -170,6 +170,11 @@ fn rpc_connection() {
 }
 
 #[test]
+fn rpc_sequence() {
+    run("rpc_sequence", fuzz::rpc_sequence);
+}
+
+#[test]
 fn wire_message() {
     run("wire_message", fuzz::wire_message);
 }
