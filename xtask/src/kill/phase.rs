@@ -111,7 +111,7 @@ impl Setting<'_> {
         from.map_or(Ok(()), |from| copy(from, dir))
     }
 
-    fn options<'s>(phase: Phase, work: Option<&'s String>) -> Vec<&'s str> {
+    fn options(phase: Phase, work: Option<&String>) -> Vec<&str> {
         let lasting = OPTIONS.iter().chain(phase.lasting()).copied();
         lasting.chain(work.map(String::as_str)).collect()
     }
