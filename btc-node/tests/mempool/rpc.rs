@@ -1,6 +1,7 @@
 //! The methods' answers beside those that Core gave to the same calls on the same chain.
 
 use crate::harness::Node;
+use bitcoin::{NetworkKind, PrivateKey, ScriptBuf};
 use btc_interfaces::rpc::RpcRequest;
 use btc_node::mempool::{Limits, Policy};
 use btc_node::mining::TemplateOptions;
@@ -11,8 +12,7 @@ use std::sync::Arc;
 
 struct Rpc {
     registry: Registry,
-    /// Keeps the chain's directory.
-    _node: Node,
+    node: Node,
     _methods: Vec<Registration>,
 }
 
@@ -41,7 +41,7 @@ impl Rpc {
         registry.set_warmup_finished();
         Self {
             registry,
-            _node: node,
+            node,
             _methods: methods,
         }
     }
@@ -168,4 +168,92 @@ fn several_descriptors_are_not_taken_for_one() {
         of(&json!(format!("{multipath}#{checksum}"))),
         json!([of(&expansion[0]), of(&expansion[1])])
     );
+}
+
+#[test]
+fn the_signatures_of_several_are_joined() {
+    let rpc = Rpc::new();
+    let call = |method: &str, params: Value| {
+        let answer = rpc.call(method, params);
+        let result = answer.get("result").cloned();
+        result.unwrap_or_else(|| panic!("{method}: {answer}"))
+    };
+    let secp = bitcoin::secp256k1::Secp256k1::new();
+    let keys: Vec<PrivateKey> = (1..=3)
+        .map(|byte| PrivateKey::from_slice(&[byte; 32], NetworkKind::Test).unwrap())
+        .collect();
+    let public: Vec<String> = keys
+        .iter()
+        .map(|key| key.public_key(&secp).to_string())
+        .collect();
+    for kind in ["legacy", "p2sh-segwit", "bech32"] {
+        let address = call("createmultisig", json!([2, public, kind]));
+        let shown = call("validateaddress", json!([address["address"]]));
+        let script = ScriptBuf::from_hex(shown["scriptPubKey"].as_str().unwrap()).unwrap();
+        let derived = call("deriveaddresses", json!([address["descriptor"]]));
+        assert_eq!(derived, json!([address["address"]]));
+        rpc.node.generate_to(&script, 101);
+        let (coin, value) = rpc.node.coinbase(rpc.node.chain.tip().height - 100);
+        let spent = json!([{
+            "txid": coin.txid.to_string(),
+            "vout": coin.vout,
+            "scriptPubKey": script.to_hex_string(),
+            "redeemScript": address["redeemScript"],
+            "amount": value.to_btc(),
+        }]);
+        let raw = call(
+            "createrawtransaction",
+            json!([spent, [{ address["address"].as_str().unwrap(): 1.0 }]]),
+        );
+        let sign = |raw: &Value, key: &PrivateKey| {
+            call(
+                "signrawtransactionwithkey",
+                json!([raw, [key.to_wif()], spent]),
+            )
+        };
+        // In either order and from either copy.
+        let (first, third) = (sign(&raw, &keys[0]), sign(&raw, &keys[2]));
+        assert_eq!(first["complete"], json!(false));
+        assert!(first["errors"][0]["error"].is_string(), "{first}");
+        let both = sign(&first["hex"], &keys[2]);
+        assert_eq!(both["complete"], json!(true), "{both}");
+        let combined = call(
+            "combinerawtransaction",
+            json!([[third["hex"], first["hex"]]]),
+        );
+        assert_eq!(combined, both["hex"]);
+        call("sendrawtransaction", json!([combined, 0]));
+    }
+}
+
+#[test]
+fn a_given_output_must_fit_its_scripts() {
+    let rpc = Rpc::new();
+    let script = ScriptBuf::from_bytes(vec![0x51]);
+    let raw = "0200000001000000000000000000000000000000000000000000000000000000000000000100000000\
+               00fdffffff0100e1f505000000000151000000000";
+    let raw = &raw[..raw.len() - 1];
+    let with = |spent: Value| {
+        let answer = rpc.call("signrawtransactionwithkey", json!([raw, [], [spent]]));
+        answer["error"]["message"].clone()
+    };
+    let id = "1".repeat(64);
+    let base = json!({ "txid": id, "vout": 0, "scriptPubKey": script.to_p2sh().to_hex_string() });
+    assert_eq!(with(base.clone()), "Missing redeemScript/witnessScript");
+    let mut wrong = base.clone();
+    wrong["redeemScript"] = json!("52");
+    assert_eq!(
+        with(wrong),
+        "redeemScript/witnessScript does not match scriptPubKey"
+    );
+    let mut apart = base.clone();
+    apart["redeemScript"] = json!("51");
+    apart["witnessScript"] = json!("52");
+    assert_eq!(
+        with(apart),
+        "redeemScript does not correspond to witnessScript"
+    );
+    let mut negative = base;
+    negative["vout"] = json!(-1);
+    assert_eq!(with(negative), "vout cannot be negative");
 }
