@@ -36,7 +36,7 @@
 //! | [`muhash`], [`stats`], [`dump`] | digests and figures of all unspent coins, and a file of them |
 //! | `state`, `open` | what the lock guards; how it is loaded, an interrupted flush included |
 //! | `accept`, `connect`, `activate`, `mark` | headers and blocks in; coins changed; the best chain chosen; blocks declared invalid |
-//! | `checks` | script checks on several threads |
+//! | `checks`, `read_ahead` | script checks on several threads; blocks read while others are connected |
 //! | [`snapshot`], `background` | coins of a block taken for granted, and validated behind the active chain |
 //! | [`prune`] | old block files deleted; locks that keep them |
 //! | `flush`, `import`, `verify` | writing out; block files read in; the last blocks checked again |
@@ -63,6 +63,7 @@ mod flush;
 mod import;
 mod mark;
 mod open;
+mod read_ahead;
 mod state;
 mod text;
 mod verify;

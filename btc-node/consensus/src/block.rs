@@ -1,6 +1,7 @@
 //! Rules for blocks that need no coins.
 
 mod error;
+mod hashed;
 pub mod signet;
 mod witness;
 
@@ -9,7 +10,7 @@ use bitcoin::{Block, VarInt};
 
 use crate::header::check_proof_of_work;
 use crate::limits::{MAX_BLOCK_SIGOPS_COST, MAX_BLOCK_WEIGHT, WITNESS_SCALE_FACTOR};
-use crate::merkle;
+use crate::merkle::{self, MerkleRoot};
 use crate::params::{BuriedDeployment, ChainParams};
 use crate::script::instruction::push_data;
 use crate::script::number;
@@ -17,6 +18,7 @@ use crate::script::opcode::{OP_0, OP_1};
 use crate::tx::{check_transaction, is_coinbase, is_final, legacy_sigops};
 
 pub use error::{BlockError, ScriptFailure};
+pub use hashed::HashedBlock;
 pub use witness::{WITNESS_RESERVED_VALUE, commitment_script, witness_commitment_index};
 
 /// Which of a block's own rules to check; both, but where a block is being built.
@@ -61,6 +63,30 @@ pub fn check_block(
     options: &CheckBlockOptions,
     params: &ChainParams,
 ) -> Result<(), BlockError> {
+    check_with_root(block, || merkle::block_root(block), options, params)
+}
+
+/// As [`check_block`], for a block whose transactions are hashed already.
+///
+/// # Errors
+/// The first rule that is broken.
+pub fn check_hashed_block(
+    block: &HashedBlock,
+    options: &CheckBlockOptions,
+    params: &ChainParams,
+) -> Result<(), BlockError> {
+    let txids = block.txids().iter();
+    let root = || merkle::merkle_root(txids.map(|txid| txid.to_byte_array()).collect());
+    check_with_root(block, root, options, params)
+}
+
+/// `merkle_root` is that over the block's transactions.
+fn check_with_root(
+    block: &Block,
+    merkle_root: impl FnOnce() -> MerkleRoot,
+    options: &CheckBlockOptions,
+    params: &ChainParams,
+) -> Result<(), BlockError> {
     if options.check_pow {
         check_proof_of_work(&block.header, params)?;
         if let Some(challenge) = &params.signet_challenge
@@ -72,7 +98,7 @@ pub fn check_block(
     // Whether these are the block's transactions comes first: the faults of others say nothing
     // about the header.
     if options.check_merkle_root {
-        check_merkle_root(block)?;
+        check_merkle_root(block, merkle_root())?;
     }
     let count = block.txdata.len() as u64;
     if count == 0
@@ -149,7 +175,7 @@ pub fn contextual_check_block(block: &Block, context: &BlockContext<'_>) -> Resu
 /// `check_witness` is whether segwit is in force for it. Cheap enough to ask of any block from a
 /// peer before its header is blamed for anything.
 pub fn is_mutated(block: &Block, check_witness: bool) -> bool {
-    if check_merkle_root(block).is_err() {
+    if check_merkle_root(block, merkle::block_root(block)).is_err() {
         return true;
     }
     if !block.txdata.first().is_some_and(is_coinbase) {
@@ -163,8 +189,7 @@ pub fn is_mutated(block: &Block, check_witness: bool) -> bool {
     witness::check(block, check_witness).is_err()
 }
 
-fn check_merkle_root(block: &Block) -> Result<(), BlockError> {
-    let merkle = merkle::block_root(block);
+fn check_merkle_root(block: &Block, merkle: MerkleRoot) -> Result<(), BlockError> {
     if merkle.root != block.header.merkle_root.to_byte_array() {
         return Err(BlockError::MerkleRoot);
     }

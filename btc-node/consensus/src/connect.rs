@@ -1,12 +1,12 @@
 //! Rules for blocks that need coins, and what a block does to them.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bitcoin::{Amount, Block, BlockHash, OutPoint, Transaction, TxOut, Txid};
+use hashbrown::{HashMap, HashSet};
 
 use crate::ancestors::Ancestors;
-use crate::block::{BlockError, ScriptFailure};
+use crate::block::{BlockError, HashedBlock, ScriptFailure};
 use crate::coin::Coin;
 use crate::limits::{MAX_BLOCK_SIGOPS_COST, MAX_MONEY};
 use crate::params::{BuriedDeployment, ChainParams};
@@ -189,10 +189,18 @@ pub fn checks_overwrites(block_hash: &BlockHash, context: &ConnectContext<'_>) -
 /// The outputs that a block would create, for a caller that loads coins ahead where
 /// [`checks_overwrites`].
 pub fn created_outpoints(block: &Block) -> impl Iterator<Item = OutPoint> {
-    block.txdata.iter().flat_map(|transaction| {
-        let txid = transaction.compute_txid();
-        (0..transaction.output.len() as u32).map(move |vout| OutPoint { txid, vout })
-    })
+    outpoints(block, block.txdata.iter().map(Transaction::compute_txid))
+}
+
+/// As [`created_outpoints`], given the transactions' ids.
+fn outpoints(block: &Block, txids: impl Iterator<Item = Txid>) -> impl Iterator<Item = OutPoint> {
+    block
+        .txdata
+        .iter()
+        .zip(txids)
+        .flat_map(|(transaction, txid)| {
+            (0..transaction.output.len() as u32).map(move |vout| OutPoint { txid, vout })
+        })
 }
 
 /// Whether a later block of mainnet repeats the coinbase of this one, so that what this one
@@ -230,38 +238,50 @@ fn is_bip30_exception(height: u32, block_hash: &BlockHash) -> bool {
 /// The first rule that is broken, with those of scripts left to the jobs.
 pub fn connect(
     block: &Arc<Block>,
+    coins: impl FnMut(&OutPoint) -> Option<Coin>,
+    context: &ConnectContext<'_>,
+) -> Result<(Delta, Vec<ScriptJob>), BlockError> {
+    connect_hashed(&HashedBlock::new(Arc::clone(block)), coins, context)
+}
+
+/// As [`connect`], for a block whose transactions are hashed already.
+///
+/// # Errors
+/// The first rule that is broken, with those of scripts left to the jobs.
+pub fn connect_hashed(
+    block: &HashedBlock,
     mut coins: impl FnMut(&OutPoint) -> Option<Coin>,
     context: &ConnectContext<'_>,
 ) -> Result<(Delta, Vec<ScriptJob>), BlockError> {
-    let block_hash = block.block_hash();
+    let block_hash = block.hash();
     let Some(coinbase) = block.txdata.first() else {
         return Err(BlockError::CoinbaseMissing);
     };
     if checks_overwrites(&block_hash, context) {
-        for outpoint in created_outpoints(block) {
+        for outpoint in outpoints(block, block.txids().iter().copied()) {
             if coins(&outpoint).is_some() {
                 return Err(BlockError::Overwrite { outpoint });
             }
         }
     }
 
+    let inputs = block.txdata.iter().map(|tx| tx.input.len()).sum();
     let mut connection = Connection {
         context,
         height: context.height(),
         flags: flags_for_block(context.height(), &block_hash, context.params),
         created_at: HashMap::new(),
-        spent: HashSet::new(),
+        spent: HashSet::with_capacity(inputs),
         sigop_cost: 0,
         delta: Delta::default(),
-        jobs: Vec::new(),
+        jobs: Vec::with_capacity(if context.check_scripts { inputs } else { 0 }),
     };
-    for (index, transaction) in block.txdata.iter().enumerate() {
-        let txid = transaction.compute_txid();
-        let place = Place { index, txid };
+    for (index, (transaction, txid)) in block.txdata.iter().zip(block.txids()).enumerate() {
+        let place = Place { index, txid: *txid };
         if is_coinbase(transaction) {
             connection.count_sigops(transaction, &[])?;
         } else {
-            let shared = TransactionRef::in_block(block, index)
+            let shared = TransactionRef::in_block(block.block(), index)
                 .expect("the index is that of a transaction in the block");
             connection.spend(transaction, shared, place, &mut coins)?;
         }
@@ -277,7 +297,7 @@ pub fn connect(
     // The block's own check has the form of all its outputs.
     let actual = value_out(coinbase).map_err(|error| BlockError::Transaction {
         index: 0,
-        txid: coinbase.compute_txid(),
+        txid: block.txids()[0],
         error,
     })?;
     let limit = delta.fees + subsidy(height, context.params);

@@ -77,9 +77,14 @@ pub mod versionbits;
 mod curve;
 
 pub use ancestors::{Ancestors, HeaderInfo};
-pub use block::{BlockContext, BlockError, CheckBlockOptions, check_block, contextual_check_block};
+pub use block::{
+    BlockContext, BlockError, CheckBlockOptions, HashedBlock, check_block, check_hashed_block,
+    contextual_check_block,
+};
 pub use coin::Coin;
-pub use connect::{ConnectContext, Delta, ScriptJob, connect, flags_for_block, prevouts_needed};
+pub use connect::{
+    ConnectContext, Delta, ScriptJob, connect, connect_hashed, flags_for_block, prevouts_needed,
+};
 pub use fault::{BlockFault, TxFault};
 pub use header::{HeaderContext, HeaderError, contextual_check_header};
 pub use params::{Chain, ChainParams};

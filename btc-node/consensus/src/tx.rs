@@ -2,9 +2,8 @@
 
 mod locks;
 
-use std::collections::HashSet;
-
-use bitcoin::{Amount, OutPoint, Transaction, TxOut};
+use bitcoin::{Amount, OutPoint, Transaction, TxIn, TxOut};
+use hashbrown::HashSet;
 
 use crate::coin::Coin;
 use crate::fault::TxFault;
@@ -135,12 +134,7 @@ pub fn check_transaction(transaction: &Transaction) -> Result<(), TxError> {
     value_out(transaction)?;
 
     // Without this an input given twice would be spent twice (CVE-2018-17144).
-    let mut prevouts = HashSet::with_capacity(transaction.input.len());
-    if !transaction
-        .input
-        .iter()
-        .all(|input| prevouts.insert(input.previous_output))
-    {
+    if spends_twice(&transaction.input) {
         return Err(TxError::DuplicateInputs);
     }
 
@@ -156,6 +150,22 @@ pub fn check_transaction(transaction: &Transaction) -> Result<(), TxError> {
         return Err(TxError::NullPrevout);
     }
     Ok(())
+}
+
+/// Whether two inputs spend the same output.
+fn spends_twice(inputs: &[TxIn]) -> bool {
+    /// Up to so many inputs, comparing each with each is faster than hashing them.
+    const FEW: usize = 12;
+    if inputs.len() <= FEW {
+        return inputs.iter().enumerate().any(|(index, input)| {
+            let mut before = inputs[..index].iter();
+            before.any(|other| other.previous_output == input.previous_output)
+        });
+    }
+    let mut prevouts = HashSet::with_capacity(inputs.len());
+    !inputs
+        .iter()
+        .all(|input| prevouts.insert(input.previous_output))
 }
 
 /// The sum of the outputs' values.
@@ -260,4 +270,30 @@ pub fn sigop_cost<'a>(
         }
     }
     cost
+}
+
+#[cfg(test)]
+mod tests {
+    use bitcoin::Txid;
+    use bitcoin::hashes::Hash;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn an_output_spent_twice_is_noticed(mut vouts in proptest::collection::vec(0..60_u32, 0..40)) {
+            let inputs = |vouts: &[u32]| -> Vec<TxIn> {
+                let prevout = |vout| OutPoint::new(Txid::all_zeros(), vout);
+                let input = |vout: &u32| TxIn { previous_output: prevout(*vout), ..TxIn::default() };
+                vouts.iter().map(input).collect()
+            };
+            let spent = inputs(&vouts);
+            let count = vouts.len();
+            vouts.sort_unstable();
+            vouts.dedup();
+            prop_assert_eq!(spends_twice(&spent), vouts.len() < count);
+            prop_assert!(!spends_twice(&inputs(&vouts)));
+        }
+    }
 }

@@ -8,8 +8,8 @@ use bitcoin::{Block, BlockHash};
 use btc_consensus::header::check_proof_of_work;
 use btc_consensus::params::BuriedDeployment;
 use btc_consensus::{
-    BlockContext, BlockError, BlockFault, CheckBlockOptions, HeaderContext, HeaderError,
-    check_block, contextual_check_block, contextual_check_header,
+    BlockContext, BlockError, BlockFault, CheckBlockOptions, HashedBlock, HeaderContext,
+    HeaderError, check_block, check_hashed_block, contextual_check_block, contextual_check_header,
 };
 
 use super::coins_cache::Overlay;
@@ -62,11 +62,12 @@ impl Shared {
         options: SubmitOptions,
     ) -> Result<Accepted, SubmitError> {
         // A copy with wrong transactions says nothing about the block: nothing is remembered of it, not even the header.
-        check_block(&block, &CHECK_ALL, &self.options.params)?;
+        let block = HashedBlock::new(block);
+        check_hashed_block(&block, &CHECK_ALL, &self.options.params)?;
         let (id, new) = {
             let mut state = self.lock_for_change()?;
             let incoming = Incoming {
-                block: &block,
+                block: block.block(),
                 force: options.force,
                 stored: None,
             };
@@ -74,7 +75,7 @@ impl Shared {
             self.notify_header_tip(&mut state);
             accepted?
         };
-        let hash = block.block_hash();
+        let hash = block.hash();
         // A copy of a block that is there already was not checked in its context: the one on disk counts.
         let rejected = self.activate(new.then_some(&block))?;
         self.advance_background()?;
@@ -281,7 +282,7 @@ impl Shared {
             prev_median_time: tree.median_time_past(tip),
         };
         contextual_check_block(block, &block_context)?;
-        let block = Arc::new(block.clone());
+        let block = HashedBlock::new(Arc::new(block.clone()));
         let mut overlay = Overlay::new(coins);
         let context = connect_context(&self.options, &prev, true);
         match connect_block(&block, &mut overlay, &context, &self.checks) {

@@ -4,9 +4,8 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bitcoin::{Block, BlockHash};
-use btc_consensus::{BlockError, BlockFault, check_block};
+use btc_consensus::{BlockError, BlockFault, HashedBlock};
 
-use super::accept::CHECK_ALL;
 use super::coins_cache::Overlay;
 use super::connect::{
     ConnectError, Undone, connect_block, connect_context, disconnect_block, is_genesis,
@@ -14,6 +13,7 @@ use super::connect::{
 };
 use super::error::SubmitError;
 use super::flush::FlushMode;
+use super::read_ahead::Place;
 use super::state::{Shared, State};
 use super::text::{iso8601, log2_work};
 use super::view::TreeView;
@@ -31,7 +31,7 @@ pub(super) type Rejected = Vec<(BlockHash, BlockError)>;
 
 impl Shared {
     /// Brings the active chain to the best one known. `block` saves reading a block that is at hand from disk.
-    pub(super) fn activate(&self, block: Option<&Arc<Block>>) -> Result<Rejected, SubmitError> {
+    pub(super) fn activate(&self, block: Option<&HashedBlock>) -> Result<Rejected, SubmitError> {
         let mut rejected = Rejected::new();
         let mut target = None;
         loop {
@@ -52,7 +52,7 @@ impl Shared {
 
     pub(super) fn activate_best_chain(
         &self,
-        block: Option<&Arc<Block>>,
+        block: Option<&HashedBlock>,
     ) -> Result<(), SubmitError> {
         self.activate(block)?;
         self.advance_background()
@@ -65,7 +65,7 @@ impl Shared {
         &self,
         state: &mut State,
         target: &mut Option<BlockId>,
-        block: Option<&Arc<Block>>,
+        block: Option<&HashedBlock>,
         rejected: &mut Rejected,
     ) -> Result<bool, SubmitError> {
         let start = state.chain.tip();
@@ -106,7 +106,7 @@ impl Shared {
         &self,
         state: &mut State,
         target: BlockId,
-        block: Option<&Arc<Block>>,
+        block: Option<&HashedBlock>,
         rejected: &mut Rejected,
     ) -> Result<(), SubmitError> {
         let start_work = state.chain.tip().map(|tip| state.tree.entry(tip).chainwork);
@@ -124,7 +124,10 @@ impl Shared {
             let Some(id) = state.tree.ancestor(target, next) else {
                 break;
             };
-            let at_hand = block.filter(|block| block.block_hash() == state.tree.entry(id).hash);
+            let at_hand = block.filter(|block| block.hash() == state.tree.entry(id).hash);
+            if at_hand.is_none() {
+                state.read_ahead(target, next);
+            }
             match self.connect_tip(state, id, at_hand) {
                 Ok(()) => {
                     let tip = state.tip_id();
@@ -209,7 +212,7 @@ impl Shared {
         &self,
         state: &mut State,
         id: BlockId,
-        at_hand: Option<&Arc<Block>>,
+        at_hand: Option<&HashedBlock>,
     ) -> Result<(), ConnectError> {
         let entry = state.tree.entry(id);
         let (hash, height, prev) = (entry.hash, entry.height, entry.prev);
@@ -222,12 +225,10 @@ impl Shared {
         let missing = || StoreError::corrupt("block index", format!("block {hash} has no data"));
         let prev = prev.ok_or_else(missing)?;
         let block = match at_hand {
-            Some(block) => Arc::clone(block),
+            Some(block) => block.clone(),
             None => {
                 let pos = entry.data().ok_or_else(missing)?;
-                let block = self.reader.read_block(pos, &hash)?;
-                check_block(&block, &CHECK_ALL, &self.options.params)?;
-                Arc::new(block)
+                state.ahead.take(Place { pos, hash })?
             }
         };
         let check_scripts = must_check_scripts(&state.tree, &self.options, id);
@@ -253,12 +254,12 @@ impl Shared {
         self.flush_state(state, FlushMode::IfNeeded)
             .map_err(flush_error)?;
         self.with_mempool(state, |mempool, view| {
-            mempool.block_connected(&block, height, view)
+            mempool.block_connected(block.block(), height, view)
         });
         self.tip_moved(state);
         let time_max = state.tree.entry(id).time_max;
         self.notifier.send(Event::BlockConnected(BlockEvent {
-            block,
+            block: Arc::clone(block.block()),
             hash,
             height,
             time_max,

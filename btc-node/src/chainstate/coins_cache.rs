@@ -3,8 +3,6 @@
 //! The cache holds what was read and what was changed since the last flush. A changed coin is *dirty*; one that the
 //! database has never seen is *fresh* too, so that spending it before a flush leaves no trace on disk.
 
-use std::collections::HashMap as StdHashMap;
-use std::collections::hash_map::RandomState;
 use std::sync::Arc;
 
 use bitcoin::{BlockHash, OutPoint};
@@ -29,7 +27,8 @@ struct Cached {
 /// Coins over the database, in memory up to a budget that the owner enforces with [`flush`](Self::flush).
 pub struct CoinsCache {
     db: Arc<CoinsDb>,
-    coins: HashMap<OutPoint, Cached, RandomState>,
+    // A txid cannot be chosen, only tried for, and the seed of the map's hash is not known outside: no need for more.
+    coins: HashMap<OutPoint, Cached>,
     /// Heap bytes of the cached scripts.
     script_bytes: usize,
     dirty: usize,
@@ -211,7 +210,7 @@ impl CoinsCache {
 /// Changes on top of the cache that take effect together, or not at all if it is dropped.
 pub struct Overlay<'a> {
     base: &'a mut CoinsCache,
-    changes: StdHashMap<OutPoint, Change>,
+    changes: HashMap<OutPoint, Change>,
     best: Option<BlockHash>,
 }
 
@@ -228,7 +227,7 @@ impl<'a> Overlay<'a> {
         let best = base.best_block();
         Self {
             base,
-            changes: StdHashMap::new(),
+            changes: HashMap::new(),
             best,
         }
     }
@@ -277,6 +276,22 @@ impl<'a> Overlay<'a> {
         Ok(coin)
     }
 
+    /// Removes a coin, and says whether it was there.
+    pub fn remove(&mut self, outpoint: &OutPoint) -> Result<bool, StoreError> {
+        if let Some(change) = self.changes.get_mut(outpoint) {
+            return Ok(change.coin.take().is_some());
+        }
+        let there = self.base.coin(outpoint)?.is_some();
+        if there {
+            let change = Change {
+                coin: None,
+                overwrite: true,
+            };
+            self.changes.insert(*outpoint, change);
+        }
+        Ok(there)
+    }
+
     /// The block up to which the changed coins are right.
     pub fn best_block(&self) -> Option<BlockHash> {
         self.best
@@ -289,13 +304,12 @@ impl<'a> Overlay<'a> {
 
     /// About how many bytes of memory the changes take.
     pub fn memory_usage(&self) -> usize {
-        let slot = size_of::<(OutPoint, Change)>() + 1;
         let scripts: usize = self
             .changes
             .values()
             .map(|change| heap_bytes(change.coin.as_ref()))
             .sum();
-        self.changes.capacity() * slot + scripts + self.base.memory_usage()
+        self.changes.allocation_size() + scripts + self.base.memory_usage()
     }
 
     /// Puts the changes into the cache.
@@ -316,6 +330,8 @@ impl<'a> Overlay<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap as StdHashMap;
+
     use bitcoin::hashes::Hash;
     use bitcoin::{Amount, ScriptBuf, TxOut, Txid};
     use proptest::prelude::*;
@@ -349,6 +365,7 @@ mod tests {
     enum Step {
         Add(u8, u64),
         Spend(u8),
+        Remove(u8),
         Look(u8),
         Flush(bool),
         Uncache(u8),
@@ -359,6 +376,7 @@ mod tests {
         prop_oneof![
             4 => (0..12_u8, 1..200_u64).prop_map(|(n, sats)| Step::Add(n, sats)),
             4 => (0..12_u8).prop_map(Step::Spend),
+            4 => (0..12_u8).prop_map(Step::Remove),
             2 => (0..12_u8).prop_map(Step::Look),
             1 => any::<bool>().prop_map(Step::Flush),
             1 => (0..12_u8).prop_map(Step::Uncache),
@@ -386,6 +404,12 @@ mod tests {
                         let mut overlay = Overlay::new(&mut cache);
                         let spent = overlay.spend(&outpoint(n)).expect("reads");
                         prop_assert_eq!(spent, model.remove(&n).map(coin));
+                        overlay.commit();
+                    }
+                    Step::Remove(n) => {
+                        let mut overlay = Overlay::new(&mut cache);
+                        let removed = overlay.remove(&outpoint(n)).expect("reads");
+                        prop_assert_eq!(removed, model.remove(&n).is_some());
                         overlay.commit();
                     }
                     Step::Look(n) => {

@@ -1,12 +1,10 @@
 //! One block's effect on the coins, forwards and backwards.
 
-use std::sync::Arc;
-
 use bitcoin::{Block, BlockHash, OutPoint};
 use btc_consensus::connect::is_coinbase_overwritten;
 use btc_consensus::pow::equivalent_time;
 use btc_consensus::script::program::is_unspendable;
-use btc_consensus::{BlockError, Coin, ConnectContext, ScriptError, ScriptJob};
+use btc_consensus::{BlockError, Coin, ConnectContext, HashedBlock, ScriptError, ScriptJob};
 
 use super::checks::{CheckQueue, Failure, Job};
 use super::coins_cache::Overlay;
@@ -60,7 +58,7 @@ pub(super) fn must_check_scripts(tree: &BlockTree, options: &Options, id: BlockI
 /// Checks a block against the coins and applies it to them; gives what it takes to undo it. If it fails, the overlay is
 /// unchanged but for what it has read.
 pub(super) fn connect_block(
-    block: &Arc<Block>,
+    block: &HashedBlock,
     coins: &mut Overlay<'_>,
     context: &ConnectContext<'_>,
     checks: &CheckQueue,
@@ -75,7 +73,7 @@ pub(super) fn connect_block(
             None
         }
     };
-    let connected = btc_consensus::connect(block, lookup, context);
+    let connected = btc_consensus::connect_hashed(block, lookup, context);
     if let Some(error) = failure {
         return Err(error.into());
     }
@@ -90,12 +88,12 @@ pub(super) fn connect_block(
     for inputs in delta.spent {
         let mut spent = Vec::with_capacity(inputs.len());
         for (outpoint, coin) in inputs {
-            coins.spend(&outpoint)?;
+            coins.remove(&outpoint)?;
             spent.push(coin);
         }
         undo.push(spent);
     }
-    coins.set_best_block(block.block_hash());
+    coins.set_best_block(block.hash());
     Ok(BlockUndo(undo))
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use bitcoin::{Block, BlockHash};
-use btc_consensus::{HeaderError, check_block};
+use btc_consensus::{HashedBlock, HeaderError, check_block};
 
 use super::accept::{CHECK_ALL, Incoming};
 use super::error::{BlockRejection, SubmitError};
@@ -88,7 +88,7 @@ impl Shared {
                 report.count(&fate);
                 if self.options.prune.is_some() && matches!(fate, Fate::Loaded) {
                     // Only blocks that are connected may go again.
-                    self.activate_best_chain(Some(&block))?;
+                    self.activate_best_chain(Some(&HashedBlock::new(block)))?;
                 }
             }
             report.scan = scanner.report();

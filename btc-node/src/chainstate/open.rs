@@ -18,6 +18,7 @@ use super::error::OpenError;
 use super::flush::next_write;
 use super::options::Options;
 use super::prune::{MIN_BLOCKS_TO_KEEP, PruneTarget, Pruning};
+use super::read_ahead::ReadAhead;
 use super::snapshot::Snapshot;
 use super::state::{PublishedTip, Shared, State};
 use super::summary::{BlockSummary, VerifyError};
@@ -92,12 +93,15 @@ impl Shared {
             base: background.target,
             validated: false,
         });
+        let ahead =
+            ReadAhead::new(reader.clone(), options.params.clone()).map_err(OpenError::Thread)?;
         let mut state = State {
             tree: loaded.tree,
             chain: ActiveChain::new(),
             candidates: Candidates::new(),
             coins,
             files: loaded.files,
+            ahead,
             index: loaded.index,
             best_invalid: None,
             next_sequence: SEQUENCE_FROM_DISK + 1,

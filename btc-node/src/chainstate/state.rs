@@ -14,6 +14,7 @@ use super::coins_cache::CoinsCache;
 use super::error::SubmitError;
 use super::options::Options;
 use super::prune::Pruning;
+use super::read_ahead::{self, Place, ReadAhead};
 use super::snapshot::Snapshot;
 use super::summary::BlockSummary;
 use super::view::{MempoolHook, TipView};
@@ -32,6 +33,7 @@ pub(super) struct State {
     pub(super) candidates: Candidates,
     pub(super) coins: CoinsCache,
     pub(super) files: BlockFiles,
+    pub(super) ahead: ReadAhead,
     pub(super) index: IndexDb,
     /// The invalid block with the most work, to warn if the node may be on the wrong side of a split.
     pub(super) best_invalid: Option<BlockId>,
@@ -77,6 +79,18 @@ impl State {
         {
             self.candidates.insert(&self.tree, id);
         }
+    }
+
+    /// Has the blocks read that follow the one at `height` on the way to `target`.
+    pub(super) fn read_ahead(&mut self, target: BlockId, height: u32) {
+        let tree = &self.tree;
+        let following = (height + 1..=height + read_ahead::DEPTH).map_while(|height| {
+            let entry = tree.entry(tree.ancestor(target, height)?);
+            let pos = entry.data()?;
+            let hash = entry.hash;
+            Some(Place { pos, hash })
+        });
+        self.ahead.request(following);
     }
 
     /// Whether a block, with all before it, could be connected as far as is known.

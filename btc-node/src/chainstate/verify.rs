@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use btc_consensus::check_block;
+use btc_consensus::{HashedBlock, check_block};
 
 use super::accept::CHECK_ALL;
 use super::coins_cache::Overlay;
@@ -157,8 +157,13 @@ impl Shared {
                     .map_err(|error| bad(&error))?;
                 let prev = TreeView::new(tree, prev);
                 let context = connect_context(&self.options, &prev, true);
-                connect_block(&Arc::new(block), &mut overlay, &context, &self.checks)
-                    .map_err(|error| bad(&error))?;
+                connect_block(
+                    &HashedBlock::new(Arc::new(block)),
+                    &mut overlay,
+                    &context,
+                    &self.checks,
+                )
+                .map_err(|error| bad(&error))?;
             }
         }
         self.tell_verifying(100);
