@@ -33,6 +33,7 @@
 //! | [`manager`], [`summary`] | the public face, and what it answers with |
 //! | [`view`] | the tip with its coins, as the mempool and the miner see it |
 //! | [`coins_cache`] | coins in memory over the database, within a budget |
+//! | [`script_cache`] | what was found good before, shared with the mempool |
 //! | [`muhash`], [`stats`], [`dump`] | digests and figures of all unspent coins, and a file of them |
 //! | `state`, `open` | what the lock guards; how it is loaded, an interrupted flush included |
 //! | `accept`, `connect`, `activate`, `mark` | headers and blocks in; coins changed; the best chain chosen; blocks declared invalid |
@@ -49,6 +50,7 @@ pub mod manager;
 pub mod muhash;
 pub mod options;
 pub mod prune;
+pub mod script_cache;
 pub mod snapshot;
 pub mod stats;
 pub mod summary;
@@ -73,6 +75,7 @@ pub use error::{BlockRejection, OpenError, SubmitError};
 pub use manager::ChainstateManager;
 pub use options::{Dirs, Options, SubmitOptions};
 pub use prune::PruneTarget;
+pub use script_cache::ScriptCache;
 pub use snapshot::{BackgroundInfo, ChainstateInfo, SnapshotError};
 pub use stats::{UtxoHash, UtxoHashKind, UtxoStats};
 pub use summary::{Accepted, BlockSummary, ChainTip, ChainTipStatus, ImportReport, VerifyError};

@@ -285,7 +285,7 @@ impl Shared {
         let block = HashedBlock::new(Arc::new(block.clone()));
         let mut overlay = Overlay::new(coins);
         let context = connect_context(&self.options, &prev, true);
-        match connect_block(&block, &mut overlay, &context, &self.checks) {
+        match connect_block(&block, &mut overlay, &context, &self.checks, &self.scripts) {
             Ok(_) => Ok(()),
             Err(ConnectError::Invalid(error)) => Err(error.into()),
             Err(ConnectError::Store(error)) => Err(self.fail(&mut state, error)),

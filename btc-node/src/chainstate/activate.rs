@@ -238,7 +238,7 @@ impl Shared {
         let mut overlay = Overlay::new(coins);
         let prev_view = TreeView::new(tree, prev);
         let context = connect_context(&self.options, &prev_view, check_scripts);
-        let undo = connect_block(&block, &mut overlay, &context, &self.checks)?;
+        let undo = connect_block(&block, &mut overlay, &context, &self.checks, &self.scripts)?;
         let entry = tree.entry(id);
         if entry.undo().is_none() {
             let file = entry.data().ok_or_else(missing)?.file;

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bitcoin::Block;
-use btc_consensus::check_block;
+use btc_consensus::{HashedBlock, check_hashed_block};
 
 use super::accept::CHECK_ALL;
 use super::coins_cache::{CoinsCache, Overlay};
@@ -128,7 +128,8 @@ impl Shared {
         id: BlockId,
         block: &Arc<Block>,
     ) -> Result<(), ConnectError> {
-        check_block(block, &CHECK_ALL, &self.options.params)?;
+        let block = HashedBlock::new(Arc::clone(block));
+        check_hashed_block(&block, &CHECK_ALL, &self.options.params)?;
         let State {
             tree,
             background,
@@ -138,8 +139,8 @@ impl Shared {
         let Some(Background { chain, coins, .. }) = background else {
             return Ok(());
         };
-        if is_genesis(&self.options, &block.block_hash()) {
-            coins.set_best_block(block.block_hash());
+        if is_genesis(&self.options, &block.hash()) {
+            coins.set_best_block(block.hash());
             chain.set_tip(tree, Some(id));
             return Ok(());
         }
@@ -147,7 +148,7 @@ impl Shared {
         let prev = TreeView::new(tree, tip);
         let context = connect_context(&self.options, &prev, check_scripts);
         let mut overlay = Overlay::new(coins);
-        let undo = connect_block(block, &mut overlay, &context, &self.checks)?;
+        let undo = connect_block(&block, &mut overlay, &context, &self.checks, &self.scripts)?;
         let entry = tree.entry(id);
         let height = entry.height;
         if let (None, Some(pos)) = (entry.undo(), entry.data()) {

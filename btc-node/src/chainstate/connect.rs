@@ -1,5 +1,7 @@
 //! One block's effect on the coins, forwards and backwards.
 
+use std::sync::Arc;
+
 use bitcoin::{Block, BlockHash, OutPoint};
 use btc_consensus::connect::is_coinbase_overwritten;
 use btc_consensus::pow::equivalent_time;
@@ -9,6 +11,7 @@ use btc_consensus::{BlockError, Coin, ConnectContext, HashedBlock, ScriptError, 
 use super::checks::{CheckQueue, Failure, Job};
 use super::coins_cache::Overlay;
 use super::options::Options;
+use super::script_cache::ScriptCache;
 use super::view::TreeView;
 use crate::chain::{BlockId, BlockTree};
 use crate::store::StoreError;
@@ -29,11 +32,18 @@ pub(super) enum ConnectError {
     Store(#[from] StoreError),
 }
 
-impl Job for ScriptJob {
+/// The check of one input, by what is known from before.
+struct Check {
+    job: ScriptJob,
+    cache: Arc<ScriptCache>,
+}
+
+impl Job for Check {
     type Error = ScriptError;
 
     fn run(&self) -> Result<(), ScriptError> {
-        ScriptJob::run(self)
+        // What a block holds is seldom checked again: it would only push out what the mempool found.
+        self.job.run_with(self.cache.verifier(false))
     }
 }
 
@@ -62,6 +72,7 @@ pub(super) fn connect_block(
     coins: &mut Overlay<'_>,
     context: &ConnectContext<'_>,
     checks: &CheckQueue,
+    cache: &Arc<ScriptCache>,
 ) -> Result<BlockUndo, ConnectError> {
     // The rules see a plain function from outpoint to coin; a failure of the disk is kept aside, so that it is never
     // taken for a missing coin.
@@ -78,7 +89,7 @@ pub(super) fn connect_block(
         return Err(error.into());
     }
     let (delta, jobs) = connected?;
-    run_checks(checks, jobs)?;
+    run_checks(checks, cache, jobs)?;
     for (outpoint, coin) in delta.created {
         // Two coinbases of the main network repeat others: only a coinbase may replace a coin.
         let overwrite = coin.coinbase;
@@ -97,9 +108,26 @@ pub(super) fn connect_block(
     Ok(BlockUndo(undo))
 }
 
-fn run_checks(checks: &CheckQueue, jobs: Vec<ScriptJob>) -> Result<(), ConnectError> {
+fn run_checks(
+    checks: &CheckQueue,
+    cache: &Arc<ScriptCache>,
+    mut jobs: Vec<ScriptJob>,
+) -> Result<(), ConnectError> {
+    // The inputs of a transaction follow each other, the first leading.
+    let mut known = false;
+    jobs.retain(|job| {
+        if job.input() == 0 {
+            let transaction = job.spend().transaction();
+            known = cache.knows_transaction(|| transaction.compute_wtxid(), job.flags());
+        }
+        !known
+    });
     // Jobs share what they refer to: a copy is cheap, and the failed one is needed to say what failed.
-    match checks.run(jobs.clone()) {
+    let run = jobs.iter().map(|job| Check {
+        job: job.clone(),
+        cache: Arc::clone(cache),
+    });
+    match checks.run(run.collect()) {
         Ok(()) => Ok(()),
         Err(Failure::Job(index, error)) => {
             Err(BlockError::Script(jobs[index].failure(error)).into())

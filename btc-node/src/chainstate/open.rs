@@ -19,6 +19,7 @@ use super::flush::next_write;
 use super::options::Options;
 use super::prune::{MIN_BLOCKS_TO_KEEP, PruneTarget, Pruning};
 use super::read_ahead::ReadAhead;
+use super::script_cache::ScriptCache;
 use super::snapshot::Snapshot;
 use super::state::{PublishedTip, Shared, State};
 use super::summary::{BlockSummary, VerifyError};
@@ -128,6 +129,7 @@ impl Shared {
         check_future(&state, clock.as_ref())?;
         let genesis = genesis_summary(&options);
         let checks = CheckQueue::new(options.script_threads).map_err(OpenError::Thread)?;
+        let scripts = Arc::new(ScriptCache::new(options.script_cache));
         let check = (options.check_level, options.check_blocks);
         let defer = options.reindex || options.reindex_chainstate || !state.files_indexed;
         let had_tip = state.chain.tip().is_some();
@@ -139,6 +141,7 @@ impl Shared {
             reader,
             mempool: OnceLock::new(),
             checks,
+            scripts,
             thresholds: Mutex::default(),
             coins_budget: budget.coins,
             coins_db_budget: budget.coins_db,

@@ -10,6 +10,7 @@ use btc_consensus::params::ChainParams;
 use btc_consensus::pow::Work;
 
 use super::prune::PruneTarget;
+use super::script_cache::DEFAULT_SCRIPT_CACHE_BYTES;
 use crate::store::coins_db::Writing;
 use crate::store::data_dir::DataDir;
 use crate::store::disk::Disk;
@@ -45,6 +46,8 @@ pub struct Options {
     pub coins_writing: Writing,
     /// Threads that check scripts besides the one that connects the block, 0 to 15 (`-par` less one).
     pub script_threads: usize,
+    /// Memory for signatures and scripts found good, in bytes (`-maxsigcachesize`).
+    pub script_cache: usize,
     /// Rebuild the block index and the chainstate from the block files (`-reindex`).
     pub reindex: bool,
     /// Rebuild the chainstate from the block index (`-reindex-chainstate`).
@@ -81,6 +84,7 @@ impl Options {
             dbcache: 450 << 20,
             coins_writing: Writing::default(),
             script_threads: 0,
+            script_cache: DEFAULT_SCRIPT_CACHE_BYTES,
             reindex: false,
             reindex_chainstate: false,
             check_blocks: 6,

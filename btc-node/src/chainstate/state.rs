@@ -15,6 +15,7 @@ use super::error::SubmitError;
 use super::options::Options;
 use super::prune::Pruning;
 use super::read_ahead::{self, Place, ReadAhead};
+use super::script_cache::ScriptCache;
 use super::snapshot::Snapshot;
 use super::summary::BlockSummary;
 use super::view::{MempoolHook, TipView};
@@ -139,6 +140,7 @@ pub(super) struct Shared {
     pub(super) reader: BlockReader,
     pub(super) mempool: OnceLock<Arc<dyn MempoolHook>>,
     pub(super) checks: CheckQueue,
+    pub(super) scripts: Arc<ScriptCache>,
     /// The states of deployments, as far as they were asked for.
     pub(super) thresholds: Mutex<ThresholdCache>,
     /// Memory for coins, in bytes.
@@ -217,6 +219,7 @@ impl Shared {
             tree: &state.tree,
             chain: &state.chain,
             coins: &state.coins,
+            scripts: &self.scripts,
             params: &self.options.params,
             tip: state.tip_id(),
             thresholds: &self.thresholds,

@@ -162,6 +162,7 @@ impl Shared {
                     &mut overlay,
                     &context,
                     &self.checks,
+                    &self.scripts,
                 )
                 .map_err(|error| bad(&error))?;
             }

@@ -9,6 +9,7 @@ use btc_consensus::params::ChainParams;
 use btc_consensus::versionbits::ThresholdCache;
 
 use super::coins_cache::CoinsCache;
+use super::script_cache::ScriptCache;
 use crate::chain::{ActiveChain, BlockId, BlockTree};
 use crate::store::StoreError;
 
@@ -53,6 +54,7 @@ pub struct TipView<'a> {
     pub(super) tree: &'a BlockTree,
     pub(super) chain: &'a ActiveChain,
     pub(super) coins: &'a CoinsCache,
+    pub(super) scripts: &'a ScriptCache,
     pub(super) params: &'a ChainParams,
     pub(super) tip: BlockId,
     pub(super) thresholds: &'a Mutex<ThresholdCache>,
@@ -98,6 +100,11 @@ impl<'a> TipView<'a> {
     /// The database failed; the answer is not known.
     pub fn coin(&self, outpoint: &OutPoint) -> Result<Option<Coin>, StoreError> {
         self.coins.peek(outpoint)
+    }
+
+    /// What scripts were found good before, for whoever checks some.
+    pub fn script_cache(&self) -> &'a ScriptCache {
+        self.scripts
     }
 
     /// The hash of the active chain's block at `height`.

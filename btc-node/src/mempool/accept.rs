@@ -442,13 +442,16 @@ impl Pool {
         spent: &[TxOut],
     ) -> Result<(), Reject> {
         let spend = rules::spend(&entry.tx, spent)?;
-        rules::check_scripts(&spend, ScriptFlags::STANDARD).map_err(|failure| Reject::Script {
-            debug: failure.describe(&entry.tx),
-            error: failure.error,
-            witness_stripped: entry.tx.input.iter().all(|input| input.witness.is_empty())
-                && inputs::spends_witness_program(&entry.tx, spent),
+        let cache = view.script_cache();
+        rules::check_scripts(&spend, ScriptFlags::STANDARD, cache).map_err(|failure| {
+            Reject::Script {
+                debug: failure.describe(&entry.tx),
+                error: failure.error,
+                witness_stripped: entry.tx.input.iter().all(|input| input.witness.is_empty())
+                    && inputs::spends_witness_program(&entry.tx, spent),
+            }
         })?;
-        rules::check_scripts(&spend, view.script_flags()).map_err(|failure| {
+        rules::check_scripts(&spend, view.script_flags(), cache).map_err(|failure| {
             tracing::error!(
                 target: "mempool",
                 "script rules of relay are laxer than those of blocks: {} {}",
@@ -458,7 +461,11 @@ impl Pool {
                 debug: failure.describe(&entry.tx),
                 error: failure.error,
             }
-        })
+        })?;
+        if let Some(cache) = cache {
+            cache.add_transaction(entry.tx.compute_wtxid(), view.script_flags());
+        }
+        Ok(())
     }
 
     /// Whether a transaction that was fit is so still after a reorganization: its coins are there, mature, and its lock

@@ -3,9 +3,10 @@
 use super::pool::MEMPOOL_HEIGHT;
 use super::reject::Reject;
 use super::tip::ChainView;
-use bitcoin::{Transaction, TxOut};
+use crate::chainstate::ScriptCache;
+use bitcoin::{Transaction, TxIn, TxOut};
 use btc_consensus::Coin;
-use btc_consensus::script::{self, ScriptError, ScriptFlags, TransactionChecker};
+use btc_consensus::script::{self, ScriptError, ScriptFlags, SignatureChecker, TransactionChecker};
 use btc_consensus::sighash::Spend;
 use btc_consensus::tx;
 use std::sync::Arc;
@@ -75,8 +76,12 @@ impl ScriptFailure {
     }
 }
 
-/// Runs the scripts of all inputs by `flags`; `spent` holds the outputs in the order of the inputs.
-pub(super) fn check_scripts(spend: &Spend, flags: ScriptFlags) -> Result<(), ScriptFailure> {
+/// Runs the scripts of all inputs by `flags`, with what `cache` knows of their signatures.
+pub(super) fn check_scripts(
+    spend: &Spend,
+    flags: ScriptFlags,
+    cache: Option<&ScriptCache>,
+) -> Result<(), ScriptFailure> {
     for (index, (input, output)) in spend
         .transaction()
         .input
@@ -84,21 +89,39 @@ pub(super) fn check_scripts(spend: &Spend, flags: ScriptFlags) -> Result<(), Scr
         .zip(spend.prevouts())
         .enumerate()
     {
-        let checker = TransactionChecker::new(spend, index)
-            .expect("the number is that of one of the transaction's inputs");
-        script::verify(
-            &input.script_sig,
-            &output.script_pubkey,
-            &input.witness,
-            flags,
-            &checker,
-        )
-        .map_err(|error| ScriptFailure {
+        let no_input = "the number is that of one of the transaction's inputs";
+        let verdict = match cache {
+            Some(cache) => {
+                let verifier = cache.verifier(true);
+                let checker = TransactionChecker::with_verifier(spend, index, verifier);
+                run(input, output, flags, &checker.expect(no_input))
+            }
+            None => {
+                let checker = TransactionChecker::new(spend, index);
+                run(input, output, flags, &checker.expect(no_input))
+            }
+        };
+        verdict.map_err(|error| ScriptFailure {
             error,
             input: index,
         })?;
     }
     Ok(())
+}
+
+fn run<C: SignatureChecker>(
+    input: &TxIn,
+    output: &TxOut,
+    flags: ScriptFlags,
+    checker: &C,
+) -> Result<(), ScriptError> {
+    script::verify(
+        &input.script_sig,
+        &output.script_pubkey,
+        &input.witness,
+        flags,
+        checker,
+    )
 }
 
 /// The transaction with what it spends, for [`check_scripts`].

@@ -1,6 +1,6 @@
 //! What the mempool asks of the chain.
 
-use crate::chainstate::TipView;
+use crate::chainstate::{ScriptCache, TipView};
 use crate::store::StoreError;
 use bitcoin::OutPoint;
 use btc_consensus::Coin;
@@ -19,6 +19,10 @@ pub trait ChainView {
     fn coin(&self, outpoint: &OutPoint) -> Result<Option<Coin>, StoreError>;
     /// The script rules of the tip's block.
     fn script_flags(&self) -> ScriptFlags;
+    /// Where to look for what scripts were found good before, and to remember it for the block that holds them.
+    fn script_cache(&self) -> Option<&ScriptCache> {
+        None
+    }
 
     /// Height of the tip.
     fn height(&self) -> u32 {
@@ -42,5 +46,9 @@ impl ChainView for TipView<'_> {
 
     fn script_flags(&self) -> ScriptFlags {
         flags_for_block(self.tip_height(), &self.hash(), self.params())
+    }
+
+    fn script_cache(&self) -> Option<&ScriptCache> {
+        Some(TipView::script_cache(self))
     }
 }

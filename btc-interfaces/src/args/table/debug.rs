@@ -128,8 +128,7 @@ pub(super) const DEBUG: &[OptionSpec] = &[
     debug(
         "maxsigcachesize=<n>",
         "Memory for checked signatures in MiB (default: 32).",
-    )
-    .pending_always(),
+    ),
     debug(
         "maxtipage=<n>",
         "Age of the tip in seconds above which the node thinks that it is behind (default: 86400).",

@@ -1,6 +1,7 @@
 //! Options of chainstate, mempool and mining.
 
 use super::{Options, option};
+use crate::chainstate::script_cache::DEFAULT_SCRIPT_CACHE_BYTES;
 use crate::chainstate::{self, PruneTarget};
 use crate::mempool::{Feerate, Limits, Policy};
 use crate::mining::TemplateOptions;
@@ -22,6 +23,8 @@ const MAX_DB_CACHE_MIB: i64 = 16 * 1024;
 const DEFAULT_DB_CACHE_MIB: i64 = 450;
 /// The most threads that check scripts, besides the one that connects the block.
 const MAX_SCRIPT_THREADS: i64 = 15;
+/// The most that `-maxsigcachesize` means, in MiB.
+const MAX_SCRIPT_CACHE_MIB: i64 = 16 * 1024;
 /// The most that `-limitclustercount` may be.
 const MAX_CLUSTER_COUNT: i64 = 64;
 
@@ -31,6 +34,7 @@ pub(super) struct ChainstateChoices {
     dbcache: usize,
     coins_writing: Writing,
     script_threads: usize,
+    script_cache: usize,
     check_blocks: Option<u32>,
     check_level: Option<u32>,
     full_check: bool,
@@ -72,6 +76,11 @@ pub(super) fn chainstate(args: &Args) -> Result<ChainstateChoices, StartError> {
         coins_writing,
         dbcache: usize::try_from(mib << 20).unwrap_or(usize::MAX),
         script_threads: usize::try_from(script_threads).unwrap_or(0),
+        script_cache: args
+            .int("maxsigcachesize")
+            .map_or(DEFAULT_SCRIPT_CACHE_BYTES, |mib| {
+                usize::try_from(mib.clamp(0, MAX_SCRIPT_CACHE_MIB) << 20).unwrap_or(usize::MAX)
+            }),
         check_blocks: number("checkblocks"),
         check_level: number("checklevel").map(|level| level.min(4)),
         full_check: args.is_set("checkblocks") || args.is_set("checklevel"),
@@ -135,6 +144,7 @@ impl Options {
             dbcache: chosen.dbcache,
             coins_writing: chosen.coins_writing,
             script_threads: chosen.script_threads,
+            script_cache: chosen.script_cache,
             check_blocks: chosen.check_blocks.unwrap_or(default.check_blocks),
             check_level: chosen.check_level.unwrap_or(default.check_level),
             full_check: chosen.full_check,
