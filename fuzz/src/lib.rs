@@ -4,6 +4,8 @@
 
 mod codegen;
 mod consensus;
+#[cfg(feature = "oracle")]
+pub mod oracle;
 mod rpc;
 mod sequence;
 mod variants;

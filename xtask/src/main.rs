@@ -9,6 +9,7 @@ mod demo;
 mod fuzz;
 mod kill;
 mod node;
+mod oracle;
 mod procfs;
 mod rpc;
 mod test;
@@ -48,6 +49,9 @@ cargo xtask <command>
   bench validation [--core DIR] [--rounds N] [--par N]... [--dbcache MIB] [--micro]
                    -reindex and -reindex-chainstate of a chain with every type of output, timed;
                    --core does the same with the bitcoind in DIR; --micro times single steps
+  oracle --seconds N [--first CASE]
+                   verdicts on made-up spends, transactions, blocks and chains, held against
+                   Bitcoin Core's libbitcoinkernel (needs cmake, a C++ compiler, boost's headers)
   help             this text
 ";
 
@@ -66,6 +70,7 @@ fn main() -> ExitCode {
         "bench" => bench::run(rest).map_err(Into::into),
         "fuzz" => fuzz::run(rest).map_err(Into::into),
         "kill" => kill::run(rest),
+        "oracle" => oracle::run(rest).map_err(Into::into),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");
             Ok(())

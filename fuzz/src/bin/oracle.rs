@@ -1,0 +1,49 @@
+//! Compares verdicts with libbitcoinkernel until the time is over or the two disagree.
+//!
+//! ```text
+//! oracle --seconds N [--first CASE]
+//! ```
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use fuzz::oracle::{Tally, run};
+
+fn main() -> ExitCode {
+    let given: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = given.iter().map(String::as_str).collect();
+    let (seconds, first) = match words[..] {
+        ["--seconds", seconds] => (seconds, "0"),
+        ["--seconds", seconds, "--first", first] => (seconds, first),
+        _ => ("", ""),
+    };
+    let (Ok(seconds), Ok(first)) = (seconds.parse(), first.parse()) else {
+        eprintln!("error: say --seconds N, and --first CASE to begin elsewhere than with case 0");
+        return ExitCode::FAILURE;
+    };
+    match run(first, Duration::from_secs(seconds), |case, tally| {
+        println!("up to case {case}: {}", text(tally));
+    }) {
+        Ok(tally) => {
+            println!("no divergence: {}", text(&tally));
+            ExitCode::SUCCESS
+        }
+        Err(divergence) => {
+            eprintln!("error: {divergence}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn text(tally: &Tally) -> String {
+    let count = |count: fuzz::oracle::Count| format!("{} ({} valid)", count.all, count.valid);
+    format!(
+        "{} spends, {} transactions, {} blocks, {} submissions to {} chains with {} reorganizations",
+        count(tally.scripts),
+        count(tally.transactions),
+        count(tally.blocks),
+        count(tally.submissions),
+        tally.chains,
+        tally.reorganizations
+    )
+}

@@ -1,0 +1,99 @@
+//! Verdicts beside those of Bitcoin Core's libbitcoinkernel, for cases that a seed makes.
+//!
+//! Every case has a number, and is the same whenever it is run: a finding names the number, which is all that it takes
+//! to see it again.
+
+mod blocks;
+mod chains;
+mod random;
+mod scripts;
+mod transactions;
+
+use std::time::{Duration, Instant};
+
+use random::Random;
+
+/// How many verdicts were compared, and how many of them were "valid".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// All of them.
+    pub all: u64,
+    /// Those of something valid.
+    pub valid: u64,
+}
+
+impl Count {
+    fn add(&mut self, valid: bool) {
+        self.all += 1;
+        self.valid += u64::from(valid);
+    }
+}
+
+/// What was compared so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Spends of one input by one set of flags.
+    pub scripts: Count,
+    /// Transactions by themselves.
+    pub transactions: Count,
+    /// Blocks by themselves.
+    pub blocks: Count,
+    /// Blocks handed to a chain, with the tips compared after each.
+    pub submissions: Count,
+    /// Whole chains.
+    pub chains: u64,
+    /// Times that a tip left its branch.
+    pub reorganizations: u64,
+}
+
+/// A case on which the two disagree.
+#[derive(Debug, thiserror::Error)]
+#[error("case {case}: {what}")]
+pub struct Divergence {
+    /// The number of the case.
+    pub case: u64,
+    /// What each said, and of what.
+    pub what: String,
+}
+
+/// Compares cases from number `first` on until `time` is over, and tells `progress` of the sum now and then.
+///
+/// # Errors
+/// The first disagreement.
+pub fn run(
+    first: u64,
+    time: Duration,
+    mut progress: impl FnMut(u64, &Tally),
+) -> Result<Tally, Divergence> {
+    bitcoinkernel::disable_logging();
+    let began = Instant::now();
+    let mut tally = Tally::default();
+    let mut told = began;
+    let mut case = first;
+    while began.elapsed() < time {
+        run_case(case, &mut tally).map_err(|what| Divergence { case, what })?;
+        case += 1;
+        if told.elapsed() > Duration::from_secs(60) {
+            told = Instant::now();
+            progress(case, &tally);
+        }
+    }
+    Ok(tally)
+}
+
+/// One case: some of everything, in shares that take about the same time.
+fn run_case(case: u64, tally: &mut Tally) -> Result<(), String> {
+    let mut random = Random::new(case);
+    for _ in 0..400 {
+        scripts::compare(&mut random, &mut tally.scripts)?;
+    }
+    for _ in 0..100 {
+        transactions::compare(&mut random, &mut tally.transactions)?;
+    }
+    chains::compare(&mut random, tally)
+}
+
+/// Bytes as text, for a finding.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,581 @@
+//! Blocks for chains, and the ways in which they can be wrong.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use bitcoin::absolute::LockTime;
+use bitcoin::block::{Header, Version};
+use bitcoin::hashes::Hash;
+use bitcoin::key::Secp256k1;
+use bitcoin::key::TapTweak;
+use bitcoin::script::{Builder, PushBytesBuf};
+use bitcoin::secp256k1::{All, Keypair, Message, SecretKey};
+use bitcoin::sighash::{EcdsaSighashType, Prevouts, SighashCache, TapSighashType};
+use bitcoin::{
+    Amount, Block, CompactTarget, OutPoint, PublicKey, ScriptBuf, Sequence, Target, Transaction,
+    TxIn, TxMerkleNode, TxOut, Txid, Witness, transaction,
+};
+use btc_consensus::block::{WITNESS_RESERVED_VALUE, commitment_script};
+
+use super::random::Random;
+
+/// The target of every block on regtest.
+const BITS: u32 = 0x207f_ffff;
+/// Blocks on top of a coinbase before it can be spent.
+pub const MATURITY: u32 = 100;
+/// Blocks between two halvings on regtest.
+const HALVING: u32 = 150;
+
+static SECP: LazyLock<Secp256k1<All>> = LazyLock::new(Secp256k1::new);
+static PAIR: LazyLock<Keypair> = LazyLock::new(|| {
+    let secret = SecretKey::from_slice(&[9; 32]).expect("a small number is a key");
+    secret.keypair(&SECP)
+});
+
+/// An output that can be spent.
+#[derive(Clone, Debug)]
+pub struct Owned {
+    output: TxOut,
+    height: u32,
+    coinbase: bool,
+}
+
+/// The unspent outputs as of a block, in an order that does not depend on luck.
+pub type Coins = BTreeMap<OutPoint, Owned>;
+
+/// A block with what builds on it.
+#[derive(Clone, Debug)]
+pub struct Node {
+    pub header: Header,
+    pub height: u32,
+    /// Times of the last eleven blocks, this one's last.
+    pub times: Vec<u32>,
+    /// What is unspent after it.
+    pub coins: Coins,
+    /// Whether it and all before it are right.
+    pub valid: bool,
+}
+
+/// What may be done to a block to make it wrong, or nearly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Twist {
+    None,
+    BadSignature,
+    CoinbaseTooMuch,
+    SpendTwice,
+    SpendMissing,
+    SpendImmature,
+    CreateMoney,
+    WrongCommitment,
+    NoCommitment,
+    WrongMerkleRoot,
+    RepeatLast,
+    TimeTooOld,
+    TimeAtLimit,
+    OldVersion,
+    WrongHeight,
+    LongCoinbaseScript,
+    NotFinal,
+    SequenceLocked,
+    SequenceJustUnlocked,
+    TwoCoinbases,
+    NoCoinbase,
+    ManySigops,
+    SigopsAtLimit,
+    WrongTarget,
+    NoWork,
+    SameTransaction,
+    NegativeOutput,
+}
+
+impl Twist {
+    const WRONG: [Self; 26] = [
+        Self::BadSignature,
+        Self::CoinbaseTooMuch,
+        Self::SpendTwice,
+        Self::SpendMissing,
+        Self::SpendImmature,
+        Self::CreateMoney,
+        Self::WrongCommitment,
+        Self::NoCommitment,
+        Self::WrongMerkleRoot,
+        Self::RepeatLast,
+        Self::TimeTooOld,
+        Self::TimeAtLimit,
+        Self::OldVersion,
+        Self::WrongHeight,
+        Self::LongCoinbaseScript,
+        Self::NotFinal,
+        Self::SequenceLocked,
+        Self::SequenceJustUnlocked,
+        Self::TwoCoinbases,
+        Self::NoCoinbase,
+        Self::ManySigops,
+        Self::SigopsAtLimit,
+        Self::WrongTarget,
+        Self::NoWork,
+        Self::SameTransaction,
+        Self::NegativeOutput,
+    ];
+
+    /// Usually none.
+    pub fn any(random: &mut Random) -> Self {
+        if random.below(10) < 6 {
+            Self::None
+        } else {
+            random.pick(&Self::WRONG)
+        }
+    }
+}
+
+/// A transaction being made, with what it spends.
+struct Draft {
+    transaction: Transaction,
+    spent: Vec<Owned>,
+}
+
+/// A block on top of `parent`, with a twist, and the coins that it leaves if it is right.
+pub fn block(random: &mut Random, parent: &Node, twist: Twist) -> (Block, Coins) {
+    let height = parent.height + 1;
+    let mut coins = parent.coins.clone();
+    let mut fees = 0;
+    let mut transactions = Vec::new();
+    let wanted = if twist == Twist::None {
+        random.below(4)
+    } else {
+        1 + random.below(2)
+    };
+    for number in 0..wanted {
+        // The twist is in the last one, so that others come before it.
+        let twist = if number + 1 == wanted {
+            twist
+        } else {
+            Twist::None
+        };
+        if let Some(draft) = spend(random, &mut coins, height, twist, parent) {
+            fees += fee(&draft);
+            let txid = draft.transaction.compute_txid();
+            add(&mut coins, &draft.transaction, txid, height, false);
+            transactions.push(draft.transaction);
+        }
+    }
+    let coinbase = coinbase(random, height, fees, twist);
+    let mut block = Block {
+        header: Header {
+            version: Version::from_consensus(if twist == Twist::OldVersion {
+                random.pick(&[1, 2, 3, 0, -1])
+            } else {
+                0x2000_0000
+            }),
+            prev_blockhash: parent.header.block_hash(),
+            merkle_root: TxMerkleNode::all_zeros(),
+            time: time(random, parent, twist),
+            bits: CompactTarget::from_consensus(BITS),
+            nonce: random.next() as u32,
+        },
+        txdata: vec![coinbase],
+    };
+    block.txdata.extend(transactions);
+    bend(random, &mut block, twist);
+    if twist != Twist::NoCommitment && !block.txdata.is_empty() {
+        let mut commitment = commitment_script(&block, &WITNESS_RESERVED_VALUE);
+        if twist == Twist::WrongCommitment {
+            let mut bytes = commitment.into_bytes();
+            bytes[10] ^= 1;
+            commitment = ScriptBuf::from_bytes(bytes);
+        }
+        let output = TxOut {
+            value: Amount::ZERO,
+            script_pubkey: commitment,
+        };
+        block.txdata[0].output.push(output);
+    }
+    block.header.merkle_root = block
+        .compute_merkle_root()
+        .unwrap_or(TxMerkleNode::all_zeros());
+    match twist {
+        Twist::WrongMerkleRoot => block.header.merkle_root = TxMerkleNode::from_byte_array([3; 32]),
+        Twist::RepeatLast => {
+            // The same root: a list of two or more that repeats an odd end.
+            if let Some(last) = block.txdata.last().cloned() {
+                block.txdata.push(last);
+            }
+        }
+        Twist::WrongTarget => {
+            block.header.bits = CompactTarget::from_consensus(random.pick(&[
+                0x207f_fffe,
+                0x1f7f_ffff,
+                0x2100_7fff,
+                0x20ff_ffff,
+                0x0100_3456,
+            ]));
+        }
+        _ => {}
+    }
+    let target = Target::from_compact(CompactTarget::from_consensus(BITS));
+    while (block.header.block_hash().to_byte_array()[31] >= 0x7f) != (twist == Twist::NoWork)
+        || (twist != Twist::NoWork && !target.is_met_by(block.header.block_hash()))
+    {
+        block.header.nonce = block.header.nonce.wrapping_add(1);
+    }
+    let first = block.txdata.first().cloned();
+    if let Some(coinbase) = first {
+        let txid = coinbase.compute_txid();
+        add(&mut coins, &coinbase, txid, height, true);
+    }
+    (block, coins)
+}
+
+fn add(coins: &mut Coins, transaction: &Transaction, txid: Txid, height: u32, coinbase: bool) {
+    for (vout, output) in (0..).zip(&transaction.output) {
+        if output.value > Amount::ZERO && !output.script_pubkey.is_op_return() {
+            let owned = Owned {
+                output: output.clone(),
+                height,
+                coinbase,
+            };
+            coins.insert(OutPoint::new(txid, vout), owned);
+        }
+    }
+}
+
+fn fee(draft: &Draft) -> u64 {
+    let spent: u64 = draft
+        .spent
+        .iter()
+        .map(|coin| coin.output.value.to_sat())
+        .sum();
+    let paid = draft.transaction.output.iter();
+    let paid = paid.fold(0_u64, |sum, output| {
+        sum.saturating_add(output.value.to_sat())
+    });
+    spent.saturating_sub(paid)
+}
+
+fn median(times: &[u32]) -> u32 {
+    let mut sorted = times.to_vec();
+    sorted.sort_unstable();
+    sorted[sorted.len() / 2]
+}
+
+fn time(random: &mut Random, parent: &Node, twist: Twist) -> u32 {
+    let past = median(&parent.times);
+    match twist {
+        Twist::TimeTooOld => past - random.below(3) as u32,
+        Twist::TimeAtLimit => past + 1,
+        _ => parent.header.time.max(past) + 1 + random.below(900) as u32,
+    }
+}
+
+fn coinbase(random: &mut Random, height: u32, fees: u64, twist: Twist) -> Transaction {
+    let subsidy = 5_000_000_000_u64 >> (height / HALVING);
+    let told = if twist == Twist::WrongHeight {
+        height + random.pick(&[1, 16, 128])
+    } else {
+        height
+    };
+    let mut script_sig = Builder::new().push_int(told.into()).into_script();
+    let extra = match twist {
+        Twist::LongCoinbaseScript => random.pick(&[90, 96, 97, 98, 99, 110]),
+        _ => 4,
+    };
+    let filler: Vec<u8> = (0..extra).map(|_| random.byte()).collect();
+    script_sig.push_slice(PushBytesBuf::try_from(filler).expect("it is short"));
+    let excess = u64::from(twist == Twist::CoinbaseTooMuch);
+    let spare = if random.once_in(5) {
+        random.below(1000) as u64
+    } else {
+        0
+    };
+    let amount = (subsidy + fees + excess).saturating_sub(if excess == 0 { spare } else { 0 });
+    Transaction {
+        version: transaction::Version::TWO,
+        lock_time: LockTime::ZERO,
+        input: vec![TxIn {
+            previous_output: OutPoint::null(),
+            script_sig,
+            sequence: Sequence::MAX,
+            witness: if twist == Twist::NoCommitment && random.once_in(2) {
+                Witness::new()
+            } else {
+                Witness::from_slice(&[WITNESS_RESERVED_VALUE])
+            },
+        }],
+        output: vec![TxOut {
+            value: Amount::from_sat(amount),
+            script_pubkey: lock(random),
+        }],
+    }
+}
+
+/// One of the scripts that [`sign`] can satisfy.
+fn lock(random: &mut Random) -> ScriptBuf {
+    let key = PublicKey::new(PAIR.public_key());
+    match random.below(5) {
+        0 => ScriptBuf::new_p2pk(&key),
+        1 => ScriptBuf::new_p2pkh(&key.pubkey_hash()),
+        2 => ScriptBuf::new_p2wpkh(&key.wpubkey_hash().expect("the key is compressed")),
+        3 => ScriptBuf::new_p2tr(&SECP, PAIR.x_only_public_key().0, None),
+        _ => witness_true().to_p2wsh(),
+    }
+}
+
+/// A script that anybody satisfies.
+fn witness_true() -> ScriptBuf {
+    Builder::new().push_int(1).into_script()
+}
+
+fn spend(
+    random: &mut Random,
+    coins: &mut Coins,
+    height: u32,
+    twist: Twist,
+    parent: &Node,
+) -> Option<Draft> {
+    let mature = |owned: &Owned| !owned.coinbase || owned.height + MATURITY <= height;
+    let immature = twist == Twist::SpendImmature;
+    let candidates: Vec<OutPoint> = coins
+        .iter()
+        .filter(|(_, owned)| mature(owned) != immature)
+        .map(|(outpoint, _)| *outpoint)
+        .collect();
+    if candidates.is_empty() {
+        return None;
+    }
+    let mut chosen = Vec::new();
+    for _ in 0..=random.below(3) {
+        let outpoint = if immature && random.once_in(2) {
+            // The one that is nearest to maturity.
+            *candidates
+                .iter()
+                .min_by_key(|outpoint| coins[outpoint].height)?
+        } else {
+            random.pick(&candidates)
+        };
+        if !chosen.contains(&outpoint) {
+            chosen.push(outpoint);
+        }
+    }
+    let mut spent: Vec<Owned> = Vec::new();
+    for outpoint in &chosen {
+        spent.push(coins[outpoint].clone());
+        if twist != Twist::SpendTwice || random.once_in(2) {
+            coins.remove(outpoint);
+        }
+    }
+    let total: u64 = spent.iter().map(|owned| owned.output.value.to_sat()).sum();
+    let outputs = 1 + random.below(3) as u64;
+    let fee = (random.below(1000) as u64).min(total / 2);
+    let mut share = (total - fee) / outputs;
+    if twist == Twist::CreateMoney {
+        share = total / outputs + 1;
+    }
+    let mut transaction = Transaction {
+        version: transaction::Version::TWO,
+        lock_time: LockTime::ZERO,
+        input: chosen
+            .iter()
+            .map(|outpoint| TxIn {
+                previous_output: *outpoint,
+                sequence: Sequence(random.pick(&[u32::MAX, u32::MAX - 1, u32::MAX - 2])),
+                ..TxIn::default()
+            })
+            .collect(),
+        output: (0..outputs)
+            .map(|_| TxOut {
+                value: Amount::from_sat(share),
+                script_pubkey: lock(random),
+            })
+            .collect(),
+    };
+    let first = transaction.input.first_mut()?;
+    match twist {
+        Twist::SpendMissing => first.previous_output.vout += 100,
+        Twist::NotFinal => {
+            first.sequence = Sequence(0);
+            transaction.lock_time = LockTime::from_consensus(match random.below(4) {
+                0 => height,
+                1 => height - 1,
+                2 => median(&parent.times),
+                _ => median(&parent.times) - 1,
+            });
+        }
+        Twist::SequenceLocked => {
+            let age = height - spent[0].height;
+            first.sequence = Sequence(age.min(0xfffe) + 1);
+        }
+        Twist::SequenceJustUnlocked => {
+            let age = height - spent[0].height;
+            first.sequence = Sequence(if random.once_in(2) {
+                age.min(0xffff)
+            } else {
+                (1 << 22) | random.below(200) as u32
+            });
+        }
+        Twist::NegativeOutput => {
+            transaction.output[0].value =
+                Amount::from_sat(random.pick(&[u64::MAX, 1 << 63, 2_100_000_000_000_001]));
+        }
+        _ => {}
+    }
+    sign(&mut transaction, &spent);
+    if twist == Twist::BadSignature {
+        let input = &mut transaction.input[0];
+        let mut bytes = input.script_sig.to_bytes();
+        if bytes.is_empty() {
+            let mut items = input.witness.to_vec();
+            let at = random.below(items.len());
+            random.mutate(&mut items[at]);
+            input.witness = Witness::from_slice(&items);
+        } else {
+            random.mutate(&mut bytes);
+            input.script_sig = ScriptBuf::from_bytes(bytes);
+        }
+    }
+    Some(Draft { transaction, spent })
+}
+
+/// Changes that concern the whole list of transactions.
+fn bend(random: &mut Random, block: &mut Block, twist: Twist) {
+    match twist {
+        Twist::SpendTwice => {
+            if let Some(last) = block.txdata.last().filter(|_| block.txdata.len() > 1) {
+                let mut again = last.clone();
+                // Another transaction that spends the same; without a signature where none is needed it is else valid.
+                again.version = transaction::Version::ONE;
+                block.txdata.push(again);
+            }
+        }
+        Twist::SameTransaction => {
+            if let Some(last) = block.txdata.last().cloned() {
+                block.txdata.push(last);
+            }
+        }
+        Twist::TwoCoinbases => {
+            let mut second = block.txdata[0].clone();
+            second.lock_time = LockTime::from_consensus(1);
+            block.txdata.push(second);
+        }
+        Twist::NoCoinbase => {
+            block.txdata.remove(0);
+        }
+        Twist::ManySigops | Twist::SigopsAtLimit => {
+            // Each counts one, four times over: 20,000 are the limit.
+            let own: u64 = block
+                .txdata
+                .iter()
+                .map(btc_consensus::tx::legacy_sigops)
+                .sum();
+            let witness: u64 = block.txdata.iter().map(|tx| tx.input.len() as u64).sum();
+            let most = 20_000 - own;
+            let count = if twist == Twist::ManySigops {
+                most + 1
+            } else {
+                // Signatures in witnesses count too, so both sides of the limit are met.
+                most - random.below(witness as usize + 2) as u64
+            };
+            let script = ScriptBuf::from_bytes(vec![0xac; count as usize]);
+            block.txdata[0].output.push(TxOut {
+                value: Amount::ZERO,
+                script_pubkey: script,
+            });
+        }
+        _ => {}
+    }
+}
+
+fn sign(transaction: &mut Transaction, spent: &[Owned]) {
+    let prevouts: Vec<TxOut> = spent.iter().map(|owned| owned.output.clone()).collect();
+    let signed: Vec<(ScriptBuf, Witness)> = (0..spent.len())
+        .map(|input| sign_input(transaction, &prevouts, input))
+        .collect();
+    for (input, (script_sig, witness)) in transaction.input.iter_mut().zip(signed) {
+        input.script_sig = script_sig;
+        input.witness = witness;
+    }
+}
+
+fn sign_input(transaction: &Transaction, prevouts: &[TxOut], input: usize) -> (ScriptBuf, Witness) {
+    let TxOut {
+        value,
+        ref script_pubkey,
+    } = prevouts[input];
+    let all = EcdsaSighashType::All;
+    let mut cache = SighashCache::new(transaction);
+    let ecdsa = |hash: [u8; 32]| {
+        let signature = SECP.sign_ecdsa(&Message::from_digest(hash), &PAIR.secret_key());
+        let mut bytes = signature.serialize_der().to_vec();
+        bytes.push(all as u8);
+        bytes
+    };
+    let key = PAIR.public_key().serialize().to_vec();
+    let pushes = |items: Vec<Vec<u8>>| {
+        items.into_iter().fold(Builder::new(), |script, item| {
+            script.push_slice(PushBytesBuf::try_from(item).expect("items are short"))
+        })
+    };
+    if script_pubkey.is_p2tr() {
+        let hash = cache
+            .taproot_key_spend_signature_hash(
+                input,
+                &Prevouts::All(prevouts),
+                TapSighashType::Default,
+            )
+            .expect("the input exists");
+        let pair = PAIR.tap_tweak(&SECP, None).to_keypair();
+        let message = Message::from_digest(hash.to_byte_array());
+        let signature = SECP.sign_schnorr_no_aux_rand(&message, &pair);
+        return (
+            ScriptBuf::new(),
+            Witness::from_slice(&[signature.serialize()]),
+        );
+    }
+    if script_pubkey.is_p2wpkh() {
+        let hash = cache
+            .p2wpkh_signature_hash(input, script_pubkey, value, all)
+            .expect("the input exists");
+        let items = [ecdsa(hash.to_byte_array()), key];
+        return (ScriptBuf::new(), Witness::from_slice(&items));
+    }
+    if script_pubkey.is_p2wsh() {
+        return (
+            ScriptBuf::new(),
+            Witness::from_slice(&[witness_true().into_bytes()]),
+        );
+    }
+    let hash = cache
+        .legacy_signature_hash(input, script_pubkey, all.to_u32())
+        .expect("the input exists");
+    let mut items = vec![ecdsa(hash.to_byte_array())];
+    if script_pubkey.is_p2pkh() {
+        items.push(key);
+    }
+    (pushes(items).into_script(), Witness::new())
+}
+
+/// The node of the genesis block.
+pub fn genesis(header: Header) -> Node {
+    Node {
+        header,
+        height: 0,
+        times: vec![header.time],
+        coins: Coins::new(),
+        valid: true,
+    }
+}
+
+/// The node of a block on top of `parent`.
+pub fn node(parent: &Node, block: &Block, coins: Coins) -> Node {
+    let mut times = parent.times.clone();
+    times.push(block.header.time);
+    if times.len() > 11 {
+        times.remove(0);
+    }
+    Node {
+        header: block.header,
+        height: parent.height + 1,
+        times,
+        coins,
+        valid: true,
+    }
+}
