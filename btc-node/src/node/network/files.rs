@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Where to tell of an error that is none of the user's making.
-const BUG_REPORT: &str = "https://github.com/bitcoin/bitcoin/issues";
+const BUG_REPORT: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/issues");
 /// Peers for blocks that are tried first after a restart.
 pub(super) const MAX_ANCHORS: usize = 2;
 
