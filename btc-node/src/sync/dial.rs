@@ -228,7 +228,7 @@ impl Dialer {
         } else {
             return None;
         };
-        self.from_book(kind, network, situation, directory)
+        self.choose_from_book(kind, network, situation, directory)
     }
 
     /// A reachable network that has addresses and no peer.
@@ -283,7 +283,7 @@ impl Dialer {
         None
     }
 
-    fn from_book(
+    fn choose_from_book(
         &mut self,
         kind: ConnectionKind,
         network: Option<Network>,
