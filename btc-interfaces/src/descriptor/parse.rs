@@ -25,6 +25,8 @@ enum Context {
 const MAX_BRANCHES: usize = 1000;
 /// No descriptor of ours is longer; a guard, not a rule of the format.
 const MAX_LENGTH: usize = 100_000;
+/// As much for `raw()`, which takes no work to read: its script may fill a block, in hexadecimal.
+const MAX_RAW_LENGTH: usize = 8_000_100;
 /// Most keys in a script with `OP_CHECKMULTISIG`.
 const MAX_MULTI_KEYS: usize = 20;
 /// Most keys in a bare multisig output that nodes relay.
@@ -67,7 +69,12 @@ pub(super) fn parse_multipath(
 }
 
 fn payload(text: &str, require_checksum: bool) -> Result<&str, DescriptorError> {
-    if text.len() > MAX_LENGTH {
+    let most = if text.starts_with("raw(") {
+        MAX_RAW_LENGTH
+    } else {
+        MAX_LENGTH
+    };
+    if text.len() > most {
         return Err(DescriptorError::TooLong(text.len()));
     }
     checksum::strip(text, require_checksum)
