@@ -528,6 +528,20 @@ fn a_message_announced_too_large_ends_the_connection() {
 }
 
 #[test]
+fn a_peer_that_hangs_up_half_way_is_let_go_and_nobody_else() {
+    let mut whole = Raw::ready();
+    for length in [1, 7, 8, 15, 16] {
+        // It still listens, but will never say the rest of its message.
+        let mut half = Raw::ready();
+        half.stream.write_all(&conversation()[..length]).unwrap();
+        half.stream.shutdown(std::net::Shutdown::Write).unwrap();
+        half.ended();
+        whole.add_direct(length as u32);
+        assert_eq!(whole.got(), Some(Got::Results(length as u32)));
+    }
+}
+
+#[test]
 fn a_peer_that_asks_and_does_not_read_is_cut_off() {
     let mut raw = Raw::with(Limits {
         output_bytes_max: 1 << 20,
