@@ -460,17 +460,20 @@ fn a_configuration_that_is_not_read_is_told_of() {
 fn nothing_is_silently_without_effect() {
     let told = |arguments: &[&str]| parsed(arguments).not_yet_effective();
     assert_eq!(
-        told(&["-txindex", "-v2transport=0", "-connect=0", "-nolisten"]),
-        ["txindex"]
+        told(&["-natpmp", "-v2transport=0", "-connect=0", "-nolisten"]),
+        ["natpmp"]
     );
-    assert_eq!(told(&["-dbbatchsize=0"]), ["dbbatchsize"]);
+    assert_eq!(
+        told(&["-walletrejectlongchains=0"]),
+        ["walletrejectlongchains"]
+    );
     assert!(told(&["-server", "-debug=net"]).is_empty());
     let supported = |argument: &str| parsed(&[argument]).check_supported();
     assert_eq!(
-        supported("-prune=550"),
-        Err(ArgsError::NotSupported("prune"))
+        supported("-privatebroadcast"),
+        Err(ArgsError::NotSupported("privatebroadcast"))
     );
-    for fine in ["-prune=0", "-noprune", "-proxy=", "-noonion", "-daemon=0"] {
+    for fine in ["-prune=550", "-proxy=", "-noonion", "-daemon=0"] {
         assert_eq!(supported(fine), Ok(()), "{fine}");
     }
     assert_eq!(
@@ -499,7 +502,7 @@ fn the_table_is_sound() {
     }
     assert_eq!(table::of(Program::Node).count(), 197);
     assert_eq!(
-        table::find(Program::Node, "prune").expect("known").effect,
+        table::find(Program::Node, "daemon").expect("known").effect,
         Effect::Refused
     );
 }

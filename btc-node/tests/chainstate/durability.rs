@@ -454,7 +454,7 @@ fn a_damaged_database_is_named() {
     let whole = fs::read(&current).expect("reads");
     fs::write(&current, "nonsense").expect("writes");
     let error = home.try_open_with(|_| {}).err().expect("is refused");
-    assert_eq!(error.to_string(), "Error loading block database");
+    assert_eq!(error.to_string(), "Error opening block database");
     fs::write(&current, whole).expect("writes");
     assert_eq!(home.open().tip().height, 5);
     // Coins without the blocks that they come from.

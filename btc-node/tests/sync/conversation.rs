@@ -217,7 +217,8 @@ fn what_no_honest_peer_sends_ends_the_connection() {
     let command = |name| Command::new(name).unwrap();
     let other = |name| Message::Other {
         command: command(name),
-        payload: Vec::new(),
+        // A kind, a height, a hash.
+        payload: vec![0; 37],
     };
     let filtered = Message::GetData(vec![Inventory::Unknown {
         inv_type: 3,

@@ -46,18 +46,24 @@ pub(super) fn inverse(number: &[u64; LIMBS]) -> [u64; LIMBS] {
             len -= 1;
         }
     }
-    // f is now 1 or -1 (or the modulus, if the number was 0), and d times the number is f.
+    // f is now 1 or -1 (or the modulus, if the number was 0), and d times the number is f. d lies between minus twice the
+    // modulus and the modulus: first between minus once and once, so that its negative does too.
+    add_if_negative(&mut d, &modulus);
     if f[len - 1] < 0 {
         d = d.map(|word| -word);
         carry(&mut d);
     }
-    while d[WORDS - 1] < 0 {
-        for (word, other) in d.iter_mut().zip(&modulus) {
+    add_if_negative(&mut d, &modulus);
+    from_words(&d)
+}
+
+fn add_if_negative(words: &mut Words, modulus: &Words) {
+    if words[WORDS - 1] < 0 {
+        for (word, other) in words.iter_mut().zip(modulus) {
             *word += other;
         }
-        carry(&mut d);
+        carry(words);
     }
-    from_words(&d)
 }
 
 /// 62 steps, which depend only on the low words.
@@ -245,6 +251,45 @@ mod tests {
             prop_assume!(number != Num([0; LIMBS]));
             prop_assert_eq!(number.mul(&Num(inverse(&number.0))).reduced(), Num::one());
         }
+    }
+
+    /// Its last cofactor is far below zero, and that of minus one: negated at once it would not fit 3072 bits.
+    #[test]
+    fn a_number_with_a_large_cofactor_has_its_own() {
+        let mut limbs = [0; LIMBS];
+        limbs[..29].copy_from_slice(&[
+            0x7dd6_c950_d622_dd88,
+            0x442c_29f5_efac_8bc1,
+            0x6fb1_4ffd_f3d7_cc40,
+            0x697b_e250_b107_3700,
+            0x489b_1110_19eb_8f97,
+            0xc401_2c32_f51c_5c76,
+            0x96ac_37e9_9e52_862d,
+            0xf2a6_4029_adbb_91ea,
+            0xa687_eef3_b3bc_ded0,
+            0xef74_4ebc_f3ba_6aa7,
+            0x930a_0630_c331_db28,
+            0x5f1c_2fa3_5229_40b1,
+            0x3c27_9a45_8723_5df7,
+            0x8b80_037b_26c9_e828,
+            0x3824_3055_5d69_1d1d,
+            0xe1e1_f5ad_7ac8_63c4,
+            0xfa26_0dea_11b0_cd42,
+            0xdb34_edd8_5c01_219b,
+            0xcc5c_41f4_e80c_fba4,
+            0x1bcf_5c40_d654_85b3,
+            0x37c9_20f5_2e57_0f9a,
+            0x7166_c6e0_e4ea_a92c,
+            0xc49f_ce10_e5ea_b42c,
+            0x2c49_7c51_0aca_fdae,
+            0x389d_88a7_831b_4186,
+            0x6e33_f0c3_3f84_1690,
+            0xbf34_f8da_b38d_fcdf,
+            0x3f01_5f93_5e29_ba69,
+            0xdd63_5f87_fe46_cf6b,
+        ]);
+        let product = Num(limbs).mul(&Num(inverse(&limbs)));
+        assert_eq!(product.reduced(), Num::one());
     }
 
     #[test]
