@@ -38,10 +38,12 @@ use links::{Attempt, Links, Wanted};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+/// How long the RPC waits for a connection that it asks for.
+const MAX_ATTEMPT_WAIT: Duration = Duration::from_secs(20);
 /// How often time is said to have gone by.
 const TICK: Duration = Duration::from_millis(100);
 /// How often it is looked whom to connect to.
@@ -142,6 +144,8 @@ pub(crate) struct Network {
     connections: Connections,
     peers: Mutex<Peers>,
     links: Mutex<Links>,
+    /// An attempt came to its end.
+    attempt_ended: Condvar,
     dialer: Mutex<Dialer>,
     directory: Arc<Directory>,
     files: Files,
@@ -248,6 +252,7 @@ pub(super) fn start(context: &Arc<Context>) -> Result<Running, StartError> {
         connections,
         peers: Mutex::new(peers),
         links: Mutex::new(links),
+        attempt_ended: Condvar::new(),
         dialer: Mutex::new(Dialer::new(dial, random_seed())),
         directory,
         files,
@@ -402,6 +407,7 @@ impl Running {
         let network = &self.network;
         drop(self.listener.take());
         network.stop.stop();
+        network.attempt_ended.notify_all();
         // If the thread is gone, there is nobody to tell.
         let _ = lock(&network.inputs).send(Input::Stop);
         for thread in self.threads.drain(..) {
@@ -514,7 +520,9 @@ impl Network {
                 self.handle(Event::Disconnected(PeerId(id)));
             }
             SocketEvent::Failed { attempt, reason } => {
-                if let Some(attempt) = lock(&self.links).end(attempt) {
+                let ended = lock(&self.links).end(attempt);
+                self.attempt_ended.notify_all();
+                if let Some(attempt) = ended {
                     let target = attempt.name.or_else(|| {
                         let address = attempt.address?;
                         Some(address.endpoint.to_string())
@@ -595,6 +603,7 @@ impl Network {
             };
             links.add(opened, attempt)
         };
+        self.attempt_ended.notify_all();
         let mut new = NewPeer::new(id, link.kind, address);
         match opened.origin {
             Origin::Attempt(_) => {
@@ -630,11 +639,12 @@ impl Network {
     }
 
     /// Begins to make a connection.
-    fn connect(&self, attempt: Attempt) {
+    /// Gives the attempt's number, if there is anything to try.
+    fn connect(&self, attempt: Attempt) -> Option<u64> {
         let target = match (&attempt.name, attempt.address) {
             (Some(name), _) => name.clone(),
             (None, Some(address)) => address.endpoint.to_string(),
-            (None, None) => return,
+            (None, None) => return None,
         };
         let hours = attempt.address.map_or(0.0, |address| {
             (self.seconds() - i64::from(address.time)) as f64 / 3600.0
@@ -648,6 +658,17 @@ impl Network {
         let v2 = attempt.v2;
         let number = lock(&self.links).begin(attempt);
         self.connections.connect(number, target, v2);
+        Some(number)
+    }
+
+    /// Waits for the end of an attempt, well or not, as long as one usually takes.
+    fn wait_for(&self, attempt: u64) {
+        let links = lock(&self.links);
+        let pending = |links: &mut Links| links.is_pending(attempt) && !self.stop.is_stopped();
+        // What is not over by then goes on by itself.
+        let _ = self
+            .attempt_ended
+            .wait_timeout_while(links, MAX_ATTEMPT_WAIT, pending);
     }
 
     /// Tries to reach the peers that the user wants and that are not there.
@@ -682,7 +703,7 @@ impl Network {
             }
         }
         for (target, v2) in due {
-            self.connect(Attempt {
+            let _ = self.connect(Attempt {
                 name: Some(target),
                 address: None,
                 kind: ConnectionKind::Manual,
@@ -712,12 +733,14 @@ impl Network {
         let dials = lock(&self.dialer).next(&situation, &self.directory);
         for dial in dials {
             match dial {
-                Dial::Fetch(name) => self.connect(Attempt {
-                    name: Some(name),
-                    address: None,
-                    kind: ConnectionKind::AddrFetch,
-                    v2: self.v2,
-                }),
+                Dial::Fetch(name) => {
+                    let _ = self.connect(Attempt {
+                        name: Some(name),
+                        address: None,
+                        kind: ConnectionKind::AddrFetch,
+                        v2: self.v2,
+                    });
+                }
                 Dial::Peer {
                     address,
                     kind,
@@ -741,7 +764,7 @@ impl Network {
             .any(|(_, other)| other.address == endpoint.address);
         if !refused && !connected {
             let encrypts = ServiceFlags::from(address.services).has(ServiceFlags::P2P_V2);
-            self.connect(Attempt {
+            let _ = self.connect(Attempt {
                 name: None,
                 address: Some(address),
                 kind,

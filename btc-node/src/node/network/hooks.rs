@@ -64,13 +64,18 @@ impl PeerHooks for Network {
 
     fn connect_once(&self, target: &str, v2: Option<bool>) -> Result<(), AddError> {
         let v2 = self.choose_transport(v2)?;
-        if self.is_active() {
-            self.connect(Attempt {
-                name: Some(target.to_owned()),
-                address: None,
-                kind: ConnectionKind::Manual,
-                v2,
-            });
+        if !self.is_active() {
+            return Ok(());
+        }
+        let attempt = self.connect(Attempt {
+            name: Some(target.to_owned()),
+            address: None,
+            kind: ConnectionKind::Manual,
+            v2,
+        });
+        // Who asked finds out in the log and among the peers what came of it, and can look at once.
+        if let Some(attempt) = attempt {
+            self.wait_for(attempt);
         }
         Ok(())
     }
@@ -98,7 +103,7 @@ impl PeerHooks for Network {
                 return Err(AddConnectionError::Full);
             }
         }
-        self.connect(Attempt {
+        let _ = self.connect(Attempt {
             name: Some(target.to_owned()),
             address: None,
             kind,

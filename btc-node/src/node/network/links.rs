@@ -77,6 +77,11 @@ impl Links {
         number
     }
 
+    /// Whether an attempt is under way.
+    pub(super) fn is_pending(&self, number: u64) -> bool {
+        self.attempts.contains_key(&number)
+    }
+
     /// An attempt came to its end.
     pub(super) fn end(&mut self, number: u64) -> Option<Attempt> {
         self.attempts.remove(&number)
