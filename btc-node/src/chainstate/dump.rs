@@ -20,16 +20,11 @@ use super::flush::FlushMode;
 use super::manager::ChainstateManager;
 use super::stats::{self, UtxoHash, UtxoHashKind};
 use super::summary::BlockSummary;
-use crate::store::codec::write_compact_size;
 use crate::store::coins_db::CoinsDb;
-use crate::store::compress::write_coin;
 use crate::store::kv::{KvStore, MemoryKv};
+use crate::store::utxo_snapshot::{SnapshotMetadata, write_coins};
 use crate::store::{Database, StoreError};
 
-/// What each file begins with.
-const MAGIC: [u8; 5] = *b"utxo\xff";
-/// The version of the format.
-const VERSION: u16 = 2;
 /// Coins that are copied at a time.
 const COPY: usize = 100_000;
 /// Memory for the copy's coins, in bytes.
@@ -324,26 +319,33 @@ impl ChainstateManager {
         };
         let mut out = BufWriter::new(file);
         let mut put = |bytes: &[u8]| out.write_all(bytes).map_err(StoreError::io("write", path));
-        let mut head = MAGIC.to_vec();
-        head.extend_from_slice(&VERSION.to_le_bytes());
-        head.extend_from_slice(&self.params().magic);
-        head.extend_from_slice(base.hash.as_byte_array());
-        head.extend_from_slice(&stats.tx_outs.to_le_bytes());
-        put(&head)?;
+        let metadata = SnapshotMetadata {
+            base: base.hash,
+            coins: stats.tx_outs,
+        };
+        put(&metadata.encode(self.params().magic))?;
         let (mut txid, mut coins) = (Txid::all_zeros(), Vec::new());
+        let mut record = Vec::new();
+        let mut put_coins = |txid: &Txid, coins: &[(u32, Coin)]| {
+            record.clear();
+            if !coins.is_empty() {
+                write_coins(&mut record, txid, coins);
+            }
+            put(&record)
+        };
         for (index, entry) in written.enumerate() {
             if index % 5000 == 0 && interrupted() {
                 return Err(DumpError::Interrupted);
             }
             let (outpoint, coin) = entry?;
             if outpoint.txid != txid {
-                put(&encode_coins(&txid, &coins))?;
+                put_coins(&txid, &coins)?;
                 coins.clear();
                 txid = outpoint.txid;
             }
             coins.push((outpoint.vout, coin));
         }
-        put(&encode_coins(&txid, &coins))?;
+        put_coins(&txid, &coins)?;
         let file = out
             .into_inner()
             .map_err(|error| StoreError::io("write", path)(error.into_error()))?;
@@ -381,19 +383,4 @@ fn copy_all(
     }
     tracing::info!("UTXO set copy complete: {count} coins total");
     Ok(())
-}
-
-/// The coins of one transaction; nothing if there are none.
-fn encode_coins(txid: &Txid, coins: &[(u32, Coin)]) -> Vec<u8> {
-    let mut out = Vec::new();
-    if coins.is_empty() {
-        return out;
-    }
-    out.extend_from_slice(txid.as_byte_array());
-    write_compact_size(&mut out, coins.len() as u64);
-    for (vout, coin) in coins {
-        write_compact_size(&mut out, (*vout).into());
-        write_coin(&mut out, coin);
-    }
-    out
 }
