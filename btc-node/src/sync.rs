@@ -14,6 +14,7 @@
 //! | `headers` | which chains peers have |
 //! | `presync` | long chains of headers, before they are known to be worth keeping |
 //! | `compact` | blocks told by the ids of their transactions |
+//! | `in_flight` | which blocks were asked of whom |
 //! | `blocks` | which blocks are fetched from whom |
 //! | `addresses` | addresses of nodes, told and heard |
 //! | `announce` | new blocks told to peers |
@@ -26,7 +27,7 @@
 //! | [`filters`] | compact filters of blocks for those that ask |
 //! | `transactions` | transactions fetched and told |
 //!
-//! Not here yet: orphans and packages of transactions, compact blocks (they are served and fetched whole).
+//! Not here yet: orphans and packages of transactions.
 
 mod addresses;
 mod announce;
@@ -40,6 +41,7 @@ mod fee_filter;
 pub mod filters;
 mod handshake;
 mod headers;
+mod in_flight;
 mod info;
 mod liveness;
 mod outbound;
@@ -50,6 +52,7 @@ mod requests;
 mod serve;
 mod transactions;
 
+pub use blocks::FetchError;
 pub use event::{Action, ConnectionKind, Event, NewPeer, PeerId, Permissions};
 pub use filters::FilterSource;
 pub use info::PeerInfo;
@@ -64,11 +67,12 @@ use bitcoin::BlockHash;
 use bitcoin::key::rand::rngs::StdRng;
 use bitcoin::key::rand::{Rng, SeedableRng};
 use bitcoin::p2p::ServiceFlags;
-use blocks::InFlight;
+use compact::ExtraTransactions;
+use in_flight::InFlight;
 use outbound::OutboundWatch;
 use peer::Peer;
 use requests::TxRequests;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -102,6 +106,8 @@ pub struct Config {
     pub dials: bool,
     /// Peers that made the connection and that transactions are told to, at most (`-inboundrelaypercent`).
     pub max_inbound_relaying: usize,
+    /// Transactions kept beside the mempool to put blocks together (`-blockreconstructionextratxn`).
+    pub extra_transactions: usize,
     /// Peers for everything that this node chooses, at most.
     pub max_full_relay: usize,
     /// Peers for blocks alone that this node chooses, at most.
@@ -123,6 +129,7 @@ impl Default for Config {
             discovers: false,
             dials: false,
             max_inbound_relaying: usize::MAX,
+            extra_transactions: 100,
             max_full_relay: dial::MAX_FULL_RELAY,
             max_block_relay: dial::MAX_BLOCK_RELAY,
         }
@@ -147,7 +154,11 @@ pub struct Peers {
     /// The time of the event at hand, since 1970.
     now: Duration,
     peers: BTreeMap<PeerId, Peer>,
-    in_flight: HashMap<BlockHash, InFlight>,
+    in_flight: InFlight,
+    /// Peers that are asked to tell of new blocks compactly, the last useful one last.
+    announcers: VecDeque<PeerId>,
+    /// Transactions kept to put blocks together.
+    extra: ExtraTransactions,
     stalling_timeout: Duration,
     requests: TxRequests,
     /// The block whose announcement last made a peer be asked for headers that was not asked before.
@@ -163,7 +174,6 @@ impl std::fmt::Debug for Peers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Peers")
             .field("peers", &self.peers.len())
-            .field("in_flight", &self.in_flight.len())
             .finish_non_exhaustive()
     }
 }
@@ -179,6 +189,7 @@ impl Peers {
     ) -> Self {
         let mut rng = StdRng::from_seed(seed);
         let salts = rng.r#gen();
+        let extra = ExtraTransactions::new(config.extra_transactions);
         Self {
             config,
             chain,
@@ -192,7 +203,9 @@ impl Peers {
             rng,
             now: Duration::ZERO,
             peers: BTreeMap::new(),
-            in_flight: HashMap::new(),
+            in_flight: InFlight::default(),
+            announcers: VecDeque::new(),
+            extra,
             stalling_timeout: blocks::STALLING_TIMEOUT,
             requests: TxRequests::default(),
             last_asked_for: None,
@@ -331,10 +344,8 @@ impl Peers {
             Message::GetHeaders(locator) => self.get_headers(id, &locator),
             Message::GetBlocks(locator) => self.get_blocks(id, &locator),
             Message::GetData(items) => self.get_data(id, items),
-            Message::CmpctBlock(block) => {
-                // Never asked for, so it tells of a block and no more.
-                self.headers(id, &[block.header]);
-            }
+            Message::CmpctBlock(block) => self.compact_block(id, &block),
+            Message::BlockTxn(parts) => self.block_txn(id, parts),
             Message::GetBlockTxn(request) => self.get_block_txn(id, &request),
             Message::Mempool => self.send_whole_mempool(id),
             Message::SendHeaders => self.with(id, |peer| peer.prefers_headers = true),
@@ -342,7 +353,8 @@ impl Peers {
                 self.misbehaving(id, "invalid sendcmpct announce field");
             }
             Message::SendCmpct { announce, version } => self.with(id, |peer| {
-                if version == 2 {
+                if version == u64::from(compact::VERSION) {
+                    peer.provides_compact = true;
                     peer.high_bandwidth_from = announce == 1;
                 }
             }),
@@ -379,9 +391,6 @@ impl Peers {
             | Message::SendAddrV2
             | Message::Feature { .. }
             | Message::SendTxRcncl { .. } => {}
-            Message::BlockTxn(_) => {
-                tracing::debug!(target: "net", "peer={id} sent us block transactions for block we weren't expecting");
-            }
         }
     }
 
@@ -417,7 +426,8 @@ impl Peers {
             let now = i64::try_from(self.now.as_secs()).unwrap_or(i64::MAX);
             self.directory.book().connected(peer.address, now);
         }
-        self.in_flight.retain(|_, flight| flight.peer != id);
+        self.end_downloads_of(id);
+        self.announcers.retain(|other| *other != id);
         self.requests.forget_peer(id);
         self.work_all();
     }

@@ -169,24 +169,44 @@ pub fn contextual_check_block(block: &Block, context: &BlockContext<'_>) -> Resu
     Ok(())
 }
 
+/// How a copy of a block may hold something else than the block itself.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Mutation {
+    /// Its header or its coinbase commits to other transactions or witnesses.
+    #[error("{reason}{comma}{debug}", reason = .0.reject_reason(), debug = .0.debug_message(),
+        comma = if .0.debug_message().is_empty() { "" } else { ", " })]
+    Commitment(BlockError),
+    /// It has no coinbase, and a transaction that may be two nodes of the merkle tree instead.
+    #[error("a transaction of 64 bytes and no coinbase")]
+    TreeNodes,
+}
+
 /// Whether a block's transactions or witnesses may not be those that its header commits to, so
 /// that another copy may be valid.
 ///
 /// `check_witness` is whether segwit is in force for it. Cheap enough to ask of any block from a
 /// peer before its header is blamed for anything.
 pub fn is_mutated(block: &Block, check_witness: bool) -> bool {
-    if check_merkle_root(block, merkle::block_root(block)).is_err() {
-        return true;
-    }
+    check_mutation(block, check_witness).is_err()
+}
+
+/// As [`is_mutated`], and says how.
+///
+/// # Errors
+/// The first [`Mutation`] that shows.
+pub fn check_mutation(block: &Block, check_witness: bool) -> Result<(), Mutation> {
+    check_merkle_root(block, merkle::block_root(block)).map_err(Mutation::Commitment)?;
     if !block.txdata.first().is_some_and(is_coinbase) {
         // A transaction of 64 bytes may be two nodes of the tree. Without a coinbase the block is
         // invalid anyway; with one, nobody can afford to make the coinbase look like two hashes.
-        return block
-            .txdata
-            .iter()
-            .any(|transaction| transaction.base_size() == 64);
+        let is_node = |transaction: &bitcoin::Transaction| transaction.base_size() == 64;
+        return if block.txdata.iter().any(is_node) {
+            Err(Mutation::TreeNodes)
+        } else {
+            Ok(())
+        };
     }
-    witness::check(block, check_witness).is_err()
+    witness::check(block, check_witness).map_err(Mutation::Commitment)
 }
 
 fn check_merkle_root(block: &Block, merkle: MerkleRoot) -> Result<(), BlockError> {

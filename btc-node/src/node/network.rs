@@ -113,6 +113,8 @@ pub(crate) struct NetworkOptions {
     pub(crate) reconciliation: bool,
     /// `-peerbloomfilters`.
     pub(crate) bloom_filters: bool,
+    /// `-blockreconstructionextratxn`.
+    pub(crate) extra_transactions: usize,
     /// `-logips`.
     pub(crate) log_ips: bool,
     /// `-whitelist`.
@@ -211,6 +213,7 @@ pub(super) fn start(context: &Arc<Context>) -> Result<Running, StartError> {
         discovers: options.discover,
         dials: options.dials,
         max_inbound_relaying: options.max_inbound_relaying,
+        extra_transactions: options.extra_transactions,
         max_full_relay,
         max_block_relay,
         ..Config::default()

@@ -5,22 +5,25 @@
 //! | `addresses` | the address book |
 //! | `bans` | bans |
 //! | `connections` | connections made and ended |
+//! | `fetch` | blocks asked of peers |
 //! | `info` | the network as a whole |
 //! | `peers` | who is connected |
 
 mod addresses;
 mod bans;
 mod connections;
+mod fetch;
 mod info;
 mod peers;
 
 use super::context::{Entry, NodeParts};
+use crate::chainstate::BlockSummary;
 use crate::net::connections::Traffic;
 use crate::net::dial::Proxy;
 use crate::net::message::Command;
 use crate::net::subnet::Subnet;
 use crate::net::{Directory, Endpoint, NetAddress, Network};
-use crate::sync::{ConnectionKind, PeerInfo};
+use crate::sync::{ConnectionKind, FetchError, PeerInfo};
 use bitcoin::Transaction;
 use bitcoin::p2p::ServiceFlags;
 use btc_interfaces::rpc::{RpcError, code};
@@ -34,6 +37,7 @@ pub fn methods() -> &'static [Entry] {
         methods.extend(addresses::METHODS);
         methods.extend(bans::METHODS);
         methods.extend(connections::METHODS);
+        methods.extend(fetch::METHODS);
         methods.extend(info::METHODS);
         methods.extend(peers::METHODS);
         methods
@@ -139,6 +143,11 @@ pub trait PeerHooks: Send + Sync {
     fn set_active(&self, active: bool);
     /// Sends bytes as a message; says whether there is such a connection.
     fn send_message(&self, id: u64, command: Command, payload: Vec<u8>) -> bool;
+    /// Asks a peer for a block whose header is known.
+    ///
+    /// # Errors
+    /// See [`FetchError`].
+    fn fetch_block(&self, id: u64, block: &BlockSummary) -> Result<(), FetchError>;
     /// What is known of addresses.
     fn directory(&self) -> &Directory;
     /// The proxy by which a network is reached; on I2P, the router.

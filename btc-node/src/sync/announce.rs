@@ -42,25 +42,28 @@ impl Peers {
             return;
         };
         let new = std::mem::take(&mut peer.to_announce);
-        let prefers_headers = peer.prefers_headers;
+        let (prefers_headers, wants_compact) = (peer.prefers_headers, peer.high_bandwidth_from);
         let Some(newest) = new.last().copied() else {
             return;
         };
         self.resolve_unknown(id);
-        if let [only] = new[..]
-            && self.announce_compactly(id, only)
-        {
-            return;
-        }
-        if prefers_headers
+        let by_header = prefers_headers || (wants_compact && new.len() == 1);
+        if by_header
             && new.len() <= MAX_BLOCKS
             && let Some(headers) = self.headers_to_announce(id, &new)
         {
-            if let Some(last) = headers.last().map(Header::block_hash) {
+            let Some(last) = headers.last().map(Header::block_hash) else {
+                return;
+            };
+            // Of more than one at a time the peer rather wants to know which there are.
+            if wants_compact && headers.len() == 1 && self.announce_compactly(id, last) {
+                return;
+            }
+            if prefers_headers {
                 self.with(id, |peer| peer.best_sent = Some(last));
                 self.send(id, Message::Headers(headers));
+                return;
             }
-            return;
         }
         if !self.peer_has(id, &newest) {
             self.send(id, Message::Inv(vec![Inventory::Block(newest)]));

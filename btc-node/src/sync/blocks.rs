@@ -1,17 +1,21 @@
 //! Which blocks are fetched from whom.
 
 use super::Peers;
-use super::event::PeerId;
+use super::event::{Action, PeerId};
+use super::serve::RACE_BLOCKS;
+use crate::chain::Validity;
+use crate::chainstate::prune::MIN_BLOCKS_TO_KEEP;
 use crate::chainstate::{BlockSummary, SubmitError, SubmitOptions};
 use crate::net::Message;
 use bitcoin::p2p::message_blockdata::Inventory;
 use bitcoin::{Block, BlockHash};
+use btc_consensus::block::check_mutation;
 use btc_consensus::pow::Work;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Blocks asked of one peer at a time.
-const MAX_PER_PEER: usize = 16;
+pub(super) const MAX_PER_PEER: usize = 16;
 /// How far ahead of the last block that both have blocks are fetched.
 const WINDOW: u32 = 1024;
 /// How long one peer may hold up the others.
@@ -21,11 +25,27 @@ const MAX_STALLING_TIMEOUT: Duration = Duration::from_secs(64);
 /// How long a block may take: this, and half of it again for each other peer that sends blocks.
 const BLOCK_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
-/// A block that was asked for.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct InFlight {
-    pub(super) peer: PeerId,
-    pub(super) height: u32,
+/// How a block came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// In one message: whoever sent it could have checked it.
+    Whole,
+    /// Compactly: that may be done before it is checked.
+    Compact,
+}
+
+/// Why a block is not asked of a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FetchError {
+    /// Blocks are being imported.
+    #[error("Loading blocks ...")]
+    Importing,
+    /// There is no such peer, or its handshake is not over.
+    #[error("Peer does not exist")]
+    NoPeer,
+    /// It has blocks without witnesses only.
+    #[error("Pre-SegWit peer")]
+    NoWitness,
 }
 
 impl Peers {
@@ -90,10 +110,10 @@ impl Peers {
         {
             return none;
         }
-        let witness = self
-            .peers
-            .get(&id)
-            .is_some_and(super::peer::Peer::serves_witnesses);
+        let Some(peer) = self.peers.get(&id) else {
+            return none;
+        };
+        let (witness, only_recent) = (peer.serves_witnesses(), !peer.serves_all_blocks());
         let Some(common) = self
             .chain
             .last_common_ancestor(&best.hash, &tip.hash)
@@ -118,14 +138,18 @@ impl Peers {
             if block.has_data {
                 continue;
             }
-            if let Some(flight) = self.in_flight.get(&block.hash) {
-                waiting_for = waiting_for.or(Some(flight.peer));
+            if let Some(download) = self.in_flight.of(&block.hash).first() {
+                waiting_for = waiting_for.or(Some(download.peer));
                 continue;
             }
             if height > end {
                 // The window is full of blocks that others were asked for: whoever has the first holds up all.
                 let staller = waiting_for.filter(|staller| *staller != id);
                 return (wanted, staller);
+            }
+            if only_recent && best.height - block.height >= MIN_BLOCKS_TO_KEEP - RACE_BLOCKS {
+                // It may have pruned this one.
+                continue;
             }
             wanted.push(block);
             if wanted.len() == room {
@@ -155,12 +179,13 @@ impl Peers {
                 let hash = self.chain.ancestor(&target, height)?;
                 self.chain.block_summary(&hash)
             })
-            .filter(|block| !block.has_data && !self.in_flight.contains_key(&block.hash))
+            .filter(|block| !block.has_data && !self.in_flight.contains(&block.hash))
             .take(room)
             .collect()
     }
 
-    fn needs_witness(&self, height: u32) -> bool {
+    /// Whether segregated witness is in force at a height.
+    pub(super) fn needs_witness(&self, height: u32) -> bool {
         let segwit = btc_consensus::params::BuriedDeployment::Segwit;
         self.chain.params().is_active(segwit, height)
     }
@@ -169,22 +194,13 @@ impl Peers {
         if blocks.is_empty() {
             return;
         }
-        let now = self.now;
-        let Some(peer) = self.peers.get_mut(&id) else {
+        let Some(peer) = self.peers.get(&id) else {
             return;
         };
         let witness = peer.serves_witnesses();
         let mut items = Vec::with_capacity(blocks.len());
         for block in blocks {
-            if peer.blocks_asked.is_empty() {
-                peer.downloading_since = now;
-            }
-            peer.blocks_asked.push_back(block.hash);
-            let flight = InFlight {
-                peer: id,
-                height: block.height,
-            };
-            self.in_flight.insert(block.hash, flight);
+            self.begin_download(id, block.hash, block.height);
             items.push(if witness {
                 Inventory::WitnessBlock(block.hash)
             } else {
@@ -200,22 +216,52 @@ impl Peers {
         self.send(id, Message::GetData(items));
     }
 
+    /// Asks a peer for a block that it was asked for compactly before.
+    pub(super) fn ask_for_whole(&mut self, id: PeerId, hash: BlockHash) {
+        let item = if (self.peers.get(&id)).is_some_and(super::peer::Peer::serves_witnesses) {
+            Inventory::WitnessBlock(hash)
+        } else {
+            Inventory::Block(hash)
+        };
+        self.send(id, Message::GetData(vec![item]));
+    }
+
+    /// Asks a peer for a block because the user wants it; whoever else was asked for it is waited for no longer.
+    ///
+    /// # Errors
+    /// See [`FetchError`].
+    pub fn fetch_block(
+        &mut self,
+        id: PeerId,
+        block: &BlockSummary,
+    ) -> Result<Vec<Action>, FetchError> {
+        if self.chain.is_importing() {
+            return Err(FetchError::Importing);
+        }
+        let peer = self.peers.get(&id).filter(|peer| !peer.disconnecting);
+        let peer = peer.ok_or(FetchError::NoPeer)?;
+        if !peer.serves_witnesses() {
+            return Err(FetchError::NoWitness);
+        }
+        self.end_download(&block.hash, None);
+        self.ask_for_blocks(id, std::slice::from_ref(block));
+        Ok(std::mem::take(&mut self.actions))
+    }
+
     /// Asks for the blocks up to one that was just announced, if this node is nearly there.
     pub(super) fn fetch_announced(&mut self, id: PeerId, last: &BlockHash) {
         let tip = self.chain.tip();
-        let spacing = self.chain.params().pow_target_spacing;
-        let nearly_there = u64::from(tip.time) + 20 * u64::from(spacing) > self.now.as_secs();
         let Some(block) = self.chain.block_summary(last) else {
             return;
         };
-        if !nearly_there || block.failed || block.chainwork < tip.chainwork {
+        if !self.is_nearly_synced() || block.failed || block.chainwork < tip.chainwork {
             return;
         }
         let Some(peer) = self.peers.get(&id) else {
             return;
         };
         let room = MAX_PER_PEER.saturating_sub(peer.blocks_asked.len());
-        let witness = peer.serves_witnesses();
+        let (witness, compact) = (peer.serves_witnesses(), peer.provides_compact);
         let mut missing = Vec::new();
         let mut walk = Some(block);
         while let Some(block) = walk
@@ -224,7 +270,7 @@ impl Peers {
         {
             walk = self.chain.block_summary(&block.header.prev_blockhash);
             if !block.has_data
-                && !self.in_flight.contains_key(&block.hash)
+                && !self.in_flight.contains(&block.hash)
                 && (witness || !self.needs_witness(block.height))
             {
                 missing.push(block);
@@ -236,48 +282,100 @@ impl Peers {
         }
         missing.reverse();
         missing.truncate(room);
+        let nothing_else = self.in_flight.is_empty();
+        if let [only] = &missing[..]
+            && only.hash == *last
+            && compact
+            && nothing_else
+            && !self.config.blocks_only
+            && self.is_checked(&only.header.prev_blockhash)
+        {
+            // Most of its transactions should be here.
+            self.begin_download(id, only.hash, only.height);
+            tracing::debug!(target: "net", "Requesting block {} from  peer={id}", only.hash);
+            self.send(
+                id,
+                Message::GetData(vec![Inventory::CompactBlock(only.hash)]),
+            );
+            return;
+        }
         self.ask_for_blocks(id, &missing);
+    }
+
+    /// Whether a block was connected once, so that what follows it may become the tip at once.
+    fn is_checked(&self, hash: &BlockHash) -> bool {
+        let block = self.chain.block_summary(hash);
+        block.is_some_and(|block| block.validity >= Validity::Scripts && !block.failed)
     }
 
     pub(super) fn block(&mut self, id: PeerId, block: Arc<Block>) {
         if self.chain.is_importing() {
-            tracing::debug!(target: "net", "ignoring a block from peer={id} while blocks are imported");
+            tracing::debug!(target: "net", "Unexpected block message received from peer {id}");
             return;
         }
         let hash = block.block_hash();
         tracing::debug!(target: "net", "received block {hash} peer={id}");
-        let requested = self
-            .in_flight
-            .get(&hash)
-            .is_some_and(|flight| flight.peer == id);
+        let parent = self.chain.block_summary(&block.header.prev_blockhash);
+        if let Some(parent) = parent
+            && let Err(mutation) = check_mutation(&block, self.needs_witness(parent.height + 1))
+        {
+            // It is not the block that its header stands for: who was asked for that may still send it.
+            tracing::debug!(target: "validation", "Block mutated: {mutation}");
+            tracing::debug!(target: "net", "Received mutated block from peer={id}");
+            self.misbehaving(id, "mutated block");
+            self.end_download(&hash, Some(id));
+            return;
+        }
+        let requested = self.in_flight.contains(&hash);
         self.note_block(id, hash);
-        self.block_arrived(id, &hash);
+        self.end_download(&hash, Some(id));
         if !requested && !self.is_worth_checking(&block) {
             tracing::debug!(target: "net", "ignoring low-work block {hash} from peer={id}");
             return;
         }
-        let result = self
-            .chain
-            .submit_block(block, SubmitOptions { force: requested });
+        self.submit(id, block, requested, Origin::Whole);
+    }
+
+    /// Hands a block to the chainstate, and draws the conclusions.
+    pub(super) fn submit(&mut self, id: PeerId, block: Arc<Block>, force: bool, origin: Origin) {
+        let hash = block.block_hash();
+        let was_behind = self.chain.is_initial_block_download();
+        let result = self.chain.submit_block(block, SubmitOptions { force });
         let now = self.now;
         match result {
             Ok(accepted) => {
+                // Others may be about to send better ones: then this peer was not the fastest.
+                let is_latest = self.in_flight.has_no_other(&hash);
                 if accepted.new {
                     self.with(id, |peer| peer.last_block = Some(now));
+                    self.end_download(&hash, None);
                 }
                 self.note_block(id, hash);
+                if accepted.new && accepted.active && is_latest && !was_behind {
+                    self.choose_for_blocks(id);
+                }
                 // One that asked for the window's first block may go on.
                 self.stalling_timeout = STALLING_TIMEOUT.max(self.stalling_timeout * 85 / 100);
             }
-            Err(error) => {
-                tracing::debug!(target: "net", "block {hash} from peer={id} is refused: {error}");
-                if let SubmitError::Rejected(rejection) = &error {
-                    let what = rejection.reject_reason();
-                    self.punish_for_block(id, &error, &what);
-                }
-            }
+            Err(error) => self.block_refused(id, hash, &error, origin),
         }
         self.work_all();
+    }
+
+    fn block_refused(&mut self, id: PeerId, hash: BlockHash, error: &SubmitError, origin: Origin) {
+        tracing::debug!(target: "net", "block {hash} from peer={id} is refused: {error}");
+        let SubmitError::Rejected(rejection) = error else {
+            return;
+        };
+        let (reason, more) = (rejection.reject_reason(), rejection.debug_message());
+        let comma = if more.is_empty() { "" } else { ", " };
+        let stored = (self.chain.block_summary(&hash)).is_some_and(|block| block.has_data);
+        if stored {
+            self.end_download(&hash, None);
+        } else {
+            tracing::error!("AcceptBlock FAILED ({reason}{comma}{more})");
+        }
+        self.punish_for_block(id, error, &reason, origin);
     }
 
     /// Whether a block that nobody asked for has enough work to be looked at.
@@ -290,29 +388,9 @@ impl Peers {
         parent.chainwork.saturating_add(own) >= self.work_threshold()
     }
 
-    /// Takes a block off what is waited for.
-    fn block_arrived(&mut self, id: PeerId, hash: &BlockHash) {
-        if self
-            .in_flight
-            .get(hash)
-            .is_none_or(|flight| flight.peer != id)
-        {
-            return;
-        }
-        self.in_flight.remove(hash);
-        let now = self.now;
-        self.with(id, |peer| {
-            if peer.blocks_asked.front() == Some(hash) {
-                peer.downloading_since = now;
-            }
-            peer.blocks_asked.retain(|asked| asked != hash);
-            peer.stalling_since = None;
-        });
-    }
-
     /// A peer has not what it was asked for.
     pub(super) fn block_not_found(&mut self, id: PeerId, hash: &BlockHash) {
-        self.block_arrived(id, hash);
+        self.end_download(hash, Some(id));
     }
 
     /// Lets go of peers that hold up the others, or never send what they were asked for.

@@ -1,5 +1,19 @@
-//! Blocks told by the ids of their transactions (BIP 152), to peers that ask for it. Blocks are still fetched whole: this
-//! node does not put them together from its mempool.
+//! Blocks told by the ids of their transactions (BIP 152): given here, taken in `receive`.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `choice` | who is asked to tell of blocks so |
+//! | `extra` | transactions kept for it beside the mempool |
+//! | `partial` | a block of which parts are missing |
+//! | `receive` | blocks that peers tell so |
+
+mod choice;
+mod extra;
+mod partial;
+mod receive;
+
+pub(super) use extra::ExtraTransactions;
+pub(super) use partial::PartialBlock;
 
 use super::Peers;
 use super::event::PeerId;
@@ -7,14 +21,14 @@ use crate::net::Message;
 use bitcoin::bip152::{BlockTransactions, BlockTransactionsRequest, HeaderAndShortIds};
 use bitcoin::key::rand::Rng;
 use bitcoin::p2p::message_blockdata::Inventory;
-use bitcoin::{Block, BlockHash};
+use bitcoin::{Block, BlockHash, Transaction};
 
 /// Blocks up to this far below the tip are told compactly; peers have no use for the ids of older ones.
 const MAX_DEPTH: u32 = 5;
 /// Parts are given of blocks up to this far below the tip, of older ones the whole.
 const MAX_PARTS_DEPTH: u32 = 10;
 /// The version with witnesses.
-const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 2;
 
 impl Peers {
     fn depth(&self, hash: &BlockHash) -> u32 {
@@ -45,23 +59,11 @@ impl Peers {
         block.txdata.len() * 6
     }
 
-    /// Tells a peer of a new tip compactly, if it wants that; says whether it did.
+    /// Tells a peer of a new block compactly; says whether it did.
     pub(super) fn announce_compactly(&mut self, id: PeerId, hash: BlockHash) -> bool {
-        let wants = self
-            .peers
-            .get(&id)
-            .is_some_and(|peer| peer.high_bandwidth_from);
-        let Some(recent) = self
-            .recent
-            .as_ref()
-            .filter(|recent| wants && recent.hash == hash)
-        else {
+        let Some(block) = self.block_to_give(id, hash) else {
             return false;
         };
-        let block = std::sync::Arc::clone(&recent.block);
-        if !self.peer_has(id, &block.header.prev_blockhash) || self.peer_has(id, &hash) {
-            return false;
-        }
         let Some(message) = self.compact(&block) else {
             return false;
         };
@@ -103,15 +105,23 @@ impl Peers {
             .iter()
             .map(|index| block.txdata.get(usize::try_from(*index).ok()?).cloned())
             .collect();
-        match transactions {
-            Some(transactions) => self.send(
-                id,
-                Message::BlockTxn(BlockTransactions {
-                    block_hash: hash,
-                    transactions,
-                }),
-            ),
-            None => self.misbehaving(id, "getblocktxn with out-of-bounds tx indices"),
-        }
+        let Some(transactions) = transactions else {
+            self.misbehaving(id, "getblocktxn with out-of-bounds tx indices");
+            return;
+        };
+        let bytes: usize = transactions.iter().map(Transaction::total_size).sum();
+        tracing::debug!(
+            target: "cmpctblock",
+            "peer={id} sent us a GETBLOCKTXN for block {hash}, sending a BLOCKTXN with {} txns. ({bytes} bytes)",
+            transactions.len()
+        );
+        let block_hash = hash;
+        self.send(
+            id,
+            Message::BlockTxn(BlockTransactions {
+                block_hash,
+                transactions,
+            }),
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! Which chains peers have: headers first, blocks only of chains that are worth it.
 
 use super::Peers;
+use super::blocks::Origin;
 use super::event::{ConnectionKind, PeerId};
 use super::presync::Outcome;
 use crate::chainstate::{BlockSummary, SubmitError};
@@ -140,13 +141,20 @@ impl Peers {
     }
 
     pub(super) fn headers(&mut self, id: PeerId, headers: &[Header]) {
+        self.take_headers(id, headers, Origin::Whole);
+    }
+
+    fn take_headers(&mut self, id: PeerId, headers: &[Header], origin: Origin) {
         if self.chain.is_importing() {
             tracing::debug!(target: "net", "ignoring headers from peer={id} while blocks are imported");
             return;
         }
-        self.with(id, |peer| peer.last_getheaders = None);
         let (Some(first), Some(last)) = (headers.first(), headers.last()) else {
-            self.with(id, |peer| peer.presync = None);
+            // No announcement is empty, so this is an answer.
+            self.with(id, |peer| {
+                peer.last_getheaders = None;
+                peer.presync = None;
+            });
             return;
         };
         let params = self.chain.params();
@@ -169,6 +177,7 @@ impl Peers {
             .get(&id)
             .is_some_and(|peer| peer.presync.is_some())
         {
+            self.with(id, |peer| peer.last_getheaders = None);
             self.continue_presync(id, headers);
             return;
         }
@@ -176,10 +185,14 @@ impl Peers {
             self.unconnecting(id, first, last.block_hash());
             return;
         };
-        let known = self
-            .chain
-            .block_summary(&last.block_hash())
-            .is_some_and(|block| block.active || self.is_on_best_header_chain(&block));
+        // What connects may be the answer to the last question; the next may be asked.
+        self.with(id, |peer| peer.last_getheaders = None);
+        let trusted = (self.peers.get(&id)).is_some_and(|peer| peer.permissions.no_ban);
+        let known = trusted
+            || self
+                .chain
+                .block_summary(&last.block_hash())
+                .is_some_and(|block| block.active || self.is_on_best_header_chain(&block));
         let threshold = self.work_threshold();
         let work = claimed_work(parent.chainwork, headers);
         if !known && work < threshold {
@@ -194,7 +207,12 @@ impl Peers {
             }
             return;
         }
-        self.store_headers(id, headers);
+        self.store_headers(id, headers, origin);
+    }
+
+    /// A header of which a compact block told that is too far ahead to be put together.
+    pub(super) fn take_announced_header(&mut self, id: PeerId, header: &Header) {
+        self.take_headers(id, std::slice::from_ref(header), Origin::Compact);
     }
 
     /// Headers whose parent is not known: maybe the announcement of a block that came before its parent's.
@@ -245,7 +263,7 @@ impl Peers {
                 if !finished {
                     self.with(id, |peer| peer.presync = Some(presync));
                 }
-                self.store_headers(id, headers);
+                self.store_headers(id, headers, Origin::Whole);
             }
             Outcome::Abandon(reason) => {
                 tracing::debug!(target: "net", "Initial headers sync aborted with peer={id}: {reason}");
@@ -273,23 +291,23 @@ impl Peers {
     }
 
     /// Headers that are worth keeping.
-    fn store_headers(&mut self, id: PeerId, headers: &[Header]) {
+    fn store_headers(&mut self, id: PeerId, headers: &[Header], origin: Origin) {
         let Some(last) = headers.last().map(Header::block_hash) else {
             return;
         };
+        let was_known = self.chain.block_summary(&last).is_some();
         for header in headers {
             if let Err(error) = self.chain.submit_header(header) {
-                self.header_refused(id, header, &error);
+                self.header_refused(id, header, &error, origin);
                 return;
             }
         }
-        let new = self
-            .chain
-            .block_summary(&last)
-            .is_some_and(|block| block.chainwork > self.chain.tip().chainwork && !block.has_data);
-        if new {
-            let now = self.now;
-            self.with(id, |peer| peer.last_announcement = Some(now));
+        if !was_known && let Some(block) = self.chain.block_summary(&last) {
+            self.log_new_header(id, &block, "");
+            if block.chainwork > self.chain.tip().chainwork {
+                let now = self.now;
+                self.with(id, |peer| peer.last_announcement = Some(now));
+            }
         }
         self.note_block(id, last);
         let more = headers.len() == MAX_HEADERS;
@@ -328,39 +346,58 @@ impl Peers {
         }
     }
 
-    fn header_refused(&mut self, id: PeerId, header: &Header, error: &SubmitError) {
+    /// Says in the log that there is a new block, and who told: if blocks that displace each other come at nearly one
+    /// time, somebody may have held one back.
+    pub(super) fn log_new_header(&self, id: PeerId, block: &BlockSummary, how: &str) {
+        let text = format!(
+            "Saw new {how}header hash={} height={} peer={id}",
+            block.hash, block.height
+        );
+        // While this node catches up, that would be a line for each block there is.
+        if self.chain.is_initial_block_download() {
+            tracing::debug!(target: "validation", "{text}");
+        } else {
+            tracing::info!("{text}");
+        }
+    }
+
+    fn header_refused(&mut self, id: PeerId, header: &Header, error: &SubmitError, origin: Origin) {
         tracing::debug!(
             target: "net",
             "header {} from peer={id} is refused: {error}",
             header.block_hash()
         );
-        self.punish_for_block(id, error, "invalid header received");
+        self.punish_for_block(id, error, "invalid header received", origin);
     }
 
-    /// A peer that sent what no valid chain holds is let go; one that could not know is not.
-    pub(super) fn punish_for_block(&mut self, id: PeerId, error: &SubmitError, what: &str) {
+    /// A peer that sent what no valid chain holds is let go; one that could not know is not. Compact blocks may be told
+    /// before more than their headers is checked (BIP 152).
+    pub(super) fn punish_for_block(
+        &mut self,
+        id: PeerId,
+        error: &SubmitError,
+        what: &str,
+        origin: Origin,
+    ) {
         let SubmitError::Rejected(rejection) = error else {
             return;
         };
-        match rejection.fault() {
-            Some(
-                BlockFault::Consensus
-                | BlockFault::Mutated
-                | BlockFault::InvalidHeader
-                | BlockFault::InvalidPrev
-                | BlockFault::MissingPrev,
-            ) => self.misbehaving(id, what),
+        let whole = origin == Origin::Whole;
+        let is_outbound = (self.peers.get(&id)).is_some_and(|peer| !peer.is_inbound());
+        let at_fault = match rejection.fault() {
+            Some(BlockFault::InvalidHeader | BlockFault::InvalidPrev | BlockFault::MissingPrev) => {
+                true
+            }
+            Some(BlockFault::Consensus | BlockFault::Mutated) => whole,
             // Found invalid before, maybe by a peer that learned of it no earlier than we: those that we chose should
             // be on our chain, others need not be.
-            Some(BlockFault::CachedInvalid)
-                if self.peers.get(&id).is_some_and(|peer| !peer.is_inbound()) =>
-            {
-                self.misbehaving(id, what);
-            }
-            Some(
-                BlockFault::CachedInvalid | BlockFault::TimeFuture | BlockFault::HeaderLowWork,
-            )
-            | None => {}
+            Some(BlockFault::CachedInvalid) => whole && is_outbound,
+            Some(BlockFault::TimeFuture | BlockFault::HeaderLowWork) | None => false,
+        };
+        if at_fault {
+            self.misbehaving(id, what);
+        } else {
+            tracing::debug!(target: "net", "peer={id}: {what}");
         }
     }
 

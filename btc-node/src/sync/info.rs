@@ -49,6 +49,8 @@ pub struct PeerInfo {
     pub synced_blocks: Option<u32>,
     /// Heights of the blocks that it was asked for.
     pub in_flight: Vec<u32>,
+    /// Whether it is asked to send compact blocks unasked.
+    pub high_bandwidth_to: bool,
     /// Whether it wants compact blocks unasked.
     pub high_bandwidth_from: bool,
     /// The least feerate that it wants to hear of, in sat/kvB.
@@ -109,9 +111,10 @@ impl Peers {
                     in_flight: peer
                         .blocks_asked
                         .iter()
-                        .filter_map(|hash| self.in_flight.get(hash))
-                        .map(|flight| flight.height)
+                        .filter_map(|hash| self.in_flight.get(hash, peer.id))
+                        .map(|download| download.height)
                         .collect(),
+                    high_bandwidth_to: peer.high_bandwidth_to,
                     high_bandwidth_from: peer.high_bandwidth_from,
                     fee_filter: peer.fee_filter,
                     told_sequence: if peer.may_relay {

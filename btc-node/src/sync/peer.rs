@@ -86,7 +86,12 @@ pub(super) struct Peer {
     pub(super) prefers_headers: bool,
     pub(super) sent_headers_wish: bool,
     pub(super) to_announce: Vec<BlockHash>,
+    /// It understands compact blocks of this node's version.
+    pub(super) provides_compact: bool,
+    /// It wants new blocks compactly, unasked.
     pub(super) high_bandwidth_from: bool,
+    /// It was asked to tell of new blocks so.
+    pub(super) high_bandwidth_to: bool,
     /// Blocks asked for, the oldest first.
     pub(super) blocks_asked: VecDeque<BlockHash>,
     /// Since when the first of them is waited for.
@@ -161,7 +166,9 @@ impl Peer {
             prefers_headers: false,
             sent_headers_wish: false,
             to_announce: Vec::new(),
+            provides_compact: false,
             high_bandwidth_from: false,
+            high_bandwidth_to: false,
             blocks_asked: VecDeque::new(),
             downloading_since: now,
             stalling_since: None,

@@ -19,7 +19,7 @@ use std::time::Duration;
 /// Blocks in an answer to `getblocks`.
 const MAX_BLOCKS: u32 = 500;
 /// Blocks below those that every node keeps that are given all the same: the tip may have moved meanwhile.
-const RACE_BLOCKS: u32 = 2;
+pub(super) const RACE_BLOCKS: u32 = 2;
 /// Bytes given to a peer before its connection must have carried some away.
 const SERVE_AT_ONCE: usize = 1_000_000;
 /// Requests of one peer that wait to be answered.

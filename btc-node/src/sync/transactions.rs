@@ -39,7 +39,7 @@ impl Peers {
                         "got inv: block {hash}  {} peer={id}",
                         if known { "have" } else { "new" }
                     );
-                    if !known && !self.in_flight.contains_key(hash) {
+                    if !known && !self.in_flight.contains(hash) {
                         newest = Some(*hash);
                     }
                 }
@@ -167,7 +167,7 @@ impl Peers {
             }
             return;
         }
-        match self.mempool.submit(&self.chain, tx) {
+        match self.mempool.submit(&self.chain, Arc::clone(&tx)) {
             Ok(accepted) => {
                 tracing::debug!(
                     target: "mempool",
@@ -177,10 +177,18 @@ impl Peers {
                 debug_assert_eq!(accepted.txid, txid);
                 let now = self.now;
                 self.with(id, |peer| peer.last_transaction = Some(now));
+                for replaced in &accepted.replaced {
+                    self.extra.add(replaced);
+                }
                 self.requests.forget(&by_txid);
                 self.requests.forget(&by_wtxid);
             }
-            Err(reject) => self.tx_refused(id, txid, wtxid, &reject),
+            Err(reject) => {
+                if reject.class() != RejectClass::WitnessStripped {
+                    self.extra.add(&tx);
+                }
+                self.tx_refused(id, txid, wtxid, &reject);
+            }
         }
     }
 

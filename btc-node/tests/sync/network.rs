@@ -129,3 +129,47 @@ fn headers_with_little_work_are_kept_only_once_they_show_enough() {
     assert!(net.run_until(30 * MINUTE, Network::agree));
     assert_eq!(net.nodes[1].chain.tip().height, 2150);
 }
+
+#[test]
+fn blocks_travel_compactly_once_peers_proved_themselves() {
+    let mut net = Network::new(3, 8);
+    net.nodes[0].generate(110);
+    net.connect(1, 0);
+    net.connect(2, 1);
+    assert!(net.run_until(5 * MINUTE, Network::agree));
+    // The first peer to give a tip is asked to tell of the next ones at once.
+    net.nodes[0].generate(1);
+    assert!(net.run_until(MINUTE, Network::agree));
+    let chosen = |net: &Network, node: usize| {
+        let peers = net.nodes[node].peers.info();
+        peers.iter().filter(|peer| peer.high_bandwidth_to).count()
+    };
+    assert_eq!((chosen(&net, 1), chosen(&net, 2)), (1, 1));
+    let known = net.nodes[0].spend_coinbase(2);
+    let txid = known.compute_txid();
+    let submit = |node: &Node, tx| node.mempool.submit(&node.chain, Arc::new(tx)).unwrap();
+    submit(&net.nodes[0], known);
+    let everywhere = |net: &Network| net.nodes.iter().all(|node| node.mempool.contains(&txid));
+    assert!(net.run_until(5 * MINUTE, everywhere));
+    // One transaction that all have, and one that the miner alone has.
+    let secret = net.nodes[0].spend_coinbase(3);
+    submit(&net.nodes[0], secret);
+    net.log.clear();
+    net.nodes[0].generate(1);
+    assert!(net.run_until(MINUTE, Network::agree));
+    let sent = |name: &str| net.log.iter().filter(|(_, sent)| sent == name).count();
+    assert_eq!(
+        (sent("cmpctblock"), sent("getblocktxn"), sent("blocktxn")),
+        (2, 2, 2)
+    );
+    assert_eq!((sent("block"), sent("getdata")), (0, 0));
+    // What all have is not asked for.
+    net.log.clear();
+    net.nodes[0].generate(1);
+    assert!(net.run_until(MINUTE, Network::agree));
+    let sent = |name: &str| net.log.iter().filter(|(_, sent)| sent == name).count();
+    assert_eq!(
+        (sent("cmpctblock"), sent("getblocktxn"), sent("block")),
+        (2, 0, 0)
+    );
+}

@@ -36,8 +36,7 @@ pub(super) const GENERAL: &[OptionSpec] = &[
     general(
         "blockreconstructionextratxn=<n>",
         "Transactions kept besides the mempool to rebuild compact blocks from (default: 100).",
-    )
-    .pending_always(),
+    ),
     general(
         "blocksdir=<dir>",
         "Directory for the blocks directory and its files (default: the data directory).",

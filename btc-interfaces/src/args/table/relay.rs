@@ -57,8 +57,7 @@ pub(super) const RELAY: &[OptionSpec] = &[
     relay(
         "whitelistforcerelay",
         "Give whitelisted peers the forcerelay permission (default: 0).",
-    )
-    .pending(),
+    ),
     relay(
         "whitelistrelay",
         "Give whitelisted peers the relay permission (default: 1).",

@@ -2,13 +2,14 @@
 
 use super::links::{Attempt, Wanted, same};
 use super::{Input, Network, lock};
+use crate::chainstate::BlockSummary;
 use crate::net::dial::{Proxy, ProxyAddress};
 use crate::net::message::Command;
 use crate::net::subnet::Subnet;
 use crate::net::{self, Directory, Endpoint, Message, NetAddress};
 use crate::rpc::network::{AddConnectionError, AddError, AddedNode, PeerHooks, PeerView};
 use crate::sync::dial::{Dialer, MAX_FEELERS};
-use crate::sync::{ConnectionKind, Event};
+use crate::sync::{ConnectionKind, Event, FetchError, PeerId};
 use bitcoin::Transaction;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -210,6 +211,12 @@ impl PeerHooks for Network {
             self.connections.send(id, &message);
         }
         there
+    }
+
+    fn fetch_block(&self, id: u64, block: &BlockSummary) -> Result<(), FetchError> {
+        let actions = lock(&self.peers).fetch_block(PeerId(id), block)?;
+        self.carry_out(actions);
+        Ok(())
     }
 
     fn proxy(&self, network: net::Network) -> Option<Proxy> {

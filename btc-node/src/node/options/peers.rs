@@ -18,6 +18,8 @@ const OUTBOUND: i64 = 11;
 /// How long a ban lasts, in seconds, unless `-bantime` says otherwise.
 const BAN_TIME: i64 = 24 * 60 * 60;
 
+/// Transactions kept to put blocks together, unless `-blockreconstructionextratxn` says otherwise.
+const EXTRA_TRANSACTIONS: i64 = 100;
 /// Part of the incoming peers that transactions are told to, unless `-inboundrelaypercent` says otherwise.
 const RELAYING_PERCENT: i64 = 50;
 
@@ -73,6 +75,11 @@ pub(super) fn network(args: &Args, chain: Chain) -> Result<NetworkOptions, Start
         blocks_only: flag("blocksonly", false),
         reconciliation: flag("txreconciliation", false),
         bloom_filters: flag("peerbloomfilters", false),
+        extra_transactions: limited(
+            args.int("blockreconstructionextratxn")
+                .unwrap_or(EXTRA_TRANSACTIONS)
+                .min(u32::MAX.into()),
+        ),
         log_ips: flag("logips", false),
         filters: flag("peerblockfilters", false),
         whitelist: super::whitelist::whitelist(args)?,

@@ -125,7 +125,7 @@ fn peer_info(peer: &PeerView) -> Value {
     put("version", json!(info.version));
     put("subver", json!(info.user_agent));
     put("inbound", json!(info.kind == ConnectionKind::Inbound));
-    put("bip152_hb_to", json!(false));
+    put("bip152_hb_to", json!(info.high_bandwidth_to));
     put("bip152_hb_from", json!(info.high_bandwidth_from));
     put("presynced_headers", json!(height(info.presynced)));
     put("synced_headers", json!(height(info.synced_headers)));
