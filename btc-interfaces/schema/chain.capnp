@@ -138,6 +138,8 @@ struct RpcRequest $Proxy.wrap("btc_interfaces::rpc::RpcRequest") {
     # JSON text.
     uri @2 :Text;
     authUser @3 :Text;
+    repeated @4 :List(Text);
+    # JSON pointers into the params, to keys that came more than once.
 }
 
 struct RpcReply $Proxy.wrap("btc_interfaces::rpc::RpcReply") {

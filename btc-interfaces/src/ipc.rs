@@ -6,6 +6,7 @@
 pub mod schema;
 
 use crate::Error;
+use crate::rpc::json;
 use bitcoin::consensus::encode::{self, deserialize, serialize};
 use bitcoin::hashes::{Hash, sha256d};
 use bitcoin::io::ErrorKind;
@@ -62,7 +63,7 @@ mp_core::data_field!(
     |script: &ScriptBuf| script.to_bytes(),
     |bytes: &[u8]| { Ok::<_, std::convert::Infallible>(ScriptBuf::from_bytes(bytes.to_vec())) }
 );
-mp_core::text_field!(Btc, Value, Value::to_string, serde_json::from_str::<Value>);
+mp_core::text_field!(Btc, Value, Value::to_string, json::value);
 mp_core::via_field!(Btc, Amount => u64, |amount: &Amount| amount.to_sat(), |sat: u64| {
     Ok::<_, std::convert::Infallible>(Amount::from_sat(sat))
 });

@@ -480,6 +480,7 @@ impl Node for NoopNode {
             params: Value::Null,
             uri: String::new(),
             auth_user: String::new(),
+            repeated: Vec::new(),
         })
     }
     fn list_rpc_commands(&self) -> Result<Vec<String>> {

@@ -5,6 +5,7 @@
 
 pub mod convert;
 pub mod encode;
+pub mod json;
 pub mod table;
 pub mod value;
 
@@ -30,6 +31,8 @@ pub struct RpcRequest {
     pub uri: String,
     /// Who asks, as the HTTP server authenticated them.
     pub auth_user: String,
+    /// The keys that objects in `params` had more than once, as JSON pointers from there; the first one of each object.
+    pub repeated: Vec<String>,
 }
 
 /// The answer to an [`RpcRequest`]: either half is set. It is built from a `Result<Value, RpcError>` and turns back

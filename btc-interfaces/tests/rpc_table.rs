@@ -2,7 +2,7 @@
 
 use bitcoin::{Amount, BlockHash};
 use btc_interfaces::rpc::table::{Arg, Kind, Method};
-use btc_interfaces::rpc::{RpcCommand, RpcError, value};
+use btc_interfaces::rpc::{RpcCommand, RpcError, RpcRequest, json, value};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -109,6 +109,55 @@ fn positions_names_and_both() {
     assert_eq!(
         error(ECHO.bind(&json!({"args": 1}))),
         (-8, "Unknown named parameter args".to_owned())
+    );
+}
+
+#[test]
+fn repeated_keys_are_told_by_argument() {
+    let bind = |params: &str| {
+        let json = json::parse(params.as_bytes()).expect("JSON");
+        ECHO.bind_request(&RpcRequest {
+            method: "echo".to_owned(),
+            params: json.value,
+            uri: "/".to_owned(),
+            auth_user: String::new(),
+            repeated: json.repeated,
+        })
+    };
+    let place = 0;
+    for params in [
+        r#"[{"a/b":1,"c":2,"a/b":3}]"#,
+        r#"{"arg0":{"a/b":1,"a/b":3}}"#,
+        r#"{"args":[{"a/b":1,"a/b":3}]}"#,
+    ] {
+        let arguments = bind(params).expect("binds");
+        assert_eq!(
+            arguments.repeated_key(place).as_deref(),
+            Some("a/b"),
+            "{params}"
+        );
+        assert_eq!(arguments.get(place)["a/b"], json!(1), "{params}");
+        assert_eq!(arguments.elements_with_repeated_key(place).count(), 0);
+    }
+    for params in [
+        r#"[[{"a":1},{"b":1,"b":1}]]"#,
+        r#"{"arg0":[{"a":1},{"b":1,"b":1}]}"#,
+        r#"{"args":[[{"a":1},{"b":1,"b":1}]]}"#,
+    ] {
+        let arguments = bind(params).expect("binds");
+        assert_eq!(arguments.repeated_key(place), None, "{params}");
+        let elements: Vec<usize> = arguments.elements_with_repeated_key(place).collect();
+        assert_eq!(elements, [1], "{params}");
+    }
+    assert_eq!(
+        bind(r#"[{"a":{"b":1,"b":1}}]"#)
+            .expect("binds")
+            .repeated_key(place),
+        None
+    );
+    assert_eq!(
+        error(bind(r#"{"arg0":[],"arg0":[]}"#)),
+        (-8, "Parameter arg0 specified multiple times".to_owned())
     );
 }
 

@@ -9,7 +9,7 @@ pub mod wrapper;
 use crate::rpc::auth::CookieFile;
 use crate::rpc::options::split_host_port;
 use btc_interfaces::args::{Args, ArgsError, Program};
-use btc_interfaces::rpc::{code, convert};
+use btc_interfaces::rpc::{code, convert, json};
 use client::{Endpoint, Failure, Response};
 use serde_json::{Value, json};
 use std::ffi::OsString;
@@ -310,7 +310,7 @@ impl Cli<'_> {
             503 => format!("Server response: {body}"),
             400 | 404 | 500 | ..400 if body.is_empty() => "no response from server".to_owned(),
             400 | 404 | 500 | ..400 => {
-                return match serde_json::from_str(&body) {
+                return match json::value(&body) {
                     Ok(reply @ (Value::Object(_) | Value::Array(_))) => Ok(reply),
                     _ => Err(CliError::Server(
                         "couldn't parse reply from server".to_owned(),

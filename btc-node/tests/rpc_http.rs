@@ -397,6 +397,24 @@ fn arguments_are_checked_before_the_method_runs() {
         "]".repeat(100_000)
     );
     assert_eq!(fixture.post(&deep).json()["error"]["code"], json!(-32700));
+    // The request and its parameters are two levels.
+    for (inner, taken) in [(510, true), (511, false)] {
+        let value = "[".repeat(inner) + &"]".repeat(inner);
+        let answer = fixture.post(&format!(r#"{{"method":"echo","params":[{value}]}}"#));
+        if taken {
+            let expected = format!(r#"{{"result":[{value}],"error":null}}"#);
+            assert_eq!(answer.body.trim_end(), expected);
+        } else {
+            assert_eq!(answer.json()["error"]["code"], json!(-32700));
+        }
+    }
+    // Of equal fields the first counts.
+    let answer =
+        fixture.post(r#"{"id":1,"method":"echo","id":2,"params":[{"a":1,"a":2}],"method":"stop"}"#);
+    assert_eq!(
+        answer.body,
+        "{\"result\":[{\"a\":1}],\"error\":null,\"id\":1}\n"
+    );
 }
 
 #[test]
@@ -647,6 +665,7 @@ fn warm_up_answers_with_what_the_node_is_at() {
             params: json!([]),
             uri: "/".to_owned(),
             auth_user: String::new(),
+            repeated: Vec::new(),
         })
     };
     let code_and_text = |reply: RpcReply| {

@@ -61,7 +61,7 @@ pub(crate) fn run(
     let call = Call {
         loader,
         request,
-        args: entry.method.bind(&request.params)?,
+        args: entry.method.bind_request(request)?,
     };
     (entry.run)(&call).map_err(RpcError::from)
 }

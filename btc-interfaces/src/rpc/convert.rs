@@ -5,6 +5,7 @@
 
 mod table;
 
+use super::json;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
@@ -55,12 +56,8 @@ fn by_name(method: &str, name: &str) -> Option<Format> {
 
 fn convert(format: Option<Format>, text: &str) -> Result<Value, ConvertError> {
     match format {
-        Some(Format::Json) => {
-            serde_json::from_str(text).map_err(|_| ConvertError::NotJson(text.to_owned()))
-        }
-        Some(Format::Either) => {
-            Ok(serde_json::from_str(text).unwrap_or_else(|_| Value::from(text)))
-        }
+        Some(Format::Json) => json::value(text).map_err(|_| ConvertError::NotJson(text.to_owned())),
+        Some(Format::Either) => Ok(json::value(text).unwrap_or_else(|_| Value::from(text))),
         Some(Format::Text) | None => Ok(Value::from(text)),
     }
 }
@@ -109,7 +106,7 @@ pub fn named<S: AsRef<str>>(method: &str, arguments: &[S]) -> Result<Value, Conv
         if format.is_none() {
             match next {
                 Some(Format::Json) => {
-                    if let Ok(value) = serde_json::from_str(argument) {
+                    if let Ok(value) = json::value(argument) {
                         positional.push(value);
                         continue;
                     }

@@ -165,6 +165,7 @@ impl Rpc for Model {
             params,
             uri,
             auth_user: user,
+            repeated: Vec::new(),
         })?;
         Ok(match reply.into_result() {
             Ok(result) => json!({"result": result}),

@@ -59,6 +59,7 @@ impl Node for ContextNode {
             params,
             uri,
             auth_user: String::new(),
+            repeated: Vec::new(),
         }))
     }
 

@@ -3,6 +3,7 @@
 use crate::node::Context;
 use crate::rpc::auth::Whitelist;
 use crate::rpc::jsonrpc::{Caller, handle};
+use btc_interfaces::rpc::json;
 use btc_interfaces::{Error, Result, Rpc};
 use serde_json::Value;
 use std::sync::Arc;
@@ -35,7 +36,7 @@ impl Rpc for ContextRpc {
         );
         match reply.body {
             None => Ok(Value::Null),
-            Some(body) => serde_json::from_str(&body).map_err(Error::failed),
+            Some(body) => json::value(&body).map_err(Error::failed),
         }
     }
 }

@@ -6,12 +6,9 @@
 
 use super::auth::Whitelist;
 use super::registry::Registry;
+use btc_interfaces::rpc::json::{self, Json};
 use btc_interfaces::rpc::{RpcError, RpcReply, RpcRequest, code};
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 /// The HTTP half of a reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,7 +77,7 @@ pub fn handle(
     caller: Caller<'_>,
     body: &[u8],
 ) -> HttpReply {
-    let Ok(request) = serde_json::from_slice::<Value>(body) else {
+    let Ok(Json { value, repeated }) = json::parse(body) else {
         let error = RpcError::new(code::PARSE_ERROR, "Parse error");
         return failure(error, Envelope::UNKNOWN);
     };
@@ -88,13 +85,12 @@ pub fn handle(
         tracing::warn!("RPC User {} not allowed to call any methods", caller.user);
         return HttpReply::empty(403);
     }
-    let repeated = repeated_params(&request, body);
-    match request {
+    match value {
         Value::Object(request) => {
-            let repeated = repeated.into_iter().next().flatten();
+            let repeated = below(&repeated, "/params").collect();
             handle_one(registry, whitelist, caller, request, repeated)
         }
-        Value::Array(batch) => handle_batch(registry, whitelist, caller, batch, repeated),
+        Value::Array(batch) => handle_batch(registry, whitelist, caller, batch, &repeated),
         _ => failure(
             RpcError::new(code::PARSE_ERROR, "Top-level object parse error"),
             Envelope::UNKNOWN,
@@ -107,9 +103,9 @@ fn handle_one(
     whitelist: &Whitelist,
     caller: Caller<'_>,
     request: Map<String, Value>,
-    repeated: Option<String>,
+    repeated: Vec<String>,
 ) -> HttpReply {
-    let (envelope, call) = read(request, caller);
+    let (envelope, call) = read(request, repeated, caller);
     let call = match call {
         Ok(call) => call,
         Err(error) => return failure(error, envelope),
@@ -117,7 +113,7 @@ fn handle_one(
     if !whitelist.allows(caller.user, &call.method) {
         return forbidden(caller, &call.method);
     }
-    let reply = execute(registry, call, repeated);
+    let reply = registry.execute(call);
     if envelope.is_notification() {
         return HttpReply::empty(204);
     }
@@ -138,7 +134,7 @@ fn handle_batch(
     whitelist: &Whitelist,
     caller: Caller<'_>,
     batch: Vec<Value>,
-    repeated: Vec<Option<String>>,
+    repeated: &[String],
 ) -> HttpReply {
     // A restricted user's batch runs as a whole or not at all.
     if whitelist.restricts(caller.user) {
@@ -157,15 +153,22 @@ fn handle_batch(
         }
     }
     let was_empty = batch.is_empty();
-    let mut repeated = repeated.into_iter();
     let mut replies = Vec::new();
-    for request in batch {
-        let repeated = repeated.next().flatten();
+    let mut repeated = repeated;
+    for (index, request) in batch.into_iter().enumerate() {
+        // They are in the order of the text.
+        let place = format!("/{index}/");
+        let own = repeated
+            .iter()
+            .take_while(|pointer| pointer.starts_with(&place));
+        let (own, others) = repeated.split_at(own.count());
+        repeated = others;
         let (envelope, reply) = match request {
             Value::Object(request) => {
-                let (envelope, call) = read(request, caller);
+                let repeated = below(own, &format!("{place}params")).collect();
+                let (envelope, call) = read(request, repeated, caller);
                 let reply = match call {
-                    Ok(call) => execute(registry, call, repeated),
+                    Ok(call) => registry.execute(call),
                     Err(error) => RpcReply::from(Err(error)),
                 };
                 (envelope, reply)
@@ -186,19 +189,19 @@ fn handle_batch(
     HttpReply::json(200, &Value::Array(replies))
 }
 
-fn execute(registry: &Registry, call: RpcRequest, repeated: Option<String>) -> RpcReply {
-    match repeated {
-        Some(name) => RpcReply::from(Err(RpcError::new(
-            code::INVALID_PARAMETER,
-            format!("Parameter {name} specified multiple times"),
-        ))),
-        None => registry.execute(call),
-    }
+/// The pointers into what `place` points to, as pointers from there.
+fn below<'a>(pointers: &'a [String], place: &'a str) -> impl Iterator<Item = String> + 'a {
+    let inside = move |pointer: &'a String| pointer.strip_prefix(place);
+    let inside = pointers.iter().filter_map(inside);
+    inside
+        .filter(|rest| rest.starts_with('/'))
+        .map(str::to_owned)
 }
 
 /// Reads one request object. What it is addressed to is known even where the rest is wrong.
 fn read(
     mut request: Map<String, Value>,
+    repeated: Vec<String>,
     caller: Caller<'_>,
 ) -> (Envelope, Result<RpcRequest, RpcError>) {
     let mut envelope = Envelope {
@@ -206,6 +209,7 @@ fn read(
         version: Version::V1,
     };
     let call = read_call(&mut request, &mut envelope, caller);
+    let call = call.map(|call| RpcRequest { repeated, ..call });
     (envelope, call)
 }
 
@@ -241,6 +245,7 @@ fn read_call(
         params,
         uri: caller.uri.to_owned(),
         auth_user: caller.user.to_owned(),
+        repeated: Vec::new(),
     })
 }
 
@@ -309,54 +314,4 @@ fn reply_object(reply: RpcReply, envelope: Envelope) -> Value {
         object.insert("id".to_owned(), id);
     }
     Value::Object(object)
-}
-
-/// For each request of the body the first argument that its named parameters hold twice. A parsed object has lost the
-/// repetition, so the text is read once more where there are named parameters.
-fn repeated_params(request: &Value, body: &[u8]) -> Vec<Option<String>> {
-    let named = |request: &Value| request.get("params").is_some_and(Value::is_object);
-    // The body was read before, so that it can be read again; if not, only this check would be lost.
-    match request {
-        Value::Object(_) if named(request) => vec![repeated_in(body)],
-        Value::Array(batch) if batch.iter().any(named) => {
-            let requests: Vec<&RawValue> = serde_json::from_slice(body).unwrap_or_default();
-            let texts = requests.iter().map(|request| request.get().as_bytes());
-            texts.map(repeated_in).collect()
-        }
-        _ => Vec::new(),
-    }
-}
-
-fn repeated_in(request: &[u8]) -> Option<String> {
-    let fields: BTreeMap<String, &RawValue> = serde_json::from_slice(request).ok()?;
-    let names: Names = serde_json::from_str(fields.get("params")?.get()).ok()?;
-    names.repeated
-}
-
-/// The keys of an object: the first that comes twice.
-struct Names {
-    repeated: Option<String>,
-}
-
-impl<'de> Deserialize<'de> for Names {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Keys;
-        impl<'de> Visitor<'de> for Keys {
-            type Value = Names;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Names, A::Error> {
-                let mut seen = BTreeSet::new();
-                let mut repeated = None;
-                while let Some((name, IgnoredAny)) = map.next_entry::<String, IgnoredAny>()? {
-                    if !seen.insert(name.clone()) && repeated.is_none() {
-                        repeated = Some(name);
-                    }
-                }
-                Ok(Names { repeated })
-            }
-        }
-        deserializer.deserialize_map(Keys)
-    }
 }

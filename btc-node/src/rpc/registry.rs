@@ -318,7 +318,7 @@ impl Target {
     fn call(&self, request: RpcRequest, interrupt: &Interrupt) -> RpcResult {
         match self {
             Self::Local(method, handler) => {
-                let arguments = method.bind(&request.params)?;
+                let arguments = method.bind_request(&request)?;
                 handler(&RequestContext {
                     arguments: &arguments,
                     request: &request,

@@ -123,6 +123,7 @@ impl Request<'_> {
             params,
             uri: "/".to_owned(),
             auth_user: String::new(),
+            repeated: Vec::new(),
         });
         match reply.error {
             None => Ok(reply.result),

@@ -161,6 +161,18 @@ impl TestNode {
         self.child.as_ref().expect("is running").id()
     }
 
+    /// The port that takes calls.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What a call's `Authorization` header says.
+    pub(crate) fn authorization(&self) -> String {
+        let cookie = self.cookie().expect("a running node has a cookie");
+        let encoded = base64::engine::general_purpose::STANDARD.encode(cookie);
+        format!("Basic {encoded}")
+    }
+
     pub(crate) fn net_dir(&self) -> PathBuf {
         match self.chain {
             "main" => self.data_dir.clone(),

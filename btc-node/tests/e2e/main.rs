@@ -5,6 +5,7 @@
 mod bad_input;
 mod death;
 mod harness;
+mod hostile_http;
 mod other_programs;
 mod payment;
 mod start_stop;

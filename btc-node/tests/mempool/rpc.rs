@@ -52,6 +52,7 @@ impl Rpc {
             params,
             uri: "/".into(),
             auth_user: "test".into(),
+            repeated: Vec::new(),
         };
         match self.registry.execute(request).into_result() {
             Ok(result) => json!({ "result": result }),

@@ -320,11 +320,12 @@ fn send_many(call: &Call<'_>) -> Result<Value> {
         }
     }
     let amounts = args.object(1)?;
+    let repeated = args.repeated_key(1);
     let mut scripts = HashSet::new();
     let mut recipients = Vec::new();
     for (address, amount) in amounts {
         let to = recipient(&wallet, address, amount, payers.remove(address))?;
-        if !scripts.insert(to.script.clone()) {
+        if !scripts.insert(to.script.clone()) || repeated.as_ref() == Some(address) {
             return Err(invalid_parameter(format!(
                 "Invalid parameter, duplicated address: {address}"
             )));

@@ -264,6 +264,7 @@ impl FakeChain {
             params,
             uri,
             auth_user: "test".to_owned(),
+            repeated: Vec::new(),
         };
         handler.call(request).unwrap().into_result()
     }

@@ -153,7 +153,7 @@ pub fn block(random: &mut Random, parent: &Node, twist: Twist) -> (Block, Coins)
             Twist::None
         };
         if let Some(draft) = spend(random, &mut coins, height, twist, parent) {
-            fees += fee(&draft);
+            fees = fee(&draft).saturating_add(fees);
             let txid = draft.transaction.compute_txid();
             add(&mut coins, &draft.transaction, txid, height, false);
             transactions.push(draft.transaction);
@@ -240,16 +240,14 @@ fn add(coins: &mut Coins, transaction: &Transaction, txid: Txid, height: u32, co
 }
 
 fn fee(draft: &Draft) -> u64 {
-    let spent: u64 = draft
-        .spent
-        .iter()
-        .map(|coin| coin.output.value.to_sat())
-        .sum();
-    let paid = draft.transaction.output.iter();
-    let paid = paid.fold(0_u64, |sum, output| {
-        sum.saturating_add(output.value.to_sat())
-    });
-    spent.saturating_sub(paid)
+    let spent = sum(draft.spent.iter().map(|coin| &coin.output));
+    spent.saturating_sub(sum(&draft.transaction.output))
+}
+
+/// The value of outputs in sat. Blocks on top of a wrong one may spend more than there can be.
+fn sum<'a>(outputs: impl IntoIterator<Item = &'a TxOut>) -> u64 {
+    let values = outputs.into_iter().map(|output| output.value.to_sat());
+    values.fold(0, u64::saturating_add)
 }
 
 fn median(times: &[u32]) -> u32 {
@@ -287,7 +285,8 @@ fn coinbase(random: &mut Random, height: u32, fees: u64, twist: Twist) -> Transa
     } else {
         0
     };
-    let amount = (subsidy + fees + excess).saturating_sub(if excess == 0 { spare } else { 0 });
+    let amount = fees.saturating_add(subsidy + excess);
+    let amount = amount.saturating_sub(if excess == 0 { spare } else { 0 });
     Transaction {
         version: transaction::Version::TWO,
         lock_time: LockTime::ZERO,
@@ -363,12 +362,12 @@ fn spend(
             coins.remove(outpoint);
         }
     }
-    let total: u64 = spent.iter().map(|owned| owned.output.value.to_sat()).sum();
+    let total = sum(spent.iter().map(|owned| &owned.output));
     let outputs = 1 + random.below(3) as u64;
     let fee = (random.below(1000) as u64).min(total / 2);
     let mut share = (total - fee) / outputs;
     if twist == Twist::CreateMoney {
-        share = total / outputs + 1;
+        share = (total / outputs).saturating_add(1);
     }
     let mut transaction = Transaction {
         version: transaction::Version::TWO,

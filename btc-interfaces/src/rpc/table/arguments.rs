@@ -1,7 +1,7 @@
 //! The arguments of one call, in the order of the method's table.
 
 use super::{Method, Presence};
-use crate::rpc::{RpcError, value};
+use crate::rpc::{RpcError, json, value};
 use bitcoin::Amount;
 use serde_json::Value;
 use std::ops::RangeInclusive;
@@ -16,6 +16,8 @@ pub struct Arguments {
     values: Vec<Value>,
     defaults: Vec<Value>,
     names: Vec<&'static str>,
+    /// Positions, and JSON pointers from there, without the slash before them.
+    repeated: Vec<(usize, String)>,
 }
 
 impl Arguments {
@@ -33,7 +35,29 @@ impl Arguments {
                 .map(|arg| default(arg.presence))
                 .collect(),
             names: method.args.iter().map(super::Arg::name).collect(),
+            repeated: Vec::new(),
         }
+    }
+
+    pub(super) fn with_repeated(mut self, repeated: Vec<(usize, String)>) -> Self {
+        self.repeated = repeated;
+        self
+    }
+
+    /// The first key that came twice in the argument itself, an object. Its first value stands in the argument.
+    pub fn repeated_key(&self, index: usize) -> Option<String> {
+        let mut of_it = self.repeated.iter().filter(|(at, _)| *at == index);
+        let (_, key) = of_it.find(|(_, place)| !place.contains('/'))?;
+        Some(json::unescape(key))
+    }
+
+    /// The elements of the argument, an array, that are objects in which a key came twice.
+    pub fn elements_with_repeated_key(&self, index: usize) -> impl Iterator<Item = usize> {
+        let of_it = self.repeated.iter().filter(move |(at, _)| *at == index);
+        of_it.filter_map(|(_, place)| match place.split_once('/')? {
+            (element, key) if !key.contains('/') => element.parse().ok(),
+            _ => None,
+        })
     }
 
     /// How many arguments the call gave, nulls among them counted.

@@ -1,10 +1,47 @@
 //! From a call's parameters, by position or by name, to the arguments in the table's order.
 
 use super::{Arg, Arguments, Kind, Method};
-use crate::rpc::{RpcError, code, value};
+use crate::rpc::{RpcError, RpcRequest, code, json, value};
 use serde_json::{Map, Value};
 
 impl Method {
+    /// Checks a call's parameters like [`Method::bind`], and minds the keys that they repeat.
+    ///
+    /// # Errors
+    /// Those of [`Method::bind`]; -8 for a named argument that is given twice.
+    pub fn bind_request(&self, request: &RpcRequest) -> Result<Arguments, RpcError> {
+        let places = request.repeated.iter();
+        let places: Vec<Vec<&str>> = places
+            .map(|place| place.split('/').skip(1).collect())
+            .collect();
+        if request.params.is_object()
+            && let Some([name]) = places
+                .iter()
+                .map(Vec::as_slice)
+                .find(|place| place.len() == 1)
+        {
+            let name = json::unescape(name);
+            return Err(invalid(format!(
+                "Parameter {name} specified multiple times"
+            )));
+        }
+        let repeated = places.iter().filter_map(|place| match place[..] {
+            ["args", index, ref rest @ ..]
+                if request.params.is_object() && self.position("args").is_none() =>
+            {
+                Some((index.parse().ok()?, rest.join("/")))
+            }
+            [name, ref rest @ ..] if request.params.is_object() => {
+                Some((self.position(&json::unescape(name))?, rest.join("/")))
+            }
+            [index, ref rest @ ..] => Some((index.parse().ok()?, rest.join("/"))),
+            [] => None,
+        });
+        Ok(self
+            .bind(&request.params)?
+            .with_repeated(repeated.collect()))
+    }
+
     /// Checks the parameters of a call: an array, an object of named arguments (positional ones may be in its `args`), or
     /// null for none.
     ///

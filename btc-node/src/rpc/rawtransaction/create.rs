@@ -10,7 +10,7 @@ use bitcoin::opcodes::all::OP_RETURN;
 use bitcoin::script::{Builder, PushBytesBuf};
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness};
-use btc_interfaces::rpc::table::{Arg, Kind, Method};
+use btc_interfaces::rpc::table::{Arg, Arguments, Kind, Method};
 use btc_interfaces::rpc::{RpcError, code, value};
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;
@@ -96,7 +96,7 @@ fn create_raw_transaction(parts: &NodeParts, context: &RequestContext<'_>) -> Rp
         version: Version(version),
         lock_time: LockTime::from_consensus(lock_time),
         input,
-        output: parse_outputs(parts, arguments.get(1))?,
+        output: parse_outputs(parts, arguments, 1)?,
     };
     let signals = tx.input.iter().any(|input| input.sequence.is_rbf());
     if replaceable == Some(true) && !tx.input.is_empty() && !signals {
@@ -129,8 +129,13 @@ fn parse_input(fields: &Map<String, Value>, sequence: Sequence) -> Result<TxIn, 
     })
 }
 
-fn parse_outputs(parts: &NodeParts, outputs: &Value) -> Result<Vec<TxOut>, RpcError> {
-    let pairs: Vec<(&String, &Value)> = match outputs {
+fn parse_outputs(
+    parts: &NodeParts,
+    arguments: &Arguments,
+    index: usize,
+) -> Result<Vec<TxOut>, RpcError> {
+    let repeated = arguments.repeated_key(index);
+    let pairs: Vec<(&String, &Value)> = match arguments.get(index) {
         Value::Null => {
             return Err(invalid(
                 "Invalid parameter, output argument must be non-null",
@@ -138,6 +143,11 @@ fn parse_outputs(parts: &NodeParts, outputs: &Value) -> Result<Vec<TxOut>, RpcEr
         }
         Value::Object(fields) => fields.iter().collect(),
         other => {
+            if arguments.elements_with_repeated_key(index).next().is_some() {
+                return Err(invalid(
+                    "Invalid parameter, key-value pair must contain exactly one key",
+                ));
+            }
             let mut pairs = Vec::new();
             for entry in value::array(other)? {
                 let Value::Object(fields) = entry else {
@@ -163,7 +173,7 @@ fn parse_outputs(parts: &NodeParts, outputs: &Value) -> Result<Vec<TxOut>, RpcEr
     for (name, given) in pairs {
         if name == "data" {
             let script_pubkey = data_script(given)?;
-            if !seen.insert(ScriptBuf::new()) {
+            if !seen.insert(ScriptBuf::new()) || repeated.as_ref() == Some(name) {
                 return Err(invalid("Invalid parameter, duplicate key: data"));
             }
             parsed.push(TxOut {
@@ -179,7 +189,7 @@ fn parse_outputs(parts: &NodeParts, outputs: &Value) -> Result<Vec<TxOut>, RpcEr
                 format!("Invalid Bitcoin address: {name}"),
             )
         })?;
-        if !seen.insert(script_pubkey.clone()) {
+        if !seen.insert(script_pubkey.clone()) || repeated.as_ref() == Some(name) {
             return Err(invalid(format!(
                 "Invalid parameter, duplicated address: {name}"
             )));
