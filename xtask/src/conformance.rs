@@ -5,6 +5,7 @@
 
 mod command_line;
 mod entries;
+mod mixture;
 mod suite;
 mod table;
 

@@ -31,9 +31,10 @@ cargo xtask <command>
                    write the tables of the schemas, or name those that are not up to date
                    (by their digests alone where `capnp` is not installed)
   conformance --core DIR [--wave N] [--area A] [--jobs N] [--update] [--keep]
-              [--programs DIR] [--entries FILE] [TEST...]
+              [--programs DIR] [--entries FILE] [--core-node N]... [--core-programs DIR] [TEST...]
                    run Bitcoin Core's functional suite, from the checkout of Core in DIR, and
-                   show how each entry ended beside docs/conformance.md; --update writes it there
+                   show how each entry ended beside docs/conformance.md; --update writes it there;
+                   --core-node lets node N of each test be Core's own, from CORE/build/bin or DIR
   fuzz [--runs N] --seconds N [TARGET...]
                    run the fuzz targets, each for its share of the time: with --runs over N inputs
                    that are the same each time, else over new ones (which needs cargo-fuzz)

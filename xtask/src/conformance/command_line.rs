@@ -1,5 +1,6 @@
 //! What a person asks for on the command line.
 
+use super::mixture::Mixture;
 use crate::Result;
 use std::path::PathBuf;
 
@@ -12,6 +13,8 @@ pub struct Wanted {
     pub entries: Option<PathBuf>,
     /// A folder with programs to run instead of those of this checkout, so that Core's own give the reference.
     pub programs: Option<PathBuf>,
+    /// Which nodes of each test run Core's program instead, if any.
+    pub mixture: Option<Mixture>,
     /// Waves to run; all if none is named.
     pub waves: Vec<u8>,
     /// Areas to run; all if none is named.
@@ -34,7 +37,7 @@ impl Wanted {
             ..Self::default()
         };
         let mut arguments = arguments.iter();
-        let mut core = None;
+        let (mut core, mut core_nodes, mut core_programs) = (None, Vec::new(), None);
         while let Some(argument) = arguments.next() {
             let mut value = || {
                 arguments
@@ -43,6 +46,8 @@ impl Wanted {
             };
             match argument.as_str() {
                 "--core" => core = Some(PathBuf::from(value()?)),
+                "--core-node" => core_nodes.push(number(argument, value()?)?),
+                "--core-programs" => core_programs = Some(PathBuf::from(value()?)),
                 "--entries" => wanted.entries = Some(value()?.into()),
                 "--programs" => wanted.programs = Some(value()?.into()),
                 "--wave" => wanted.waves.push(number(argument, value()?)?),
@@ -64,6 +69,21 @@ impl Wanted {
             return Err(format!("{} is no checkout of Bitcoin Core", wanted.core.display()).into());
         }
         wanted.core = wanted.core.canonicalize()?;
+        if core_nodes.is_empty() && core_programs.is_some() {
+            return Err("--core-programs needs --core-node N: which nodes shall run them".into());
+        }
+        if !core_nodes.is_empty() {
+            if wanted.update {
+                return Err("--update keeps what a whole network of this project's nodes does, not a mixed one".into());
+            }
+            let programs = core_programs.unwrap_or_else(|| wanted.core.join("build/bin"));
+            wanted.mixture = Some(Mixture {
+                nodes: core_nodes,
+                programs: programs
+                    .canonicalize()
+                    .map_err(|error| format!("{}: {error}", programs.display()))?,
+            });
+        }
         Ok(wanted)
     }
 }
@@ -105,12 +125,43 @@ mod tests {
         assert_eq!(error(&["--fast"]), "conformance has no option '--fast'");
     }
 
-    #[test]
-    fn choices_add_up() {
+    fn checkout() -> tempfile::TempDir {
         let core = tempfile::tempdir().expect("a directory");
         let scripts = core.path().join("test/functional");
         std::fs::create_dir_all(&scripts).expect("a directory");
         std::fs::write(scripts.join("test_runner.py"), "").expect("a file");
+        core
+    }
+
+    #[test]
+    fn a_mixed_network_is_never_kept_as_a_status() {
+        let core = checkout();
+        let path = core.path().to_str().expect("it is UTF-8");
+        let error = |words: &[&str]| {
+            let words: Vec<&str> = ["--core", path].iter().chain(words).copied().collect();
+            parse(&words).expect_err("it is wrong").to_string()
+        };
+        assert!(error(&["--core-node", "1", "--update"]).contains("mixed"));
+        assert!(error(&["--core-node", "one"]).contains("needs a number"));
+        assert!(error(&["--core-programs", path]).contains("--core-node"));
+        assert!(error(&["--core-node", "1"]).contains("build/bin"));
+        let words = [
+            "--core",
+            path,
+            "--core-node",
+            "1",
+            "--core-node",
+            "3",
+            "--core-programs",
+            path,
+        ];
+        let mixture = parse(&words).expect("it is complete").mixture;
+        assert_eq!(mixture.expect("it is asked for").nodes, [1, 3]);
+    }
+
+    #[test]
+    fn choices_add_up() {
+        let core = checkout();
         let path = core.path().to_str().expect("it is UTF-8");
         let wanted = parse(&[
             "--core",

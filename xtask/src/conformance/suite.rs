@@ -50,7 +50,7 @@ pub fn run(
     let build = dir.path().join("build");
     let data = dir.path().join("run");
     fs::create_dir(&data)?;
-    build_directory(&wanted.core, programs, &build)?;
+    build_directory(wanted, programs, &build)?;
     let results = dir.path().join("results.csv");
     let status = Command::new("python3")
         .arg(build.join("test/functional/test_runner.py"))
@@ -58,7 +58,7 @@ pub fn run(
         .arg(format!("--tmpdirprefix={}", data.display()))
         .arg(format!("--resultsfile={}", results.display()))
         .args(arguments(chosen))
-        .env("BITCOIND", &node)
+        .env("BITCOIND", build.join("bin/bitcoin-node"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .stdin(Stdio::null())
         .current_dir(&build)
@@ -90,8 +90,12 @@ fn arguments<'a>(chosen: &[&'a Entry]) -> Vec<&'a str> {
         .collect()
 }
 
+/// The programs that are a node, of which a mixed network has two kinds.
+const NODES: [&str; 2] = ["bitcoin-node", "bitcoind"];
+
 /// Makes what a build of Core would leave: the scripts, the programs and `config.ini`, by symbolic links.
-fn build_directory(core: &Path, programs: &Path, build: &Path) -> Result {
+fn build_directory(wanted: &Wanted, programs: &Path, build: &Path) -> Result {
+    let core = &wanted.core;
     let scripts = build.join("test/functional");
     let bin = build.join("bin");
     let data = build.join("src/test/data");
@@ -109,8 +113,14 @@ fn build_directory(core: &Path, programs: &Path, build: &Path) -> Result {
     )?;
     for (name, _) in PROGRAMS {
         let program = programs.join(name);
-        if program.is_file() {
-            symlink(program, bin.join(name))?;
+        if !program.is_file() {
+            continue;
+        }
+        match &wanted.mixture {
+            Some(mixture) if NODES.contains(&name) => {
+                mixture.write_program(name, programs, &bin.join(name))?;
+            }
+            _ => symlink(program, bin.join(name))?,
         }
     }
     fs::write(
