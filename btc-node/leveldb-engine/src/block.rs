@@ -3,7 +3,6 @@
 mod builder;
 
 use std::cmp::Ordering;
-use std::ops::Range;
 use std::sync::Arc;
 
 pub(crate) use builder::BlockBuilder;
@@ -49,15 +48,14 @@ impl<B: AsRef<[u8]>> Block<B> {
         self.restarts
     }
 
-    /// Key and value of the entry of a restart point. The point must be one of the block's.
+    /// The key of the entry of a restart point. The point must be one of the block's.
     ///
     /// # Errors
     /// There is no such entry.
-    pub(crate) fn at_restart(&self, index: usize) -> Result<(&[u8], &[u8])> {
+    #[inline]
+    pub(crate) fn key_at_restart(&self, index: usize) -> Result<&[u8]> {
         match self.entry(self.restart(index)) {
-            Some((0, key, value)) if key.len() >= key::TRAILER => {
-                Ok((&self.bytes()[key], &self.bytes()[value]))
-            }
+            Some(entry) if entry.shared == 0 && entry.rest.len() >= key::TRAILER => Ok(entry.rest),
             _ => Err(bad_entry()),
         }
     }
@@ -73,7 +71,7 @@ impl<B: AsRef<[u8]>> Block<B> {
         let (mut low, mut high) = (0, self.restarts - 1);
         while low < high {
             let middle = (low + high).div_ceil(2);
-            match sought.compare(self.at_restart(middle)?.0) {
+            match sought.compare(self.key_at_restart(middle)?) {
                 Ordering::Less => low = middle,
                 _ => high = middle - 1,
             }
@@ -83,8 +81,13 @@ impl<B: AsRef<[u8]>> Block<B> {
         // its user part is and how much of that it has in common with the sought key.
         let (mut last_len, mut matched) = (0, 0);
         while at < self.limit {
-            let (shared, rest, value) = self.entry(at).ok_or_else(bad_entry)?;
-            at = value.end;
+            let Entry {
+                shared,
+                rest,
+                value,
+                next,
+            } = self.entry(at).ok_or_else(bad_entry)?;
+            at = next;
             let user_len = (shared + rest.len())
                 .checked_sub(key::TRAILER)
                 .ok_or_else(bad_entry)?;
@@ -97,7 +100,7 @@ impl<B: AsRef<[u8]>> Block<B> {
                 // Where the key before was less than the sought one, this one has the same byte.
                 continue;
             }
-            let (rest, trailer) = key::split(&self.bytes()[rest]);
+            let (rest, trailer) = key::split(rest);
             let wanted = &sought.user[shared..];
             let common = rest.iter().zip(wanted).take_while(|(a, b)| a == b).count();
             matched = shared + common;
@@ -105,7 +108,7 @@ impl<B: AsRef<[u8]>> Block<B> {
                 Ordering::Less => {}
                 Ordering::Greater => return Ok(None),
                 Ordering::Equal if trailer > sought.trailer => {}
-                Ordering::Equal => return Ok(Some((trailer, &self.bytes()[value]))),
+                Ordering::Equal => return Ok(Some((trailer, value))),
             }
         }
         Ok(None)
@@ -115,16 +118,12 @@ impl<B: AsRef<[u8]>> Block<B> {
     fn find_slowly(&self, restart: usize, sought: &Sought<'_>) -> Result<Option<(u64, &[u8])>> {
         let (mut at, mut key) = (self.restart(restart), Vec::new());
         while at < self.limit {
-            let (shared, rest, value) = self.entry(at).ok_or_else(bad_entry)?;
-            if shared > key.len() || shared + rest.len() < key::TRAILER {
-                return Err(bad_entry());
-            }
-            key.truncate(shared);
-            key.extend_from_slice(&self.bytes()[rest]);
-            at = value.end;
+            let entry = self.entry(at).ok_or_else(bad_entry)?;
+            at = entry.next;
+            entry.put_key(&mut key, key::TRAILER)?;
             if sought.compare(&key).is_ge() {
                 let (user, trailer) = key::split(&key);
-                return Ok((user == sought.user).then(|| (trailer, &self.bytes()[value])));
+                return Ok((user == sought.user).then_some((trailer, entry.value)));
             }
         }
         Ok(None)
@@ -135,31 +134,63 @@ impl<B: AsRef<[u8]>> Block<B> {
         fixed32(self.bytes(), self.limit + index * 4).map_or(self.limit, |at| at as usize)
     }
 
-    /// The entry at `at`: bytes shared with the key before, the rest of the key, the value.
-    fn entry(&self, at: usize) -> Option<(usize, Range<usize>, Range<usize>)> {
-        let mut input = self.bytes().get(at..self.limit)?;
-        let (shared, rest, value) = match *input {
+    /// The entry at `at`; `None` if there is no whole one.
+    #[inline]
+    fn entry(&self, at: usize) -> Option<Entry<'_>> {
+        let entries = self.bytes().get(..self.limit)?;
+        let input = entries.get(at..)?;
+        let (shared, rest, value, input) = match input {
             // All three lengths fit a byte nearly always.
-            [
+            &[
                 shared @ ..0x80,
                 rest @ ..0x80,
                 value @ ..0x80,
-                ref tail @ ..,
-            ] => {
-                input = tail;
-                (shared.into(), rest.into(), value.into())
+                ref input @ ..,
+            ] => (shared.into(), rest.into(), value.into(), input),
+            mut input => {
+                let [shared, rest, value] = take_lengths(&mut input)?;
+                (shared, rest, value, input)
             }
-            _ => (
-                take_varint32(&mut input)?,
-                take_varint32(&mut input)?,
-                take_varint32(&mut input)?,
-            ),
         };
-        let key = self.limit - input.len();
-        let key_end = key.checked_add(rest as usize)?;
-        let value_end = key_end.checked_add(value as usize)?;
-        (value_end <= self.limit).then_some((shared as usize, key..key_end, key_end..value_end))
+        let (rest, input) = input.split_at_checked(rest)?;
+        let (value, input) = input.split_at_checked(value)?;
+        Some(Entry {
+            shared,
+            rest,
+            value,
+            next: entries.len() - input.len(),
+        })
     }
+}
+
+/// An entry as it stands in the block.
+#[derive(Clone, Copy, Debug)]
+struct Entry<'a> {
+    /// Bytes that the key has in common with the key before.
+    shared: usize,
+    /// The rest of the key.
+    rest: &'a [u8],
+    value: &'a [u8],
+    /// Where the next entry begins.
+    next: usize,
+}
+
+impl Entry<'_> {
+    /// Turns the key before into this entry's, which must have `least` bytes.
+    fn put_key(&self, key: &mut Vec<u8>, least: usize) -> Result<()> {
+        if self.shared > key.len() || self.shared + self.rest.len() < least {
+            return Err(bad_entry());
+        }
+        key.truncate(self.shared);
+        key.extend_from_slice(self.rest);
+        Ok(())
+    }
+}
+
+#[cold]
+fn take_lengths(input: &mut &[u8]) -> Option<[usize; 3]> {
+    let mut take = || usize::try_from(take_varint32(input)?).ok();
+    Some([take()?, take()?, take()?])
 }
 
 impl Block {
@@ -187,10 +218,11 @@ fn bad_entry() -> Error {
 #[derive(Debug)]
 pub(crate) struct BlockIter {
     block: Arc<Block>,
+    /// Where the entry after the one it stands on begins, which is where that one's value ends.
     next: usize,
     valid: bool,
     key: Vec<u8>,
-    value: Range<usize>,
+    value_len: usize,
 }
 
 impl BlockIter {
@@ -201,7 +233,7 @@ impl BlockIter {
             next: 0,
             valid: false,
             key: Vec::new(),
-            value: 0..0,
+            value_len: 0,
         }
     }
 
@@ -223,7 +255,7 @@ impl BlockIter {
         let (mut low, mut high) = (0, self.block.restarts.saturating_sub(1));
         while low < high {
             let middle = (low + high).div_ceil(2);
-            match key::compare(self.block.at_restart(middle)?.0, target) {
+            match key::compare(self.block.key_at_restart(middle)?, target) {
                 Ordering::Less => low = middle,
                 _ => high = middle - 1,
             }
@@ -246,21 +278,20 @@ impl BlockIter {
         if self.next >= self.block.limit {
             return Ok(());
         }
-        let (shared, rest, value) = self.block.entry(self.next).ok_or_else(bad_entry)?;
-        if shared > self.key.len() || shared + rest.len() < key::TRAILER {
-            return Err(bad_entry());
-        }
-        self.key.truncate(shared);
-        self.key.extend_from_slice(&self.block.bytes[rest]);
-        self.next = value.end;
-        self.value = value;
+        let entry = self.block.entry(self.next).ok_or_else(bad_entry)?;
+        entry.put_key(&mut self.key, key::TRAILER)?;
+        self.next = entry.next;
+        self.value_len = entry.value.len();
         self.valid = true;
         Ok(())
     }
 
     pub(crate) fn entry(&self) -> Option<(&[u8], &[u8])> {
-        self.valid
-            .then(|| (&self.key[..], &self.block.bytes[self.value.clone()]))
+        if !self.valid {
+            return None;
+        }
+        let value = self.block.bytes.get(..self.next)?;
+        Some((&self.key, &value[value.len() - self.value_len..]))
     }
 }
 
@@ -268,15 +299,11 @@ impl BlockIter {
 pub(crate) fn find_name(block: &Block, name: &[u8]) -> Result<Option<Vec<u8>>> {
     let (mut at, mut key) = (0, Vec::new());
     while at < block.limit {
-        let (shared, rest, value) = block.entry(at).ok_or_else(bad_entry)?;
-        if shared > key.len() {
-            return Err(bad_entry());
-        }
-        key.truncate(shared);
-        key.extend_from_slice(&block.bytes[rest]);
-        at = value.end;
+        let entry = block.entry(at).ok_or_else(bad_entry)?;
+        entry.put_key(&mut key, 0)?;
+        at = entry.next;
         if key == name {
-            return Ok(Some(block.bytes[value].to_vec()));
+            return Ok(Some(entry.value.to_vec()));
         }
     }
     Ok(None)

@@ -121,26 +121,45 @@ impl FilterReader {
         })
     }
 
-    /// Whether the data block that begins at `offset` may hold a user key with this hash.
-    pub(crate) fn may_contain(&self, offset: u64, hash: u32) -> bool {
+    /// Where the filter is of the data block that begins at `offset`.
+    pub(crate) fn span(&self, offset: u64) -> Span {
         let index = offset >> self.base_log;
         if index >= self.count {
-            return true;
+            return Span::ANYTHING;
         }
         let at = self.array + index as usize * 4;
         // The offset after the last filter's is that of the array itself.
         let (Some(start), Some(end)) = (fixed32(&self.block, at), fixed32(&self.block, at + 4))
         else {
-            return true;
+            return Span::ANYTHING;
         };
-        if start == end {
-            return false;
+        match start <= end && end as usize <= self.array {
+            true => Span { start, end },
+            false => Span::ANYTHING,
         }
-        match self.block[..self.array].get(start as usize..end as usize) {
+    }
+
+    /// Whether the data block with the filter at `span` may hold a user key with this hash.
+    #[inline]
+    pub(crate) fn may_contain(&self, span: Span, hash: u32) -> bool {
+        match self.block.get(span.start as usize..span.end as usize) {
+            Some([]) => false,
             Some(filter) => matches(filter, hash),
             None => true,
         }
     }
+}
+
+/// Where in its block a filter is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    /// No filter: the data block may hold any key.
+    pub(crate) const ANYTHING: Self = Self { start: 1, end: 0 };
 }
 
 fn matches(filter: &[u8], mut hash: u32) -> bool {
@@ -178,7 +197,8 @@ mod tests {
             builder.add(&key.to_le_bytes());
         }
         let reader = FilterReader::new(builder.finish()).expect("is whole");
-        let found = |offset, key: u32| reader.may_contain(offset, hash(&key.to_le_bytes()));
+        let found =
+            |offset, key: u32| reader.may_contain(reader.span(offset), hash(&key.to_le_bytes()));
         assert!((0..10_000).all(|key| found(u64::from(key / 100) * 4096, key)));
         let wrong = (10_000..20_000).filter(|&key| found(8192, key)).count();
         assert!(wrong < 200, "{wrong} of 10000");
@@ -189,7 +209,7 @@ mod tests {
     fn any_bytes_are_a_filter_or_refused() {
         proptest::proptest!(|(block: Vec<u8>, offset in 0..100_000u64)| {
             if let Some(reader) = FilterReader::new(block) {
-                reader.may_contain(offset, hash(b"key"));
+                reader.may_contain(reader.span(offset), hash(b"key"));
             }
         });
     }

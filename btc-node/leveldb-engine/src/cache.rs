@@ -85,6 +85,13 @@ struct Slot {
     used: bool,
 }
 
+/// What the cache says of a block.
+#[derive(Debug)]
+pub(crate) enum Lookup {
+    Hit(Arc<Block>),
+    Miss { wanted: bool },
+}
+
 impl BlockCache {
     /// A cache of about `capacity` bytes.
     pub(crate) fn new(capacity: usize) -> Self {
@@ -106,18 +113,20 @@ impl BlockCache {
     }
 
     pub(crate) fn get(&self, key: Key) -> Option<Arc<Block>> {
-        let mut shard = self.shard(key);
-        let at = *shard.index.get(&key)?;
-        let slot = &mut shard.slots[at];
-        slot.used = true;
-        Some(Arc::clone(&slot.block))
+        self.shard(key).get(key)
     }
 
-    /// Whether a block of `len` bytes that was just read should be inserted.
-    pub(crate) fn wants(&self, key: Key, len: usize) -> bool {
+    /// The block if it is there, else whether it should be inserted once its `len` bytes are read.
+    pub(crate) fn look_up(&self, key: Key, len: u64) -> Lookup {
         let mut shard = self.shard(key);
-        let room = shard.size + len + OVERHEAD <= shard.capacity;
-        room || shard.recent.seen(key)
+        if let Some(block) = shard.get(key) {
+            return Lookup::Hit(block);
+        }
+        // Where `len` is wrong for being too long, reading will say so.
+        let size = usize::try_from(len).unwrap_or(usize::MAX);
+        let size = size.saturating_add(shard.size + OVERHEAD);
+        let wanted = size <= shard.capacity || shard.recent.seen(key);
+        Lookup::Miss { wanted }
     }
 
     pub(crate) fn insert(&self, key: Key, block: &Arc<Block>) {
@@ -149,6 +158,13 @@ impl BlockCache {
 }
 
 impl Shard {
+    fn get(&mut self, key: Key) -> Option<Arc<Block>> {
+        let at = *self.index.get(&key)?;
+        let slot = &mut self.slots[at];
+        slot.used = true;
+        Some(Arc::clone(&slot.block))
+    }
+
     /// Evicts one entry. There is at least one.
     fn evict(&mut self) {
         loop {
@@ -226,13 +242,18 @@ mod tests {
     fn a_full_cache_wants_what_is_asked_for_again() {
         let cache = BlockCache::new(SHARDS * 10 * 1200);
         let block = Arc::new(Block::of(vec![0; 1000]));
+        let wants = |key| match cache.look_up(key, 1000) {
+            Lookup::Miss { wanted } => wanted,
+            Lookup::Hit(_) => false,
+        };
+        assert!(wants((7, 0)), "there is room");
         for number in 0..1000 {
-            assert!(number > 0 || cache.wants((7, 0), 1000), "there is room");
             cache.insert((7, number * 4096), &block);
         }
-        let wanted = (0..1000).filter(|number| cache.wants((8, number * 4096), 1000));
+        let wanted = (0..1000).filter(|number| wants((8, number * 4096)));
         assert!(wanted.count() < 200);
-        assert!(cache.wants((8, 999 * 4096), 1000));
+        assert!(wants((8, 999 * 4096)));
+        assert!(!wants((7, 999 * 4096)), "it is there");
     }
 
     #[test]

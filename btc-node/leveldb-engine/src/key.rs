@@ -62,6 +62,7 @@ pub(crate) fn compare(a: &[u8], b: &[u8]) -> Ordering {
 }
 
 /// The first eight bytes of a user key as a number that orders as they do; what is not there counts as zeros.
+#[inline]
 pub(crate) fn prefix(user_key: &[u8]) -> u64 {
     match user_key.first_chunk() {
         Some(whole) => u64::from_be_bytes(*whole),
@@ -95,9 +96,14 @@ impl<'a> Sought<'a> {
     }
 
     /// Order of an internal key against what is sought.
+    #[inline]
     pub(crate) fn compare(&self, internal_key: &[u8]) -> Ordering {
         let (user, trailer) = split(internal_key);
-        user.cmp(self.user).then(self.trailer.cmp(&trailer))
+        // The first word nearly always decides.
+        match prefix(user).cmp(&self.prefix) {
+            Ordering::Equal => user.cmp(self.user).then(self.trailer.cmp(&trailer)),
+            unequal => unequal,
+        }
     }
 }
 

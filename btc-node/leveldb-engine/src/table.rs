@@ -13,7 +13,7 @@ pub(crate) use iter::TableIter;
 
 use crate::block::{Block, find_name};
 use crate::bloom::{FILTER_NAME, FilterReader};
-use crate::cache::BlockCache;
+use crate::cache::{BlockCache, Lookup};
 use crate::coding::{fixed32, fixed64, mask, put_varint, take_varint};
 use crate::error::{Error, Result};
 use crate::fs::ReadFile;
@@ -113,12 +113,12 @@ impl Table {
             bytes.truncate(len);
             Ok(bytes)
         };
-        let index = Index::new(Block::new(raw(index)?)?)?;
         let names = Block::new(raw(meta)?)?;
         let filter = match find_name(&names, FILTER_NAME)? {
             Some(handle) => FilterReader::new(raw(Handle::take(&mut &handle[..])?)?),
             None => None,
         };
+        let index = Index::new(Block::new(raw(index)?)?, filter.as_ref())?;
         Ok(Self {
             number,
             path,
@@ -156,15 +156,15 @@ impl Table {
             entry: None,
             looked: false,
         };
-        let Some(handle) = self.index.find(sought)? else {
+        let Some(place) = self.index.find(sought)? else {
             return Ok(NOTHING);
         };
         let filter = self.filter.as_ref();
-        if filter.is_some_and(|filter| !filter.may_contain(handle.offset, sought.hash)) {
+        if filter.is_some_and(|filter| !filter.may_contain(place.filter, sought.hash)) {
             return Ok(NOTHING);
         }
         Ok(Found {
-            entry: self.find_in_block(handle, sought)?,
+            entry: self.find_in_block(place.handle, sought)?,
             looked: true,
         })
     }
@@ -172,14 +172,15 @@ impl Table {
     fn find_in_block(&self, handle: Handle, sought: &Sought<'_>) -> Result<Option<(u64, Vec<u8>)>> {
         let owned = |(trailer, value): (u64, &[u8])| (trailer, value.to_vec());
         let cached = (self.number, handle.offset);
-        if let Some(block) = self.cache.get(cached) {
-            return Ok(block.find(sought)?.map(owned));
-        }
+        let wanted = match self.cache.look_up(cached, handle.size) {
+            Lookup::Hit(block) => return Ok(block.find(sought)?.map(owned)),
+            Lookup::Miss { wanted } => wanted,
+        };
         let mut buffer = BUFFER.take();
         let len = read_block(&*self.file, &self.path, self.size, handle, &mut buffer)?;
         let bytes = &buffer[..len];
         let found = Block::new(bytes)?.find(sought)?.map(owned);
-        if self.cache.wants(cached, len) {
+        if wanted {
             self.cache
                 .insert(cached, &Arc::new(Block::new(bytes.to_vec())?));
         }

@@ -245,8 +245,13 @@ impl Version {
     /// The one table of a level that does not overlap in which the sought key can be, by its end.
     fn candidate(&self, level: usize, sought: &Sought<'_>) -> Option<&Arc<TableFile>> {
         let at = self.last[level].partition_point(|&prefix| prefix < sought.prefix);
-        let mut files = self.levels[level][at..].iter();
-        files.find(|file| sought.compare(&file.record.largest).is_ge())
+        let files = &self.levels[level][at..];
+        let before = |file: &Arc<TableFile>| sought.compare(&file.record.largest).is_lt();
+        // The first one is it, unless several tables end in keys that begin alike.
+        match files.first() {
+            Some(first) if before(first) => files.get(files.partition_point(before)),
+            first => first,
+        }
     }
 
     /// Tables of a level that can hold keys in the range. On level 0 the range grows with what overlaps it, for a

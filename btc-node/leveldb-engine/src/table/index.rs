@@ -4,15 +4,30 @@ use std::sync::Arc;
 
 use super::Handle;
 use crate::block::{Block, BlockBuilder, BlockIter};
+use crate::bloom::{FilterReader, Span};
 use crate::error::Result;
 use crate::key::{self, Sought};
 
-/// The index block in memory, with the first bytes of its keys in one array: nearly every step of a search then looks at
-/// one word and not at an entry.
+/// One key in so many is a landmark: two cache lines of words.
+const STRIDE: usize = 16;
+
+/// The index block in memory, and beside it, in arrays, what a search needs of it: it then looks at a word or a line of
+/// each and seldom at an entry.
 #[derive(Debug)]
 pub(super) struct Index {
     block: Arc<Block>,
+    /// The first bytes of the keys.
     prefixes: Box<[u64]>,
+    /// The last prefix of each run of `STRIDE`: few, so that they stay near the processor.
+    landmarks: Box<[u64]>,
+    places: Box<[Place]>,
+}
+
+/// Where a data block is, and where the filter that covers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) handle: Handle,
+    pub(super) filter: Span,
 }
 
 impl Index {
@@ -20,21 +35,24 @@ impl Index {
     ///
     /// # Errors
     /// An entry cannot be read.
-    pub(super) fn new(block: Block) -> Result<Self> {
+    pub(super) fn new(block: Block, filter: Option<&FilterReader>) -> Result<Self> {
         let mut block = Arc::new(block);
         let mut entries = BlockIter::new(Arc::clone(&block));
         let mut prefixes = Vec::with_capacity(block.restarts());
-        // Every key is whole in what LevelDB writes, but the format does not ask for it.
-        let mut whole = BlockBuilder::new(1);
-        let mut size = 0;
+        let mut places = Vec::with_capacity(block.restarts());
         entries.seek_to_first()?;
-        while let Some((key, mut handle)) = entries.entry() {
-            Handle::take(&mut handle)?;
+        while let Some((key, mut value)) = entries.entry() {
+            let handle = Handle::take(&mut value)?;
             prefixes.push(key::prefix(key::user(key)));
-            size += key.len();
+            places.push(Place {
+                handle,
+                filter: filter.map_or(Span::ANYTHING, |filter| filter.span(handle.offset)),
+            });
             entries.next()?;
         }
-        if prefixes.len() != block.restarts() && size > 0 {
+        if prefixes.len() != block.restarts() && !prefixes.is_empty() {
+            // Every key is whole in what LevelDB writes, but the format does not ask for it.
+            let mut whole = BlockBuilder::new(1);
             entries.seek_to_first()?;
             while let Some((key, handle)) = entries.entry() {
                 whole.add(key, handle);
@@ -42,9 +60,12 @@ impl Index {
             }
             block = Arc::new(Block::new(whole.finish().to_vec())?);
         }
+        let runs = prefixes.chunks(STRIDE);
         Ok(Self {
+            landmarks: runs.filter_map(|run| run.last().copied()).collect(),
             block,
             prefixes: prefixes.into(),
+            places: places.into(),
         })
     }
 
@@ -53,26 +74,35 @@ impl Index {
         BlockIter::new(Arc::clone(&self.block))
     }
 
+    /// How many keys begin with less than `prefix`.
+    #[inline]
+    fn before(&self, prefix: u64) -> usize {
+        let run = self.landmarks.partition_point(|&last| last < prefix) * STRIDE;
+        let run_end = self.prefixes.len().min(run + STRIDE);
+        match self.prefixes.get(run..run_end) {
+            Some(prefixes) => run + prefixes.iter().filter(|&&p| p < prefix).count(),
+            None => self.prefixes.len(),
+        }
+    }
+
     /// The block that holds what is sought if any does.
     ///
     /// # Errors
     /// An entry makes no sense.
-    pub(super) fn find(&self, sought: &Sought<'_>) -> Result<Option<Handle>> {
-        let mut low = self.prefixes.partition_point(|&p| p < sought.prefix);
-        let same = self.prefixes[low..].iter();
-        let mut high = low + same.take_while(|&&p| p == sought.prefix).count();
-        while low < high {
-            let middle = low.midpoint(high);
-            match sought.compare(self.block.at_restart(middle)?.0).is_lt() {
-                true => low = middle + 1,
-                false => high = middle,
+    pub(super) fn find(&self, sought: &Sought<'_>) -> Result<Option<Place>> {
+        let mut low = self.before(sought.prefix);
+        if self.prefixes.get(low) == Some(&sought.prefix) {
+            let after = sought.prefix.checked_add(1);
+            let mut high = after.map_or(self.prefixes.len(), |after| self.before(after));
+            while low < high {
+                let middle = low.midpoint(high);
+                match sought.compare(self.block.key_at_restart(middle)?).is_lt() {
+                    true => low = middle + 1,
+                    false => high = middle,
+                }
             }
         }
-        if low == self.prefixes.len() {
-            return Ok(None);
-        }
-        let (_, mut handle) = self.block.at_restart(low)?;
-        Handle::take(&mut handle).map(Some)
+        Ok(self.places.get(low).copied())
     }
 }
 
@@ -85,7 +115,7 @@ mod tests {
     proptest! {
         #[test]
         fn it_finds_the_first_key_that_is_not_before(
-            keys in proptest::collection::btree_set(proptest::collection::vec(0..3u8, 0..12), 0..60),
+            keys in proptest::collection::btree_set(proptest::collection::vec(0..3u8, 0..12), 0..90),
             interval in 1..4usize, target in proptest::collection::vec(0..3u8, 0..12)
         ) {
             let keys: BTreeSet<Vec<u8>> = keys;
@@ -95,14 +125,15 @@ mod tests {
                 Handle { offset: number, size: 7 }.encode(&mut handle);
                 builder.add(&key::internal(key, 5 << 8 | 1), &handle);
             }
-            let index = Index::new(Block::new(builder.finish().to_vec()).expect("is whole")).expect("reads");
+            let block = Block::new(builder.finish().to_vec()).expect("is whole");
+            let index = Index::new(block, None).expect("reads");
             for (target, sequence) in keys.iter().chain([&target]).flat_map(|key| [(key, 4), (key, 5)]) {
                 let found = index.find(&Sought::new(target, sequence)).expect("reads");
                 // A change that is newer than the sought one comes before it.
                 let before = |key: &&Vec<u8>| *key < target || *key == target && sequence < 5;
                 let at = keys.iter().take_while(before).count();
                 let expected = (at < keys.len()).then_some(Handle { offset: at as u64 + 1, size: 7 });
-                prop_assert_eq!(found, expected);
+                prop_assert_eq!(found.map(|place| place.handle), expected);
             }
         }
     }
