@@ -1,7 +1,10 @@
 //! `bitcoin-cli`: sends a command to a running node and prints the answer.
 
+mod addrinfo;
 mod client;
 mod getinfo;
+mod ipc;
+mod netinfo;
 mod output;
 mod terminal;
 pub mod wrapper;
@@ -11,10 +14,11 @@ use crate::rpc::options::split_host_port;
 use btc_interfaces::args::{Args, ArgsError, Program};
 use btc_interfaces::rpc::{code, convert, json};
 use client::{Endpoint, Failure, Response};
+use ipc::Route;
 use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::io::{BufRead, Write};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use thiserror::Error;
 
 /// How long between two tries of `-rpcwait`.
@@ -111,21 +115,30 @@ impl Cli<'_> {
         self.args
             .check_supported()
             .map_err(|error| CliError::Usage(error.to_string()))?;
-        let ipc = self.args.value("ipcconnect");
-        if ipc.is_some_and(|address| address != "auto" && address != "0") {
-            let text = "-ipcconnect is not supported yet; use auto or 0";
-            return Err(CliError::Usage(text.to_owned()));
-        }
         let words = self.words(input)?;
-        let chosen = |name: &str| self.args.flag(name) == Some(true);
-        match (chosen("getinfo"), chosen("generate")) {
-            (true, true) => Err(CliError::Usage(
-                "Only one of -generate, -getinfo may be specified.".to_owned(),
-            )),
-            (true, false) => self.get_info(&words),
-            (false, true) => self.generate(words),
-            (false, false) => self.command(&words),
+        match self.special()? {
+            Some("addrinfo") => self.addr_info(&words),
+            Some("generate") => self.generate(words),
+            Some("getinfo") => self.get_info(&words),
+            Some("netinfo") => self.net_info(&words),
+            _ => self.command(&words),
         }
+    }
+
+    /// The option that stands in place of a command, if there is one.
+    fn special(&self) -> Result<Option<&'static str>, CliError> {
+        let given = ["addrinfo", "generate", "getinfo", "netinfo"];
+        let given = given.into_iter().filter(|name| self.args.is_set(name));
+        let given: Vec<&str> = given.collect();
+        if given.len() > 1 {
+            let names: Vec<String> = given.iter().map(|name| format!("-{name}")).collect();
+            return Err(CliError::Usage(format!(
+                "Only one of {} may be specified.",
+                names.join(", ")
+            )));
+        }
+        let chosen = given.first().copied();
+        Ok(chosen.filter(|name| self.args.flag(name) == Some(true)))
     }
 
     /// The command's words: those of the command line and those that come over standard input.
@@ -211,6 +224,35 @@ impl Cli<'_> {
         Ok(Answer::Result(output::result(&result)))
     }
 
+    fn addr_info(&mut self, words: &[String]) -> Result<Answer, CliError> {
+        let request = addrinfo::request_body(words)?;
+        let reply = self.request(&request, self.wallet())?;
+        Ok(match addrinfo::read(&reply)? {
+            Ok(counts) => Answer::Result(output::result(&counts)),
+            Err(error) => Answer::Error(error),
+        })
+    }
+
+    fn net_info(&mut self, words: &[String]) -> Result<Answer, CliError> {
+        if words
+            .first()
+            .is_some_and(|word| word == "h" || word == "help")
+        {
+            return Ok(Answer::Result(netinfo::HELP.to_owned()));
+        }
+        let detail = netinfo::Detail::parse(words)?;
+        let batch = self.request(&netinfo::requests(), self.wallet())?;
+        // The node's clock may be another one, but there is no asking for it.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+        Ok(
+            match netinfo::show(&batch, detail, self.args.chain_name(), now)? {
+                Ok(table) => Answer::Result(table),
+                Err(error) => Answer::Error(error),
+            },
+        )
+    }
+
     fn get_info(&mut self, words: &[String]) -> Result<Answer, CliError> {
         if !words.is_empty() {
             return Err(CliError::Usage("-getinfo takes no arguments".to_owned()));
@@ -280,6 +322,10 @@ impl Cli<'_> {
     }
 
     fn request_once(&mut self, body: &Value, path: &str) -> Result<Value, CliError> {
+        let route = Route::choose(&self.args)?;
+        if let Some(reply) = ipc::execute(&route, &self.args, body, path)? {
+            return Ok(reply);
+        }
         let endpoint = self.endpoint()?;
         let (credentials, whence) = self.credentials();
         let text = format!("{body}\n");

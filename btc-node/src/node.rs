@@ -22,7 +22,7 @@ mod filters;
 mod import;
 mod init;
 #[cfg(feature = "ipc")]
-mod listen;
+pub(crate) mod listen;
 mod messages;
 mod methods;
 mod network;

@@ -247,8 +247,8 @@ fn errors_have_their_texts_and_codes() {
     let text = "error code: -8\nerror message:\nParameter args specified multiple times\n";
     assert_eq!((run.code, run.err.as_str()), (8, text));
     assert_eq!(
-        fixture.run(&["-netinfo"]),
-        failed("error: -netinfo is not supported by this node yet.")
+        fixture.run(&["-getinfo", "-netinfo"]),
+        failed("error: Only one of -getinfo, -netinfo may be specified.")
     );
     let config = fixture.dir.path().join("bitcoin.conf");
     let wrong = |why: &str| {
@@ -291,7 +291,11 @@ fn options_are_checked() {
         ("-rpcport=65536", "Invalid port provided in -rpcport: 65536"),
         (
             "-ipcconnect=unix",
-            "-ipcconnect is not supported yet; use auto or 0",
+            "No such file or directory\n\nProbably bitcoin-node is not running or not listening on a unix socket. Can be started with:\n\n    bitcoin-node -chain=regtest -ipcbind=unix",
+        ),
+        (
+            "-ipcconnect=tcp",
+            "Unrecognized address 'tcp'\n\nProbably bitcoin-node is not running or not listening on a unix socket. Can be started with:\n\n    bitcoin-node -chain=regtest -ipcbind=unix",
         ),
     ] {
         assert_eq!(

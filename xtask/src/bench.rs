@@ -1,7 +1,11 @@
 //! `cargo xtask bench ipc`: what calls between processes cost, beside the bare socket and other programs.
 //! `cargo xtask bench store`: the databases' engine beside the system's LevelDB.
-//! `cargo xtask bench validation`: how fast blocks are validated, in the module of that name.
+//! `cargo xtask bench validation`, `rpc` and `mempool`: how fast blocks are validated, calls answered and transactions
+//! taken, in the modules of those names.
 
+mod contest;
+mod mempool;
+mod rpc;
 mod validation;
 
 use crate::build;
@@ -13,11 +17,14 @@ use std::time::{Duration, Instant};
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// There is no such benchmark.
-    #[error("bench: say what to measure: `bench ipc`, `bench store` or `bench validation`")]
+    #[error("bench: say what to measure: ipc, store, validation, rpc or mempool")]
     What,
     /// Blocks could not be timed.
     #[error(transparent)]
     Validation(#[from] validation::Error),
+    /// Nodes could not be compared.
+    #[error(transparent)]
+    Contest(#[from] contest::Error),
     /// An argument that the command does not know.
     #[error(
         "bench ipc: unknown argument {0:?}; it takes --seconds S, --peer NODE and --program EXE"
@@ -57,6 +64,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Error> {
         "ipc" => {}
         "store" => return store(rest),
         "validation" => return Ok(validation::run(rest)?),
+        "rpc" => return Ok(rpc::run(rest)?),
+        "mempool" => return Ok(mempool::run(rest)?),
         _ => return Err(Error::What),
     }
     let options = Options::parse(rest)?;

@@ -50,6 +50,11 @@ cargo xtask <command>
   bench validation [--core DIR] [--rounds N] [--par N]... [--dbcache MIB] [--micro]
                    -reindex and -reindex-chainstate of a chain with every type of output, timed;
                    --core does the same with the bitcoind in DIR; --micro times single steps
+  bench rpc [--core DIR] [--rounds N]
+                   calls with large results: blocks, the whole mempool; --core times the bitcoind
+                   in DIR beside ours, on the same data
+  bench mempool [--core DIR] [--rounds N]
+                   loading a mempool, sending transactions one by one, block templates
   oracle --seconds N [--first CASE]
                    verdicts on made-up spends, transactions, blocks and chains, held against
                    Bitcoin Core's libbitcoinkernel (needs cmake, a C++ compiler, boost's headers)

@@ -30,7 +30,7 @@ pub(super) const CLI: &[OptionSpec] = &[
     ),
     option(
         "ipcconnect=<address>",
-        "Call over a node's IPC socket: auto, unix or unix:<path> (default: auto).",
+        "Call over a node's IPC socket: unix (node.sock in the network's data directory), unix:<path>, auto (unix if a node listens there, else HTTP), or 0 for HTTP (default: auto, 0 with -rpcconnect).",
     ),
     option("named", "Arguments are name=value (default: 0)."),
     option(
@@ -71,7 +71,7 @@ pub(super) const CLI: &[OptionSpec] = &[
         "stdinwalletpassphrase",
         "Read the wallet's passphrase from standard input, as its first line (after -stdinrpcpass).",
     ),
-    command("addrinfo", "Count the addresses that the node knows.").refused(),
+    command("addrinfo", "Count the addresses that the node knows."),
     command(
         "generate",
         "Mine blocks to a new address of the wallet; arguments: how many (default: 1), most tries (default: 1000000).",
@@ -79,9 +79,8 @@ pub(super) const CLI: &[OptionSpec] = &[
     command("getinfo", "Show what the node and its wallets are at."),
     command(
         "netinfo",
-        "Show the node's peers; argument: detail, 0 to 4 (default: 0).",
-    )
-    .refused(),
+        "Show the node's peers; argument: detail, 0 to 4 (default: 0), or help.",
+    ),
     OptionSpec::new(Category::Hidden, "h", ""),
     OptionSpec::new(Category::Hidden, "?", ""),
 ];

@@ -1,0 +1,37 @@
+//! What `cargo xtask bench rpc` and `cargo xtask bench mempool` feed to nodes, and the benchmark of linearization.
+//!
+//! ```text
+//! cargo bench -p btc-node --bench mempool -- generate DIR    blocks, mempool.dat and transactions in DIR
+//! cargo bench -p btc-node --bench mempool -- clusters        what hard clusters cost at each change
+//! ```
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../validation/random.rs"]
+mod random;
+mod workload;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // Cargo adds an argument of its own.
+    let given: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| argument != "--bench")
+        .collect();
+    let words: Vec<&str> = given.iter().map(String::as_str).collect();
+    let outcome = match words[..] {
+        ["generate", dir] => workload::generate(Path::new(dir)),
+        // Without arguments cargo runs every benchmark there is: this one takes its time only when asked.
+        [] => Ok(()),
+        _ => Err("say `generate DIR`".into()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
