@@ -39,6 +39,7 @@
 //! | `accept`, `connect`, `activate`, `mark` | headers and blocks in; coins changed; the best chain chosen; blocks declared invalid |
 //! | `checks`, `read_ahead` | script checks on several threads; blocks read while others are connected |
 //! | [`snapshot`], `background` | coins of a block taken for granted, and validated behind the active chain |
+//! | `validated` | the chain that took nothing for granted, for those who follow that one |
 //! | [`prune`] | old block files deleted; locks that keep them |
 //! | `flush`, `import`, `verify` | writing out; block files read in; the last blocks checked again |
 
@@ -68,6 +69,7 @@ mod open;
 mod read_ahead;
 mod state;
 mod text;
+mod validated;
 mod verify;
 
 pub use clock::{Clock, SystemClock};

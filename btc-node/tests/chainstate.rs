@@ -22,5 +22,7 @@ mod prune;
 mod reorg;
 #[path = "chainstate/snapshot.rs"]
 mod snapshot;
+#[path = "chainstate/snapshot_source.rs"]
+mod snapshot_source;
 #[path = "chainstate/submit.rs"]
 mod submit;

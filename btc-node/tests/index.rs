@@ -7,6 +7,10 @@
 )]
 mod support;
 
+#[path = "chainstate/snapshot_source.rs"]
+#[allow(dead_code, reason = "as above")]
+mod snapshot_source;
+
 #[path = "index/answers.rs"]
 mod answers;
 #[path = "index/files.rs"]
@@ -15,5 +19,7 @@ mod files;
 mod kill;
 #[path = "index/reorg.rs"]
 mod reorg;
+#[path = "index/snapshot.rs"]
+mod snapshot;
 #[path = "index/vectors.rs"]
 mod vectors;

@@ -179,6 +179,13 @@ impl Shared {
     fn most_work_chain(&self, state: &mut State) -> Option<BlockId> {
         loop {
             let best = state.candidates.best()?;
+            if let Some(below) = &state.background
+                && !state.tree.is_ancestor(below.target, best)
+            {
+                // What lies below a snapshot cannot be undone yet. Those on other branches come back once it can.
+                state.candidates.remove(&state.tree, best);
+                continue;
+            }
             // Everything on the active chain is fine: walk until there.
             let mut chain = Vec::new();
             let mut walk = Some(best);
@@ -263,6 +270,7 @@ impl Shared {
             hash,
             height,
             time_max,
+            validated: state.background.is_none(),
         }));
         Ok(())
     }
@@ -315,6 +323,7 @@ impl Shared {
                 hash,
                 height,
                 time_max,
+                validated: state.background.is_none(),
             },
         ))
     }

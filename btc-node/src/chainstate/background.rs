@@ -63,7 +63,9 @@ impl Shared {
                 Step::Waiting => return self.flush_state(&mut state, FlushMode::Periodic),
                 Step::Done => {
                     drop(state);
-                    return self.validate_snapshot();
+                    self.validate_snapshot()?;
+                    // What branches off below the snapshot may be chosen from now on.
+                    return self.activate(None).map(drop);
                 }
                 Step::Invalid(reason) => return Err(self.reject_snapshot(&mut state, &reason)),
             }
@@ -117,6 +119,7 @@ impl Shared {
                 hash,
                 height: entry.height,
                 time_max: entry.time_max,
+                validated: true,
             }));
         Ok(Step::Moved)
     }

@@ -207,6 +207,11 @@ pub enum SubmitError {
     /// No such block.
     #[error("Block not found")]
     UnknownBlock(BlockHash),
+    /// A block on the way is to be disconnected, but what that takes is not on disk. Nothing was changed.
+    #[error(
+        "block {0} cannot be disconnected: its data was pruned, or has yet to come below a UTXO snapshot"
+    )]
+    CannotDisconnect(BlockHash),
     /// The genesis block cannot be declared invalid.
     #[error("the genesis block cannot be invalidated")]
     Genesis,

@@ -17,6 +17,7 @@ impl Shared {
         if state.tree.entry(id).prev.is_none() {
             return Err(SubmitError::Genesis);
         }
+        self.check_data_from(state, id)?;
         let before = state.chain.tip();
         let disconnected = self.disconnect_through(state, id);
         if state.chain.tip() != before {
@@ -30,6 +31,21 @@ impl Shared {
         self.collect_candidates(state);
         drop(guard);
         self.activate_best_chain(None)
+    }
+
+    /// Whether the active chain can be taken back to before `id`.
+    fn check_data_from(&self, state: &State, id: BlockId) -> Result<(), SubmitError> {
+        let mut walk = state.chain.tip();
+        while state.chain.contains(&state.tree, id)
+            && let Some(entry) = walk.map(|walk| state.tree.entry(walk))
+            && entry.height >= state.tree.entry(id).height
+        {
+            if entry.data().is_none() || entry.undo().is_none() {
+                return Err(SubmitError::CannotDisconnect(entry.hash));
+            }
+            walk = entry.prev;
+        }
+        Ok(())
     }
 
     /// Disconnects until `id` is not on the active chain, marking each block as it goes: a node stopped in between

@@ -133,6 +133,7 @@ impl Shared {
         let check = (options.check_level, options.check_blocks);
         let defer = options.reindex || options.reindex_chainstate || !state.files_indexed;
         let had_tip = state.chain.tip().is_some();
+        let chains = 1 + usize::from(state.background.is_some());
         let files_indexed = state.files_indexed;
         let shared = Self {
             options,
@@ -144,7 +145,7 @@ impl Shared {
             scripts,
             thresholds: Mutex::default(),
             coins_budget: budget.coins,
-            coins_db_budget: budget.coins_db,
+            coins_db_budget: budget.coins_db / chains,
             loading_snapshot: AtomicBool::new(false),
             state: Mutex::new(state),
             tip: Mutex::new(PublishedTip {

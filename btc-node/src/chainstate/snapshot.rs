@@ -140,7 +140,7 @@ pub struct ChainstateInfo {
     pub snapshot: Option<BlockHash>,
     /// Whether every block of it was validated.
     pub validated: bool,
-    /// How much of its way it has gone, from 0 to 1: to the snapshot's block, or to the tip of the network.
+    /// A guess of how much of the way to the tip of the network it has gone, from 0 to 1.
     pub progress: f64,
     /// Memory for its database, in bytes.
     pub coins_db_cache: usize,
@@ -184,10 +184,10 @@ impl ChainstateManager {
         let mut all = Vec::new();
         if let Some(background) = background {
             all.push(ChainstateInfo {
-                tip: background.tip,
                 snapshot: None,
                 validated: true,
-                progress: background.progress,
+                progress: self.shared.verification_progress(&background.tip, best),
+                tip: background.tip,
                 coins_db_cache,
                 coins_cache: background_coins,
             });
@@ -478,6 +478,7 @@ impl Shared {
         if let Some(snapshot) = &mut state.snapshot {
             snapshot.validated = true;
         }
+        self.collect_candidates(&mut state);
         drop(state);
         self.notifier.send(Event::SnapshotValidated);
         Ok(())

@@ -67,6 +67,12 @@ impl State {
             .expect("opening connects the genesis block, and it is never disconnected")
     }
 
+    /// The chain all of whose blocks were validated: that below a snapshot while there is one, else the active one.
+    pub(super) fn validated_chain(&self) -> &ActiveChain {
+        let below = self.background.as_ref();
+        below.map_or(&self.chain, |below| &below.chain)
+    }
+
     /// The rank of the tip among the candidates.
     pub(super) fn tip_rank(&self) -> Option<Rank> {
         self.chain.tip().map(|tip| Rank::of(&self.tree, tip))

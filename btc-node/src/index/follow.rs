@@ -3,6 +3,9 @@
 //! At first a thread goes from the index's best block to the tip and reads blocks from disk. Once it is there, the index
 //! is *synced*, the thread ends, and events bring each further block. The step from one to the other is taken under the
 //! chainstate's lock, where events are queued, so that no block falls between.
+//!
+//! The chain is the one that was validated from its first block on. Above a UTXO snapshot that is not validated yet the
+//! index takes in nothing; when it is, a thread goes from there to the active chain's tip.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -125,13 +128,14 @@ struct Shared {
     synced: AtomicBool,
     interrupt: AtomicBool,
     failed: AtomicBool,
+    thread_name: &'static str,
+    /// The thread that catches up, or did.
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// An index's way along the chain. Dropping it stops it.
 pub struct Follower {
     shared: Arc<Shared>,
-    thread_name: &'static str,
-    thread: Mutex<Option<JoinHandle<()>>>,
     registration: Mutex<Option<Registration>>,
 }
 
@@ -167,6 +171,8 @@ impl Follower {
             synced: AtomicBool::new(false),
             interrupt: AtomicBool::new(false),
             failed: AtomicBool::new(false),
+            thread_name,
+            thread: Mutex::default(),
         });
         shared.publish(best);
         let listener = Arc::downgrade(&shared);
@@ -179,8 +185,6 @@ impl Follower {
         shared.mark_synced(best);
         Ok(Self {
             shared,
-            thread_name,
-            thread: Mutex::default(),
             registration: Mutex::new(Some(registration)),
         })
     }
@@ -195,7 +199,7 @@ impl Follower {
             return Ok(());
         }
         let chain = &shared.chain;
-        let tip = chain.tip();
+        let tip = chain.validated_tip();
         let from = shared
             .best()
             .and_then(|best| chain.last_common_ancestor(&best.hash, &tip.hash))
@@ -213,21 +217,12 @@ impl Follower {
 
     /// Lets the index catch up, on a thread of its own.
     pub(super) fn start(&self) -> Result<(), StartIndexError> {
-        let shared = Arc::clone(&self.shared);
-        let name = self.thread_name;
-        let thread = std::thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(move || {
-                tracing::info!("{name} thread start");
-                shared.sync();
-                tracing::info!("{name} thread exit");
-            })
+        self.shared
+            .start()
             .map_err(|source| StartIndexError::Thread {
                 name: self.shared.name,
                 source,
-            })?;
-        *lock(&self.thread) = Some(thread);
-        Ok(())
+            })
     }
 
     /// Makes the thread end soon.
@@ -240,12 +235,7 @@ impl Follower {
         self.interrupt();
         let registration = lock(&self.registration).take();
         drop(registration);
-        let thread = lock(&self.thread).take();
-        if let Some(thread) = thread
-            && thread.join().is_err()
-        {
-            tracing::error!("{} thread ended with a panic", self.thread_name);
-        }
+        self.shared.join(lock(&self.shared.thread).take());
     }
 
     /// How far it is.
@@ -285,7 +275,7 @@ impl Follower {
         if !shared.synced.load(Ordering::Acquire) {
             return false;
         }
-        let tip = shared.chain.tip();
+        let tip = shared.chain.validated_tip();
         let reached = shared
             .best()
             .is_some_and(|best| shared.chain.ancestor(&best.hash, tip.height) == Some(tip.hash));
@@ -323,8 +313,8 @@ impl Shared {
 
     /// Lets events take over if the index is at the tip.
     fn mark_synced(&self, best: Option<Best>) -> bool {
-        self.chain.with_tip(|tip| {
-            let there = best.is_some_and(|best| best.hash == tip.hash());
+        self.chain.with_validated_tip(|tip| {
+            let there = best.is_some_and(|best| best.hash == *tip);
             if there {
                 self.synced.store(true, Ordering::Release);
             }
@@ -381,20 +371,15 @@ impl Shared {
         }
     }
 
-    /// The active chain's block to take in after `best`; `None` at the tip.
+    /// The block to take in after `best`; `None` at the tip.
     fn next(&self, best: Option<Best>) -> Result<Option<BlockSummary>, IndexError> {
-        let Some(best) = best else {
-            return Ok(self.chain.block_summary_at(0));
-        };
-        let unknown = || IndexError::UnknownBlock(best.hash);
-        let mut at = self.chain.block_summary(&best.hash).ok_or_else(unknown)?;
-        if !at.active {
-            let tip = self.chain.tip().hash;
-            let fork = self.chain.last_common_ancestor(&best.hash, &tip);
-            let fork = fork.and_then(|fork| self.chain.block_summary(&fork));
-            at = fork.ok_or_else(unknown)?;
+        let hash = best.map(|best| best.hash);
+        if let Some(hash) = hash
+            && self.chain.block_summary(&hash).is_none()
+        {
+            return Err(IndexError::UnknownBlock(hash));
         }
-        Ok(at.next.and_then(|next| self.chain.block_summary(&next)))
+        Ok(self.chain.next_validated(hash.as_ref()))
     }
 
     /// Takes a block in, after taking out those that are not before it.
@@ -476,7 +461,7 @@ impl Shared {
     }
 
     fn try_commit(&self, writer: &mut Writer, best: Best) -> Result<bool, IndexError> {
-        let Some(flushed) = self.chain.last_flushed()? else {
+        let Some(flushed) = self.chain.last_validated_flushed()? else {
             return Ok(false);
         };
         if self.chain.ancestor(&flushed, best.height) != Some(best.hash) {
@@ -493,18 +478,67 @@ impl Shared {
         Ok(true)
     }
 
-    fn event(&self, event: &Event) {
+    fn event(self: &Arc<Self>, event: &Event) {
         if !self.synced.load(Ordering::Acquire) || self.failed.load(Ordering::Acquire) {
             return;
         }
         match event {
-            Event::BlockConnected(block) => self.block_connected(block),
-            Event::ChainFlushed { locator } => {
-                if let Some(flushed) = locator.first() {
-                    self.chain_flushed(flushed);
-                }
+            Event::BlockConnected(block) | Event::HistoricalBlockConnected(block)
+                if block.validated =>
+            {
+                self.block_connected(block);
             }
+            Event::ChainFlushed { .. } => self.commit(&mut lock(&self.writer)),
+            Event::SnapshotValidated => self.follow_active_chain(),
             _ => {}
+        }
+    }
+
+    /// Lets the thread run that goes to the tip, unless it still does.
+    fn start(self: &Arc<Self>) -> std::io::Result<()> {
+        let mut thread = lock(&self.thread);
+        if thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
+            return Ok(());
+        }
+        self.join(thread.take());
+        let shared = Arc::clone(self);
+        let name = self.thread_name;
+        let run = move || {
+            tracing::info!("{name} thread start");
+            shared.sync();
+            tracing::info!("{name} thread exit");
+        };
+        *thread = Some(
+            std::thread::Builder::new()
+                .name(name.to_owned())
+                .spawn(run)?,
+        );
+        Ok(())
+    }
+
+    fn join(&self, thread: Option<JoinHandle<()>>) {
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("{} thread ended with a panic", self.thread_name);
+        }
+    }
+
+    /// The chain that the index is at the end of goes on where the active one is already: a thread goes there.
+    fn follow_active_chain(self: &Arc<Self>) {
+        if self.interrupt.load(Ordering::Acquire) {
+            return;
+        }
+        // The thread ends after it has said that the index is synced: what it still does is not long.
+        self.join(lock(&self.thread).take());
+        self.synced.store(false, Ordering::Release);
+        if let Err(error) = self.start() {
+            tracing::error!(
+                "Failed to restart {} on the snapshot's chain: {error}",
+                self.name
+            );
+            self.failed.store(true, Ordering::Release);
+            self.chain.notifier().send(Event::Fatal {
+                message: format!("Failed to start {}: {error}", self.name),
+            });
         }
     }
 
@@ -527,24 +561,6 @@ impl Shared {
         if let Err(failure) = self.go_to(&mut writer, &summary, Some(Arc::clone(&event.block))) {
             self.fail(&failure);
         }
-    }
-
-    fn chain_flushed(&self, flushed: &BlockHash) {
-        let mut writer = lock(&self.writer);
-        let Some(best) = writer.best else { return };
-        let height = self
-            .chain
-            .block_summary(flushed)
-            .map(|summary| summary.height);
-        let passed = height.and_then(|height| self.chain.ancestor(&best.hash, height));
-        if passed != Some(*flushed) {
-            tracing::warn!(
-                "Locator contains block (hash={flushed}) not on known best chain (tip={}); not writing index locator",
-                best.hash
-            );
-            return;
-        }
-        self.commit(&mut writer);
     }
 
     /// The index cannot go on, and the node should not without it.

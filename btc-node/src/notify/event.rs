@@ -53,6 +53,8 @@ pub struct BlockEvent {
     pub height: u32,
     /// Latest header time up to this block, in seconds.
     pub time_max: u32,
+    /// Whether every block before it was validated: not above a UTXO snapshot that the blocks below have yet to confirm.
+    pub validated: bool,
 }
 
 /// Something that happened.

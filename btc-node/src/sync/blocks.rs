@@ -110,6 +110,16 @@ impl Peers {
         {
             return none;
         }
+        if let Some(below) = self.chain.background()
+            && self.chain.ancestor(&best.hash, below.target.height) != Some(below.target.hash)
+        {
+            // What lies below a snapshot cannot be undone before it is validated.
+            tracing::debug!(
+                target: "net",
+                "Not downloading blocks from peer={id}, which doesn't have the snapshot block in its best chain."
+            );
+            return none;
+        }
         let Some(peer) = self.peers.get(&id) else {
             return none;
         };

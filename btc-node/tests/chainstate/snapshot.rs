@@ -1,119 +1,9 @@
 //! A node that begins with a snapshot of the coins, and validates it behind.
 
-use std::sync::Arc;
+use btc_node::chainstate::{ChainstateManager, OpenError, Options, SubmitError};
 
-use bitcoin::{Block, OutPoint, Txid};
-use btc_consensus::Coin;
-use btc_consensus::params::AssumeUtxo;
-use btc_node::chainstate::{ChainstateManager, OpenError, Options, UtxoHash, UtxoHashKind};
-use btc_node::store::utxo_snapshot::{SnapshotMetadata, write_coins};
-
-use crate::support::{Home, branch, mine, muhash, next_block, reward_of, spend, submit};
-
-const REGTEST: [u8; 4] = [0xfa, 0xbf, 0xb5, 0xda];
-/// The snapshot's height, and that of the whole chain.
-const BASE: u32 = 110;
-const TOP: usize = 130;
-
-/// A chain, and the coins of one of its blocks.
-struct Source {
-    blocks: Vec<Arc<Block>>,
-    known: AssumeUtxo,
-    file: Vec<u8>,
-    /// The digest of the coins at the end.
-    coins: String,
-}
-
-impl Source {
-    fn new() -> Self {
-        let home = Home::regtest();
-        let node = home.open();
-        let mut blocks = mine(&node, 105);
-        let coin = reward_of(&blocks[0]);
-        let spending = next_block(&node, vec![spend(&[coin], &[20_0000_0000, 29_0000_0000])]);
-        submit(&node, &spending).expect("is valid");
-        blocks.push(spending);
-        blocks.extend(mine(&node, BASE as usize - blocks.len()));
-        let stats = node
-            .utxo_stats(UtxoHashKind::HashSerialized3)
-            .expect("computes")
-            .expect("is not interrupted");
-        let UtxoHash::HashSerialized3(hash_serialized) = stats.hash else {
-            panic!("another hash than asked for");
-        };
-        let file = dump(&node);
-        let known = AssumeUtxo {
-            height: BASE,
-            block_hash: node.tip().hash,
-            hash_serialized,
-            chain_tx_count: node.tip().chain_tx,
-        };
-        blocks.extend(mine(&node, TOP - blocks.len()));
-        Self {
-            blocks,
-            known,
-            file,
-            coins: muhash(&node),
-        }
-    }
-
-    /// A node that knows of the snapshot.
-    fn open(&self, home: &Home) -> ChainstateManager {
-        home.open_with(|options| self.options(options))
-    }
-
-    fn options(&self, options: &mut Options) {
-        options.params.assume_utxo = vec![self.known];
-        options.check_level = 3;
-    }
-
-    /// A node with the first blocks and all headers.
-    fn begun(&self, home: &Home, blocks: usize) -> ChainstateManager {
-        let node = self.open(home);
-        for block in &self.blocks[..blocks] {
-            submit(&node, block).expect("is valid");
-        }
-        for block in &self.blocks {
-            node.submit_header(&block.header).expect("is valid");
-        }
-        node
-    }
-
-    fn load(&self, node: &ChainstateManager, file: &[u8]) -> Result<(), String> {
-        let mut input = file;
-        let metadata = SnapshotMetadata::read(&mut input, node.params().chain, REGTEST)
-            .map_err(|error| error.to_string())?;
-        let base = node
-            .load_snapshot(&metadata, &mut input)
-            .map_err(|error| error.to_string())?;
-        assert_eq!((base.hash, base.height), (self.known.block_hash, BASE));
-        Ok(())
-    }
-}
-
-/// All coins of a node as a snapshot.
-fn dump(node: &ChainstateManager) -> Vec<u8> {
-    let mut transactions: Vec<(Txid, Vec<(u32, Coin)>)> = Vec::new();
-    let base = node
-        .scan_coins(|OutPoint { txid, vout }, coin| {
-            match transactions.last_mut() {
-                Some((last, coins)) if last == txid => coins.push((*vout, coin.clone())),
-                _ => transactions.push((*txid, vec![(*vout, coin.clone())])),
-            }
-            true
-        })
-        .expect("reads");
-    let count = transactions.iter().map(|(_, coins)| coins.len() as u64);
-    let metadata = SnapshotMetadata {
-        base,
-        coins: count.sum(),
-    };
-    let mut out = metadata.encode(REGTEST);
-    for (txid, coins) in &transactions {
-        write_coins(&mut out, txid, coins);
-    }
-    out
-}
+use crate::snapshot_source::{BASE, Source, TOP};
+use crate::support::{Home, branch, muhash, submit};
 
 /// Heights, whether validated, and whether begun from a snapshot, of each chain of coins.
 fn chains(node: &ChainstateManager) -> Vec<(u32, bool, bool)> {
@@ -310,4 +200,30 @@ fn coins_that_prove_wrong_are_set_aside() {
     assert!(!dir.exists());
     node.activate_best_chain().expect("connects");
     assert_eq!(node.tip().height, BASE);
+}
+
+#[test]
+fn what_branches_off_below_a_snapshot_waits_until_that_is_validated() {
+    let source = Source::new();
+    let home = Home::regtest();
+    let node = source.begun(&home, 40);
+    source.load(&node, &source.file).expect("loads");
+    let fork = node.block_summary_at(20).expect("is there");
+    let better = branch(&fork.header, 20, TOP, 1);
+    for block in &better {
+        submit(&node, block).expect("is valid");
+    }
+    assert_eq!(node.tip().hash, source.known.block_hash);
+    // Nor can the user go back there: blocks between are missing, and the rest has no record of what it spent.
+    for block in [&source.blocks[20], &source.blocks[BASE as usize - 1]] {
+        let refused = node.invalidate_block(&block.block_hash());
+        let base = source.known.block_hash;
+        assert!(matches!(refused, Err(SubmitError::CannotDisconnect(hash)) if hash == base));
+    }
+    assert_eq!(node.tip().hash, source.known.block_hash);
+    for block in &source.blocks[40..BASE as usize] {
+        submit(&node, block).expect("is valid");
+    }
+    assert!(node.background().is_none());
+    assert_eq!(node.tip().hash, better[TOP - 1].block_hash());
 }

@@ -4,7 +4,7 @@ use super::super::block_json::target_hex;
 use super::super::context::{Entry, NodeParts};
 use super::super::numbers::{difficulty, hex256, real};
 use super::super::registry::{RequestContext, RpcResult};
-use crate::chainstate::PruneTarget;
+use crate::chainstate::{BackgroundInfo, PruneTarget};
 use btc_interfaces::rpc::table::Method;
 use serde_json::{Map, Value, json};
 
@@ -28,6 +28,14 @@ pub(super) const METHODS: &[Entry] = &[
   "mediantime" : n,            (numeric) The tip's median time past, in seconds since 1970
   "verificationprogress" : n,  (numeric) Estimate of the verified part of all transactions, 0 to 1
   "initialblockdownload" : b,  (boolean) Whether the node is still catching up
+  "backgroundvalidation" : {   (json object, optional) What is validated below a snapshot, as long as it is
+    "snapshotheight" : n,      (numeric) Height of the snapshot's block
+    "blocks" : n,              (numeric) Height of the last block that was validated
+    "bestblockhash" : "hex",   (string) Its hash
+    "mediantime" : n,          (numeric) Its median time past, in seconds since 1970
+    "verificationprogress" : n, (numeric) The validated part of the transactions up to the snapshot, 0 to 1
+    "chainwork" : "hex"        (string) Work up to it
+  },
   "chainwork" : "hex",         (string) Work of the active chain
   "size_on_disk" : n,          (numeric) Bytes of block and undo files
   "pruned" : b,                (boolean) Whether old blocks are deleted
@@ -102,6 +110,9 @@ fn get_blockchain_info(parts: &NodeParts, _: &RequestContext<'_>) -> RpcResult {
         "initialblockdownload".into(),
         json!(chain.is_initial_block_download()),
     );
+    if let Some(below) = chain.background() {
+        out.insert("backgroundvalidation".into(), background_validation(&below));
+    }
     out.insert("chainwork".into(), json!(hex256(tip.chainwork.value())));
     out.insert("size_on_disk".into(), json!(chain.block_files_size()));
     let target = chain.prune_target();
@@ -120,6 +131,17 @@ fn get_blockchain_info(parts: &NodeParts, _: &RequestContext<'_>) -> RpcResult {
     }
     out.insert("warnings".into(), warnings(parts));
     Ok(Value::Object(out))
+}
+
+fn background_validation(below: &BackgroundInfo) -> Value {
+    json!({
+        "snapshotheight": below.target.height,
+        "blocks": below.tip.height,
+        "bestblockhash": below.tip.hash.to_string(),
+        "mediantime": below.tip.median_time_past,
+        "chainwork": hex256(below.tip.chainwork.value()),
+        "verificationprogress": real(below.progress),
+    })
 }
 
 /// The node's warnings; the last alone, as a string, for callers that still ask for that.

@@ -1,15 +1,22 @@
 //! Snapshots of all unspent outputs.
 
+use super::super::block_json::target_hex;
 use super::super::context::{Entry, NodeParts};
+use super::super::numbers::{difficulty, real};
 use super::super::registry::{RequestContext, RpcResult};
 use super::stats::find_block;
+use crate::chainstate::ChainstateInfo;
 use crate::chainstate::dump::{DumpError, DumpSource};
+use crate::store::utxo_snapshot::SnapshotMetadata;
 use btc_interfaces::rpc::table::{Arg, Kind, Method};
 use btc_interfaces::rpc::{RpcError, code, value};
 use serde_json::{Value, json};
+use std::fs::File;
+use std::io::BufReader;
 
 /// The methods of this module.
-pub(super) const METHODS: &[Entry] = &[Entry {
+pub(super) const METHODS: &[Entry] = &[
+    Entry {
     method: Method {
         name: "dumptxoutset",
         category: "blockchain",
@@ -52,7 +59,57 @@ pub(super) const METHODS: &[Entry] = &[Entry {
         examples: &["utxo.dat latest", "utxo.dat rollback"],
     },
     run: dump_tx_out_set,
-}];
+},
+    Entry {
+        method: Method {
+            name: "loadtxoutset",
+            category: "blockchain",
+            summary: "Goes on from the unspent outputs in a file that dumptxoutset wrote, if this program knows their \
+                      digest. The blocks below are fetched and validated meanwhile.",
+            args: &[Arg::required(
+                "path",
+                Kind::String,
+                "The file; if relative, to the network's data directory",
+            )],
+            result: r#"{                       (json object)
+  "coins_loaded" : n,   (numeric) Outputs in the file
+  "tip_hash" : "hex",   (string) The block after which they are unspent
+  "base_height" : n,    (numeric) Its height
+  "path" : "str"        (string) The file, in full
+}"#,
+            examples: &["utxo.dat"],
+        },
+        run: load_tx_out_set,
+    },
+    Entry {
+        method: Method {
+            name: "getchainstates",
+            category: "blockchain",
+            summary: "Shows the chains whose unspent outputs the node keeps: one, or below a snapshot two.",
+            args: &[],
+            result: r#"{                                  (json object)
+  "headers" : n,                   (numeric) Height of the best header
+  "chainstates" : [                (json array) By work, the active one last
+    {                              (json object)
+      "blocks" : n,                (numeric) Height of the tip
+      "bestblockhash" : "hex",     (string) Hash of the tip
+      "bits" : "hex",              (string) The tip's target in compact form
+      "target" : "hex",            (string) The tip's target
+      "difficulty" : n,            (numeric) The tip's difficulty
+      "verificationprogress" : n,  (numeric) Estimate of the way to the network's tip that it has behind it, 0 to 1
+      "coins_db_cache_bytes" : n,  (numeric) Memory for its database
+      "coins_tip_cache_bytes" : n, (numeric) Memory for its outputs
+      "snapshot_blockhash" : "hex", (string, optional) The block of the snapshot that it began with
+      "validated" : b              (boolean) Whether every block of it was validated
+    },
+    ...
+  ]
+}"#,
+            examples: &[""],
+        },
+        run: get_chainstates,
+    },
+];
 
 fn invalid(message: impl Into<String>) -> RpcError {
     RpcError::new(code::INVALID_PARAMETER, message)
@@ -125,4 +182,69 @@ fn dump_tx_out_set(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult
         "txoutset_hash": report.hash.to_string(),
         "nchaintx": report.base.chain_tx,
     }))
+}
+
+fn load_tx_out_set(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult {
+    let chain = &parts.chain;
+    let path = chain.options().dirs.net.join(context.arguments.string(0)?);
+    let file = File::open(&path);
+    // A directory can be opened, but not read.
+    let file = file
+        .ok()
+        .filter(|file| file.metadata().is_ok_and(|it| it.is_file()));
+    let file = file.ok_or_else(|| {
+        invalid(format!(
+            "Couldn't open file {} for reading.",
+            path.display()
+        ))
+    })?;
+    let mut input = BufReader::new(file);
+    let params = chain.params();
+    let metadata =
+        SnapshotMetadata::read(&mut input, params.chain, params.magic).map_err(|error| {
+            let message = format!("Unable to parse metadata: {error}");
+            RpcError::new(code::DESERIALIZATION_ERROR, message)
+        })?;
+    let base = chain
+        .load_snapshot(&metadata, &mut input)
+        .map_err(|error| {
+            let message = format!(
+                "Unable to load UTXO snapshot: {error}. ({})",
+                path.display()
+            );
+            RpcError::new(code::INTERNAL_ERROR, message)
+        })?;
+    Ok(json!({
+        "coins_loaded": metadata.coins,
+        "tip_hash": base.hash.to_string(),
+        "base_height": base.height,
+        "path": path.to_string_lossy(),
+    }))
+}
+
+fn get_chainstates(parts: &NodeParts, _: &RequestContext<'_>) -> RpcResult {
+    let chainstates: Vec<Value> = parts.chain.chainstates().iter().map(chainstate).collect();
+    Ok(json!({
+        "headers": parts.chain.best_header().height,
+        "chainstates": chainstates,
+    }))
+}
+
+fn chainstate(info: &ChainstateInfo) -> Value {
+    let bits = info.tip.header.bits.to_consensus();
+    let mut out = json!({
+        "blocks": info.tip.height,
+        "bestblockhash": info.tip.hash.to_string(),
+        "bits": format!("{bits:08x}"),
+        "target": target_hex(bits),
+        "difficulty": real(difficulty(bits)),
+        "verificationprogress": real(info.progress),
+        "coins_db_cache_bytes": info.coins_db_cache,
+        "coins_tip_cache_bytes": info.coins_cache,
+    });
+    if let Some(base) = info.snapshot {
+        out["snapshot_blockhash"] = json!(base.to_string());
+    }
+    out["validated"] = json!(info.validated);
+    out
 }
