@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
@@ -22,6 +23,9 @@ use crate::memtable::{MemIter, MemTable};
 use crate::merge::{LevelIter, MergeIter, Source};
 use crate::options::Options;
 use crate::version::{LEVEL0_STOP, Tables, UserRange, Version};
+
+/// How often a flag is looked at by a thread that waits.
+const FLAG_INTERVAL: Duration = Duration::from_millis(50);
 
 /// When a write returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,11 +101,15 @@ struct Inner {
 }
 
 /// A compaction that a caller waits for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Manual {
     level: usize,
     begin: Option<Vec<u8>>,
     end: Option<Vec<u8>>,
+    /// Set by the caller to have it given up.
+    stop: Arc<AtomicBool>,
+    /// Whether the background thread is at it: only that thread may then put an end to it.
+    running: bool,
 }
 
 impl Shared {
@@ -112,6 +120,16 @@ impl Shared {
 
     fn wait<'a>(&self, event: &Condvar, inner: MutexGuard<'a, Inner>) -> MutexGuard<'a, Inner> {
         event.wait(inner).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As `wait`, but no longer than until a flag that nobody announces should be looked at.
+    fn wait_a_moment<'a>(
+        &self,
+        event: &Condvar,
+        inner: MutexGuard<'a, Inner>,
+    ) -> MutexGuard<'a, Inner> {
+        let waited = event.wait_timeout(inner, FLAG_INTERVAL);
+        waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
     /// Keeps the first failure, and lets everybody know.
@@ -314,11 +332,28 @@ impl Db {
     }
 
     /// Rewrites the tables with keys from `begin` to `end`, both included, without what was overwritten or deleted;
-    /// `None` is without bound. Returns when it is done.
+    /// `None` is without bound. Returns when it is done. Reads and writes go on meanwhile.
+    ///
+    /// It needs room on the disk for the tables of two levels that it merges, and about a megabyte of memory for the
+    /// table that it writes, besides a block of each table that it reads and those tables' indexes and filters.
     ///
     /// # Errors
     /// Something failed, now or before.
     pub fn compact(&self, begin: Option<&[u8]>, end: Option<&[u8]>) -> Result<()> {
+        self.compact_until(begin, end, &Arc::default()).map(drop)
+    }
+
+    /// As [`compact`](Self::compact), but given up within moments once `stop` is set; what was merged until then stays so.
+    /// Gives whether it was done to the end.
+    ///
+    /// # Errors
+    /// Something failed, now or before.
+    pub fn compact_until(
+        &self,
+        begin: Option<&[u8]>,
+        end: Option<&[u8]>,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<bool> {
         let range: UserRange<'_> = (begin, end);
         self.flush()?;
         let version = Arc::clone(&self.shared.state.load().version);
@@ -327,28 +362,45 @@ impl Db {
             .find(|&level| version.overlaps(level, range));
         drop(version);
         for level in 0..deepest.unwrap_or(1) {
-            let mut inner = self.wait_for_manual()?;
+            let mut inner = self.wait_for_manual(None)?;
+            if stop.load(Ordering::Relaxed) {
+                return Ok(false);
+            }
             inner.manual = Some(Manual {
                 level,
                 begin: begin.map(<[u8]>::to_vec),
                 end: end.map(<[u8]>::to_vec),
+                stop: Arc::clone(stop),
+                running: false,
             });
             self.shared.work.notify_one();
             drop(inner);
-            drop(self.wait_for_manual()?);
+            drop(self.wait_for_manual(Some(stop))?);
         }
-        Ok(())
+        Ok(!stop.load(Ordering::Relaxed))
     }
 
-    /// Waits until nobody's manual compaction is under way.
-    fn wait_for_manual(&self) -> Result<MutexGuard<'_, Inner>> {
+    /// Waits until no manual compaction is asked for; withdraws that with this flag if the flag is set.
+    fn wait_for_manual(&self, stop: Option<&Arc<AtomicBool>>) -> Result<MutexGuard<'_, Inner>> {
         let mut inner = self.shared.inner();
-        while inner.manual.is_some() && inner.failure.is_none() {
-            inner = self.shared.wait(&self.shared.done, inner);
-        }
-        match &inner.failure {
-            Some(error) => Err(error.clone()),
-            None => Ok(inner),
+        loop {
+            if let Some(error) = &inner.failure {
+                return Err(error.clone());
+            }
+            let Some(manual) = &inner.manual else {
+                return Ok(inner);
+            };
+            let ours = stop.is_some_and(|stop| Arc::ptr_eq(stop, &manual.stop));
+            if ours && !manual.running && manual.stop.load(Ordering::Relaxed) {
+                inner.manual = None;
+                self.shared.done.notify_all();
+                return Ok(inner);
+            }
+            // Nobody is told when the flag is set.
+            inner = match ours {
+                true => self.shared.wait_a_moment(&self.shared.done, inner),
+                false => self.shared.wait(&self.shared.done, inner),
+            };
         }
     }
 

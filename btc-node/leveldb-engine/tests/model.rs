@@ -163,6 +163,52 @@ fn an_iterator_keeps_what_compaction_takes_away() {
 }
 
 #[test]
+fn a_compaction_is_given_up_when_asked_to() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    let fs = MemoryFs::new();
+    let db = open(&fs);
+    let mut model = Map::new();
+    for round in 0..40 {
+        let mut batch = Batch::new();
+        for n in 0..300 {
+            let v = (n * 7 + round * 31) % 4000;
+            batch.put(&key(n), &value(v));
+            model.insert(key(n), value(v));
+        }
+        db.write(&batch, Durability::Lazy).expect("writes");
+    }
+    let stop = Arc::new(AtomicBool::new(true));
+    let done = db.compact_until(None, None, &stop).expect("works");
+    assert!(!done, "it was to be given up from the start");
+    for delay in 0..20 {
+        let stop = Arc::new(AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            let compaction = scope.spawn(|| db.compact_until(None, None, &stop).expect("works"));
+            // Another's goes on whatever becomes of that one.
+            let other = scope.spawn(|| db.compact(Some(&key(10)), Some(&key(20))).expect("works"));
+            (0..delay * 1000).for_each(|_| std::hint::spin_loop());
+            stop.store(true, Ordering::Relaxed);
+            compaction.join().expect("ends");
+            other.join().expect("ends");
+        });
+        assert_eq!(entries(db.iter()), model);
+    }
+    assert!(
+        db.compact_until(None, None, &Arc::default())
+            .expect("works")
+    );
+    assert_eq!(entries(db.iter()), model);
+    let files = leveldb_engine::Fs::list(&fs, Path::new("/db")).expect("lists");
+    let tables = files.iter().filter(|name| name.ends_with(".ldb")).count();
+    assert_eq!(
+        tables,
+        db.tables_per_level().iter().sum::<usize>(),
+        "no output is left behind"
+    );
+}
+
+#[test]
 fn threads_read_whole_batches_while_one_writes() {
     let fs = MemoryFs::new();
     let db = open(&fs);

@@ -21,6 +21,9 @@ const WRITE_MINUTES: std::ops::Range<u64> = 50..70;
 /// Bytes that a coin may take on disk: twice its usual size, in the log and again in a table.
 const COIN_ON_DISK: u64 = 48 * 2 * 2;
 
+/// One flush in so many is followed by a compaction of the coins: about every two weeks, as in Core.
+const FLUSHES_PER_COMPACTION: u32 = 320;
+
 /// Why a flush may be due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FlushMode {
@@ -88,6 +91,13 @@ impl Shared {
             self.notifier.send(Event::ChainFlushed {
                 locator: state.tree.locator(tip),
             });
+        }
+        let compact = write
+            && !self.interrupted()
+            && !self.is_initial_download()
+            && thread_rng().gen_range(0..FLUSHES_PER_COMPACTION) == 0;
+        if compact && let Err(error) = state.coins.db().compact_in_background() {
+            tracing::warn!("Failed to start chainstate compaction ({error})");
         }
         Ok(())
     }

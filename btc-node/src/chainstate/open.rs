@@ -281,7 +281,7 @@ fn load_index(
         Database::destroy(&index_dir).map_err(OpenError::BlockDatabase)?;
     }
     let index = IndexDb::new(Box::new(
-        Database::open_on(&options.disk, &index_dir, budget.index)
+        Database::open_on(&options.disk, &index_dir, &options.database(budget.index))
             .map_err(OpenError::BlockDatabase)?,
     ));
     if options.reindex {

@@ -14,6 +14,7 @@ use super::script_cache::DEFAULT_SCRIPT_CACHE_BYTES;
 use crate::store::coins_db::Writing;
 use crate::store::data_dir::DataDir;
 use crate::store::disk::Disk;
+use crate::store::kv::DatabaseOptions;
 
 /// Where the files lie. The directories exist and are held by the caller, usually through a [`DataDir`].
 #[derive(Clone, Debug)]
@@ -44,6 +45,8 @@ pub struct Options {
     pub dbcache: usize,
     /// How coins are written to their database (`-dbbatchsize`, `-dbcrashratio`).
     pub coins_writing: Writing,
+    /// Rewrite the databases without what was deleted when they are opened (`-forcecompactdb`).
+    pub compact_databases: bool,
     /// Threads that check scripts besides the one that connects the block, 0 to 15 (`-par` less one).
     pub script_threads: usize,
     /// Memory for signatures and scripts found good, in bytes (`-maxsigcachesize`).
@@ -83,6 +86,7 @@ impl Options {
             dirs,
             dbcache: 450 << 20,
             coins_writing: Writing::default(),
+            compact_databases: false,
             script_threads: 0,
             script_cache: DEFAULT_SCRIPT_CACHE_BYTES,
             reindex: false,
@@ -99,6 +103,16 @@ impl Options {
             disk: Disk::default(),
             interrupt: Arc::default(),
             params,
+        }
+    }
+}
+
+impl Options {
+    /// How a database with `cache` bytes of memory is opened.
+    pub(super) fn database(&self, cache: usize) -> DatabaseOptions {
+        DatabaseOptions {
+            compact: self.compact_databases,
+            ..DatabaseOptions::new(cache)
         }
     }
 }

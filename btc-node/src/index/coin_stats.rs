@@ -17,7 +17,7 @@ use crate::chainstate::muhash::MuHash;
 use crate::chainstate::stats::{bogo_size, write_coin_for_hash};
 use crate::chainstate::{BlockSummary, ChainstateManager};
 use crate::store::codec::Reader;
-use crate::store::kv::Batch;
+use crate::store::kv::{Batch, DatabaseOptions};
 
 /// Its name, as `getindexinfo` shows it.
 const NAME: &str = "coinstatsindex";
@@ -173,7 +173,7 @@ impl CoinStatsIndex {
     pub fn open(
         chain: &Arc<ChainstateManager>,
         net_dir: &Path,
-        wipe: bool,
+        options: &DatabaseOptions,
     ) -> Result<Self, StartIndexError> {
         let indexes = net_dir.join("indexes");
         let old = indexes.join("coinstats");
@@ -185,7 +185,7 @@ impl CoinStatsIndex {
             );
         }
         let path = indexes.join("coinstatsindex").join("db");
-        let db = Arc::new(IndexDb::open(NAME, &path, 0, wipe)?);
+        let db = Arc::new(IndexDb::open(NAME, &path, options)?);
         let writer = Writer {
             db: Arc::clone(&db),
             chain: Arc::clone(chain),

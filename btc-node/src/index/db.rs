@@ -7,7 +7,8 @@ use bitcoin::hashes::Hash;
 
 use super::error::IndexError;
 use crate::store::codec::{Reader, write_compact_size};
-use crate::store::kv::{Batch, Entries, KvError, KvStore, Sync};
+use crate::store::disk::Disk;
+use crate::store::kv::{Batch, DatabaseOptions, Entries, KvError, KvStore, Sync};
 use crate::store::obfuscation::ObfuscatedKv;
 use crate::store::{Database, StoreError};
 
@@ -29,23 +30,16 @@ pub(super) struct IndexDb {
 }
 
 impl IndexDb {
-    /// Opens or creates the database in `path`, with about `cache` bytes of memory; `wipe` empties it first.
+    /// Opens or creates the database in `path`.
     pub(super) fn open(
         name: &'static str,
         path: &Path,
-        cache: usize,
-        wipe: bool,
+        options: &DatabaseOptions,
     ) -> Result<Self, StoreError> {
-        if wipe {
-            tracing::info!("Wiping LevelDB in {}", path.display());
-            Database::destroy(path)?;
-        }
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent).map_err(StoreError::io("create directory", parent))?;
         }
-        tracing::info!("Opening LevelDB in {}", path.display());
-        let db = Database::open(path, cache)?;
-        tracing::info!("Opened LevelDB successfully");
+        let db = Database::open_on(&Disk::default(), path, options)?;
         // Indexes are not obfuscated, but one that another program obfuscated is read.
         Self::over(name, Box::new(db))
     }

@@ -16,7 +16,7 @@ use crate::chain::record::FilePos;
 use crate::chainstate::{BlockSummary, ChainstateManager};
 use crate::store::StoreError;
 use crate::store::codec::{DecodeError, Reader};
-use crate::store::kv::Batch;
+use crate::store::kv::{Batch, DatabaseOptions};
 use crate::store::undo::BlockUndo;
 
 /// Its name, as `getindexinfo` shows it.
@@ -119,20 +119,19 @@ pub struct FilterIndex {
 }
 
 impl FilterIndex {
-    /// Opens or creates it in a network's directory, with about `cache` bytes of memory; `wipe` empties it first.
+    /// Opens or creates it in a network's directory, its database as the options say.
     ///
     /// # Errors
     /// See [`StartIndexError`].
     pub fn open(
         chain: &Arc<ChainstateManager>,
         net_dir: &Path,
-        cache: usize,
-        wipe: bool,
+        options: &DatabaseOptions,
     ) -> Result<Self, StartIndexError> {
         let dir = net_dir.join("indexes").join("blockfilter").join("basic");
         std::fs::create_dir_all(&dir).map_err(StoreError::io("create directory", &dir))?;
         let db = Arc::new(FilterDb {
-            db: IndexDb::open(NAME, &dir.join("db"), cache, wipe)?,
+            db: IndexDb::open(NAME, &dir.join("db"), options)?,
             files: FilterFiles::new(dir),
         });
         let writer = Writer {

@@ -10,6 +10,7 @@ use super::follow::{Follower, IndexInfo};
 use super::spenders::SpenderIndex;
 use super::txs::TxIndex;
 use crate::chainstate::ChainstateManager;
+use crate::store::kv::DatabaseOptions;
 
 /// Most memory for the database of an index, in bytes.
 const MAX_CACHE: usize = 1 << 30;
@@ -27,6 +28,8 @@ pub struct IndexOptions {
     pub coin_stats: bool,
     /// Whether they are built anew (`-reindex`).
     pub wipe: bool,
+    /// Whether their databases are rewritten without what was deleted when they are opened (`-forcecompactdb`).
+    pub compact: bool,
 }
 
 /// Memory for the databases of indexes, in bytes.
@@ -87,19 +90,23 @@ impl Indexes {
     ) -> Result<Self, StartIndexError> {
         let caches = options.caches(dbcache);
         let dir: PathBuf = net_dir.to_owned();
-        let wipe = options.wipe;
+        let database = |cache| DatabaseOptions {
+            wipe: options.wipe,
+            compact: options.compact,
+            ..DatabaseOptions::new(cache)
+        };
         let mut indexes = Self::default();
         if options.txs {
-            indexes.txs = Some(TxIndex::open(chain, &dir, caches.txs, wipe)?);
+            indexes.txs = Some(TxIndex::open(chain, &dir, &database(caches.txs))?);
         }
         if options.spenders {
-            indexes.spenders = Some(SpenderIndex::open(chain, &dir, caches.spenders, wipe)?);
+            indexes.spenders = Some(SpenderIndex::open(chain, &dir, &database(caches.spenders))?);
         }
         if options.filters {
-            indexes.filters = Some(FilterIndex::open(chain, &dir, caches.filters, wipe)?);
+            indexes.filters = Some(FilterIndex::open(chain, &dir, &database(caches.filters))?);
         }
         if options.coin_stats {
-            indexes.coin_stats = Some(CoinStatsIndex::open(chain, &dir, wipe)?);
+            indexes.coin_stats = Some(CoinStatsIndex::open(chain, &dir, &database(0))?);
         }
         Ok(indexes)
     }
@@ -158,6 +165,7 @@ mod tests {
             filters: true,
             coin_stats: true,
             wipe: false,
+            compact: false,
         };
         assert_eq!(all.remaining(1000), 800);
         assert_eq!(IndexOptions::default().remaining(1000), 1000);

@@ -18,7 +18,7 @@ use super::txs::{HEADER, count_size, read_disk_pos};
 use crate::chain::record::FilePos;
 use crate::chainstate::{BlockSummary, ChainstateManager};
 use crate::store::codec::{Reader, write_varint};
-use crate::store::kv::Batch;
+use crate::store::kv::{Batch, DatabaseOptions};
 
 /// Its name, as `getindexinfo` shows it.
 const NAME: &str = "txospenderindex";
@@ -48,18 +48,22 @@ pub struct SpenderIndex {
 }
 
 impl SpenderIndex {
-    /// Opens or creates it in a network's directory, with about `cache` bytes of memory; `wipe` empties it first.
+    /// Opens or creates it in a network's directory, its database as the options say.
     ///
     /// # Errors
     /// See [`StartIndexError`].
     pub fn open(
         chain: &Arc<ChainstateManager>,
         net_dir: &Path,
-        cache: usize,
-        wipe: bool,
+        options: &DatabaseOptions,
     ) -> Result<Self, StartIndexError> {
         let path = net_dir.join("indexes").join("txospenderindex").join("db");
-        let db = IndexDb::open(NAME, &path, cache, wipe)?;
+        // Keys are looked for by what they begin with, of which a filter says nothing.
+        let options = DatabaseOptions {
+            filter: false,
+            ..*options
+        };
+        let db = IndexDb::open(NAME, &path, &options)?;
         let db =
             SpenderDb::over(db).map_err(|source| StartIndexError::State { name: NAME, source })?;
         let db = Arc::new(db);

@@ -19,7 +19,7 @@ use crate::chain::record::FilePos;
 use crate::chainstate::{BlockSummary, ChainstateManager};
 use crate::store::StoreError;
 use crate::store::codec::{Reader, write_varint};
-use crate::store::kv::Batch;
+use crate::store::kv::{Batch, DatabaseOptions};
 
 /// Its name, as `getindexinfo` shows it.
 const NAME: &str = "txindex";
@@ -66,18 +66,17 @@ pub struct TxIndex {
 }
 
 impl TxIndex {
-    /// Opens or creates it in a network's directory, with about `cache` bytes of memory; `wipe` empties it first.
+    /// Opens or creates it in a network's directory, its database as the options say.
     ///
     /// # Errors
     /// See [`StartIndexError`].
     pub fn open(
         chain: &Arc<ChainstateManager>,
         net_dir: &Path,
-        cache: usize,
-        wipe: bool,
+        options: &DatabaseOptions,
     ) -> Result<Self, StartIndexError> {
         let path = net_dir.join("indexes").join("txindex");
-        let db = IndexDb::open(NAME, &path, cache, wipe)?;
+        let db = IndexDb::open(NAME, &path, options)?;
         let db = TxDb::over(db).map_err(|source| StartIndexError::State { name: NAME, source })?;
         if db.old {
             tracing::info!(

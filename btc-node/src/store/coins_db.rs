@@ -4,6 +4,9 @@
 //! the new best block in its place: so an interrupted flush is seen on the next start and can be replayed.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 use bitcoin::hashes::Hash;
 use bitcoin::secp256k1::rand::{Rng, thread_rng};
@@ -67,16 +70,48 @@ impl Writing {
 
 /// The database of unspent outputs.
 pub struct CoinsDb {
-    db: Box<dyn KvStore>,
+    db: Arc<dyn KvStore>,
     writing: Writing,
+    compaction: Mutex<Option<Compaction>>,
+}
+
+/// A compaction on a thread of its own.
+struct Compaction {
+    thread: JoinHandle<()>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Drop for CoinsDb {
+    fn drop(&mut self) {
+        let compaction = self
+            .compaction
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(Compaction { thread, stop }) = compaction.take() {
+            if !thread.is_finished() {
+                let path = location(&*self.db);
+                tracing::info!("Waiting for background chainstate compaction of {path}");
+            }
+            stop.store(true, Ordering::Relaxed);
+            // A thread that panicked has said so.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Where a database lies, for the log.
+fn location(db: &dyn KvStore) -> String {
+    db.path()
+        .map_or_else(|| "memory".into(), |path| path.display().to_string())
 }
 
 impl CoinsDb {
     /// Over an open store, which obfuscates its values if it should.
     pub fn new(db: Box<dyn KvStore>) -> Self {
         Self {
-            db,
+            db: db.into(),
             writing: Writing::default(),
+            compaction: Mutex::default(),
         }
     }
 
@@ -244,9 +279,38 @@ impl CoinsDb {
         self.db.approximate_size(&[COIN], &[COIN + 1])
     }
 
-    /// Rewrites the database without what is spent.
-    pub fn compact(&self) {
-        self.db.compact();
+    /// Begins to rewrite the database without what is spent, on a thread of its own, unless that is under way. Dropping
+    /// this ends it early.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub fn compact_in_background(&self) -> std::io::Result<()> {
+        let mut compaction = self
+            .compaction
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let under_way = |compaction: &Compaction| !compaction.thread.is_finished();
+        if compaction.as_ref().is_some_and(under_way) {
+            return Ok(());
+        }
+        let db = Arc::clone(&self.db);
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::Builder::new()
+            .name("utxocompact".into())
+            .spawn(move || {
+                let path = location(&*db);
+                tracing::debug!(target: "coindb", "Starting chainstate compaction of {path}");
+                match db.compact(&stopped) {
+                    Ok(()) if stopped.load(Ordering::Relaxed) => {}
+                    Ok(()) => {
+                        tracing::debug!(target: "coindb", "Finished chainstate compaction of {path}");
+                    }
+                    Err(error) => tracing::warn!("Failed chainstate compaction ({error})"),
+                }
+            })?;
+        *compaction = Some(Compaction { thread, stop });
+        Ok(())
     }
 }
 
@@ -327,6 +391,28 @@ mod tests {
         assert_eq!(all[8], (outpoint(9), coin(9)));
     }
 
+    #[test]
+    fn a_compaction_in_the_background_ends_with_the_database() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let engine = crate::store::engine::EngineDb::open(dir.path(), 1 << 20).expect("opens");
+        let db = CoinsDb::new(Box::new(engine));
+        let coins: Vec<_> = (0..20_000).map(|n| (outpoint(n), coin(n.into()))).collect();
+        for changes in coins.chunks(1000) {
+            let changes = changes
+                .iter()
+                .map(|(outpoint, coin)| (outpoint, Some(coin)));
+            db.write(changes, tip(1)).expect("writes");
+        }
+        db.compact_in_background().expect("begins");
+        db.compact_in_background().expect("is under way or over");
+        assert_eq!(db.coin(&outpoint(7)).expect("reads"), Some(coin(7)));
+        drop(db);
+        // The directory is free at once.
+        let engine = crate::store::engine::EngineDb::open(dir.path(), 1 << 20).expect("opens");
+        let db = CoinsDb::new(Box::new(engine));
+        assert_eq!(db.coins().expect("reads").count(), coins.len());
+    }
+
     /// Passes a given number of batches on, then fails as a full disk does.
     struct FailAfter(MemoryKv, std::sync::atomic::AtomicUsize);
 
@@ -352,7 +438,9 @@ mod tests {
         fn approximate_size(&self, start: &[u8], end: &[u8]) -> u64 {
             self.0.approximate_size(start, end)
         }
-        fn compact(&self) {}
+        fn compact(&self, stop: &Arc<AtomicBool>) -> Result<(), crate::store::kv::KvError> {
+            self.0.compact(stop)
+        }
     }
 
     #[test]

@@ -1,19 +1,26 @@
 //! The project's own engine for LevelDB's files behind the key-value seam, with the options that Core sets.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use leveldb_engine::{Db, Durability, Error, Iter, Options, RealFs};
 
 use super::disk::Disk;
 use super::error::StoreError;
-use super::kv::{Batch, Change, Entries, Entry, KvError, KvStore, Sync};
+use super::kv::{Batch, Change, DatabaseOptions, Entries, Entry, KvError, KvStore, Sync};
 
 /// Largest table file, in bytes.
 const MAX_FILE_SIZE: usize = 32 << 20;
+/// Bits of the filter for each key.
+const BLOOM_BITS: usize = 10;
 
 /// A database of the project's own engine. The directory is locked against other processes while it is open.
 #[derive(Debug)]
-pub struct EngineDb(Db);
+pub struct EngineDb {
+    db: Db,
+    path: PathBuf,
+}
 
 impl EngineDb {
     /// Opens or creates the database in `path`, with about `cache_bytes` of memory for caches and buffers.
@@ -21,22 +28,38 @@ impl EngineDb {
     /// # Errors
     /// The directory cannot be created; another process holds the database; its files are damaged.
     pub fn open(path: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
-        Self::open_on(&Disk::default(), path, cache_bytes)
+        Self::open_on(&Disk::default(), path, &DatabaseOptions::new(cache_bytes))
     }
 
-    /// As [`open`](Self::open), on a disk with a gate.
+    /// As [`open`](Self::open), on a disk with a gate and as the options say.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
-    pub fn open_on(disk: &Disk, path: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
+    /// As [`open`](Self::open); what is to be wiped cannot be deleted; the compaction failed.
+    pub fn open_on(
+        disk: &Disk,
+        path: &Path,
+        options: &DatabaseOptions,
+    ) -> Result<Self, StoreError> {
+        if options.wipe {
+            Self::destroy(path)?;
+        }
         tracing::info!("Opening LevelDB in {}", path.display());
-        let options = Options {
+        let settings = Options {
             max_file_size: MAX_FILE_SIZE,
-            ..Options::with_budget(cache_bytes)
+            bloom_bits: if options.filter { BLOOM_BITS } else { 0 },
+            ..Options::with_budget(options.cache)
         };
-        let db = Db::open(disk.engine_fs(), path, options).map_err(KvError::from)?;
+        let db = Db::open(disk.engine_fs(), path, settings).map_err(KvError::from)?;
         tracing::info!("Opened LevelDB successfully");
-        Ok(Self(db))
+        if options.compact {
+            tracing::info!("Starting database compaction of {}", path.display());
+            db.compact(None, None).map_err(KvError::from)?;
+            tracing::info!("Finished database compaction of {}", path.display());
+        }
+        Ok(Self {
+            db,
+            path: path.to_owned(),
+        })
     }
 
     /// Deletes the database in `path`, if there is one. It must not be open.
@@ -58,7 +81,7 @@ impl From<Error> for KvError {
 
 impl KvStore for EngineDb {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, KvError> {
-        Ok(self.0.get(key)?)
+        Ok(self.db.get(key)?)
     }
 
     fn write(&self, batch: &Batch, sync: Sync) -> Result<(), KvError> {
@@ -73,23 +96,27 @@ impl KvStore for EngineDb {
             Sync::Lazy => Durability::Lazy,
             Sync::Durable => Durability::Durable,
         };
-        Ok(self.0.write(&changes, durability)?)
+        Ok(self.db.write(&changes, durability)?)
     }
 
     fn iter_from(&self, start: &[u8]) -> Result<Entries<'_>, KvError> {
-        let mut iter = self.0.iter()?;
+        let mut iter = self.db.iter()?;
         iter.seek(start)?;
         Ok(Box::new(Cursor(iter)))
     }
 
     /// An estimate, so a table that cannot be read counts as nothing: reading its keys will say what is wrong.
     fn approximate_size(&self, start: &[u8], end: &[u8]) -> u64 {
-        self.0.approximate_size(start, end).unwrap_or(0)
+        self.db.approximate_size(start, end).unwrap_or(0)
     }
 
     /// A failure is the engine's from then on: every later write returns it.
-    fn compact(&self) {
-        let _ = self.0.compact(None, None);
+    fn compact(&self, stop: &Arc<AtomicBool>) -> Result<(), KvError> {
+        Ok(self.db.compact_until(None, None, stop).map(drop)?)
+    }
+
+    fn path(&self) -> Option<&Path> {
+        Some(&self.path)
     }
 }
 
@@ -136,13 +163,42 @@ mod tests {
         let db = EngineDb::open(dir.path(), 1 << 20).expect("opens");
         assert_eq!(db.get(&7u32.to_be_bytes()), Ok(None));
         assert_eq!(db.get(&8u32.to_be_bytes()), Ok(Some(vec![8; 70])));
-        db.compact();
+        db.compact(&Arc::default()).expect("compacts");
         let entries = contents(&db);
         assert_eq!(entries.len(), 4999);
         assert!(entries.is_sorted());
         assert!(db.approximate_size(&[0; 4], &[0xff; 4]) > 70 * 4000);
         // Core leaves no log of LevelDB's own beside the data.
         assert!(!dir.path().join("LOG").exists());
+    }
+
+    #[test]
+    fn it_is_wiped_or_compacted_on_opening_if_asked() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let options = DatabaseOptions {
+            compact: true,
+            ..DatabaseOptions::new(1 << 20)
+        };
+        let mut batch = Batch::new();
+        (0..5000u32).for_each(|n| batch.delete(n.to_be_bytes()));
+        let db = filled(dir.path());
+        db.write(&batch, Sync::Lazy).expect("writes");
+        drop(db);
+        let open = |options| EngineDb::open_on(&Disk::default(), dir.path(), options);
+        let db = open(&options).expect("opens");
+        assert_eq!(
+            db.db.tables_per_level(),
+            [0; 7],
+            "nothing is left of what was deleted"
+        );
+        drop(db);
+
+        drop(filled(dir.path()));
+        let options = DatabaseOptions {
+            wipe: true,
+            ..options
+        };
+        assert!(open(&options).expect("opens").is_empty().expect("reads"));
     }
 
     #[cfg(feature = "system-leveldb")]
@@ -152,7 +208,7 @@ mod tests {
 
         let dir = tempfile::tempdir().expect("temporary directory");
         let ours = filled(dir.path());
-        ours.compact();
+        ours.compact(&Arc::default()).expect("compacts");
         let first = contents(&ours);
         drop(ours);
 

@@ -1,6 +1,8 @@
 //! The seam behind which a key-value engine lives, and an engine in memory for tests.
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// A failure of the engine. The texts are those that Core prints for LevelDB.
@@ -12,6 +14,32 @@ pub enum KvError {
     /// The path cannot be handed to the engine.
     #[error("database path contains a zero byte")]
     Path,
+}
+
+/// How a database is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DatabaseOptions {
+    /// Bytes of memory for caches and buffers, about.
+    pub cache: usize,
+    /// Whether what is there is deleted first.
+    pub wipe: bool,
+    /// Whether tables get a filter that answers most reads of keys that are not there. Databases in which nobody looks
+    /// for such keys need none.
+    pub filter: bool,
+    /// Whether it is rewritten without what was overwritten or deleted before it is used (`-forcecompactdb`).
+    pub compact: bool,
+}
+
+impl DatabaseOptions {
+    /// A database as it is, with filters and `cache` bytes of memory.
+    pub fn new(cache: usize) -> Self {
+        Self {
+            cache,
+            wipe: false,
+            filter: true,
+            compact: false,
+        }
+    }
 }
 
 /// One change in a [`Batch`].
@@ -101,8 +129,13 @@ pub trait KvStore: Send + std::marker::Sync {
     /// About how many bytes on disk the keys in `start..end` take.
     fn approximate_size(&self, start: &[u8], end: &[u8]) -> u64;
 
-    /// Rewrites everything without what was overwritten or deleted.
-    fn compact(&self);
+    /// Rewrites everything without what was overwritten or deleted. An engine that can gives up soon after `stop` is set.
+    fn compact(&self, stop: &Arc<AtomicBool>) -> Result<(), KvError>;
+
+    /// Where the store lies on disk.
+    fn path(&self) -> Option<&Path> {
+        None
+    }
 
     /// Whether `key` has a value.
     fn contains(&self, key: &[u8]) -> Result<bool, KvError> {
@@ -174,5 +207,7 @@ impl KvStore for MemoryKv {
             .sum()
     }
 
-    fn compact(&self) {}
+    fn compact(&self, _stop: &Arc<AtomicBool>) -> Result<(), KvError> {
+        Ok(())
+    }
 }

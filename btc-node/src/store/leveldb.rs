@@ -10,12 +10,14 @@ use std::ffi::{CStr, CString, c_char, c_int};
 use std::fs;
 use std::marker::PhantomData;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::ptr::{self, NonNull};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::disk::Disk;
 use super::error::StoreError;
-use super::kv::{Batch, Change, Entries, Entry, KvError, KvStore, Sync};
+use super::kv::{Batch, Change, DatabaseOptions, Entries, Entry, KvError, KvStore, Sync};
 
 /// Largest table file; fewer files than LevelDB's own 2 MiB make for fewer compactions.
 const MAX_FILE_SIZE: usize = 32 << 20;
@@ -61,6 +63,7 @@ pub struct LevelDb {
     write: Owned<ffi::WriteOptions>,
     write_sync: Owned<ffi::WriteOptions>,
     _options: Options,
+    path: PathBuf,
 }
 
 // SAFETY: LevelDB documents that a database may be used by several threads at once without a lock of the caller's; the
@@ -73,13 +76,13 @@ unsafe impl std::marker::Sync for LevelDb {}
 struct Options {
     options: Owned<ffi::Options>,
     _cache: Owned<ffi::Cache>,
-    _filter: Owned<ffi::FilterPolicy>,
+    _filter: Option<Owned<ffi::FilterPolicy>>,
 }
 
 impl Options {
     /// Core's options for a budget of `cache_bytes`: half for the block cache, a quarter for the write buffer, of which
     /// two may be held at once.
-    fn new(cache_bytes: usize) -> Self {
+    fn new(cache_bytes: usize, filter: bool) -> Self {
         // SAFETY: each create function returns a new object which is paired with its own destructor; the setters get
         // live objects, and the cache and filter outlive the options as fields declared after them.
         unsafe {
@@ -87,14 +90,18 @@ impl Options {
                 ffi::leveldb_cache_create_lru(cache_bytes / 2),
                 ffi::leveldb_cache_destroy,
             );
-            let filter = Owned::new(
-                ffi::leveldb_filterpolicy_create_bloom(BLOOM_BITS),
-                ffi::leveldb_filterpolicy_destroy,
-            );
+            let filter = filter.then(|| {
+                Owned::new(
+                    ffi::leveldb_filterpolicy_create_bloom(BLOOM_BITS),
+                    ffi::leveldb_filterpolicy_destroy,
+                )
+            });
             let options = Owned::new(ffi::leveldb_options_create(), ffi::leveldb_options_destroy);
             let raw = options.as_ptr();
             ffi::leveldb_options_set_cache(raw, cache.as_ptr());
-            ffi::leveldb_options_set_filter_policy(raw, filter.as_ptr());
+            if let Some(filter) = &filter {
+                ffi::leveldb_options_set_filter_policy(raw, filter.as_ptr());
+            }
             ffi::leveldb_options_set_write_buffer_size(raw, cache_bytes / 4);
             ffi::leveldb_options_set_compression(raw, NO_COMPRESSION);
             ffi::leveldb_options_set_paranoid_checks(raw, 1);
@@ -115,10 +122,14 @@ impl LevelDb {
     /// # Errors
     /// The directory cannot be created; another process holds the database; its files are damaged.
     pub fn open(path: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
+        Self::open_with(path, cache_bytes, true)
+    }
+
+    fn open_with(path: &Path, cache_bytes: usize, filter: bool) -> Result<Self, StoreError> {
         tracing::info!("Opening LevelDB in {}", path.display());
         fs::create_dir_all(path).map_err(StoreError::io("create directory", path))?;
         let name = c_path(path)?;
-        let options = Options::new(cache_bytes);
+        let options = Options::new(cache_bytes, filter);
         // SAFETY: `options` and `name` live across the call; an error leaves a null pointer and sets the text, which
         // `check` takes before the pointer is used. The create functions are paired with their destructors.
         unsafe {
@@ -154,16 +165,30 @@ impl LevelDb {
                 write,
                 write_sync,
                 _options: options,
+                path: path.to_owned(),
             })
         }
     }
 
-    /// As [`open`](Self::open): the library has a file system of its own, on which there is no gate.
+    /// As [`open`](Self::open), as the options say. The library has a file system of its own, on which there is no gate.
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn open_on(_disk: &Disk, path: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
-        Self::open(path, cache_bytes)
+    pub fn open_on(
+        _disk: &Disk,
+        path: &Path,
+        options: &DatabaseOptions,
+    ) -> Result<Self, StoreError> {
+        if options.wipe {
+            Self::destroy(path)?;
+        }
+        let db = Self::open_with(path, options.cache, options.filter)?;
+        if options.compact {
+            tracing::info!("Starting database compaction of {}", path.display());
+            db.compact(&Arc::default())?;
+            tracing::info!("Finished database compaction of {}", path.display());
+        }
+        Ok(db)
     }
 
     /// Deletes the database in `path`, if there is one. It must not be open.
@@ -173,7 +198,7 @@ impl LevelDb {
             return Ok(());
         }
         let name = c_path(path)?;
-        let options = Options::new(1 << 20);
+        let options = Options::new(1 << 20, true);
         let mut error = ptr::null_mut();
         // SAFETY: both arguments live across the call; the error text is taken by `check`.
         unsafe {
@@ -299,9 +324,15 @@ impl KvStore for LevelDb {
         size
     }
 
-    fn compact(&self) {
+    /// The library's call tells nothing of failures and cannot be stopped.
+    fn compact(&self, _stop: &Arc<AtomicBool>) -> Result<(), KvError> {
         // SAFETY: null keys mean the whole range.
         unsafe { ffi::leveldb_compact_range(self.db.as_ptr(), ptr::null(), 0, ptr::null(), 0) }
+        Ok(())
+    }
+
+    fn path(&self) -> Option<&Path> {
+        Some(&self.path)
     }
 }
 
@@ -385,7 +416,7 @@ mod tests {
             .map(|e| e.expect("reads").0)
             .collect();
         assert_eq!(entries, [b"a".to_vec(), b"c".to_vec()]);
-        db.compact();
+        db.compact(&Arc::default()).expect("compacts");
         assert_eq!(db.get(b"c").expect("reads"), Some(Vec::new()));
     }
 

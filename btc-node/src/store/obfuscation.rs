@@ -2,6 +2,10 @@
 //!
 //! It hides nothing from anyone who looks: the key lies beside the data.
 
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use super::codec::Reader;
 use super::error::StoreError;
 use super::kv::{Batch, Change, Entries, KvError, KvStore, Sync};
@@ -130,8 +134,12 @@ impl KvStore for ObfuscatedKv {
         self.inner.approximate_size(start, end)
     }
 
-    fn compact(&self) {
-        self.inner.compact();
+    fn compact(&self, stop: &Arc<AtomicBool>) -> Result<(), KvError> {
+        self.inner.compact(stop)
+    }
+
+    fn path(&self) -> Option<&Path> {
+        self.inner.path()
     }
 }
 

@@ -25,6 +25,7 @@ pub(crate) fn all() -> IndexOptions {
         filters: true,
         coin_stats: true,
         wipe: false,
+        compact: false,
     }
 }
 

@@ -96,6 +96,7 @@ fn those_of_core_are_opened_and_continued() {
     // Core kept three of them; the index of spenders is new.
     let core = IndexOptions {
         spenders: false,
+        compact: true,
         ..all()
     };
     let indexed = Indexed::open_with(&home, |_| {}, core).expect("opens");

@@ -162,7 +162,7 @@ pub(super) const HIDDEN: &[OptionSpec] = &[
     hidden("?"),
     hidden("checkpoints").pending(),
     hidden("dbcrashratio"),
-    hidden("forcecompactdb").pending(),
+    hidden("forcecompactdb"),
     hidden("limitancestorsize").pending(),
     hidden("limitdescendantsize").pending(),
 ];

@@ -1,7 +1,7 @@
 //! The background thread: writes full memory tables to disk and merges tables.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use super::open::{begin_table, finish_table, write_table};
@@ -21,7 +21,7 @@ pub(super) struct Worker {
     manifest: ManifestWriter,
     /// The oldest log that the manifest says is needed.
     log_number: u64,
-    /// Tables that are being written and are in no version.
+    /// Tables that are being written and are in no version. None are between two jobs.
     pending: BTreeSet<u64>,
     /// Versions that an iterator may still read.
     versions: Vec<Weak<Version>>,
@@ -95,12 +95,9 @@ impl Worker {
             if shared.has_full.load(Ordering::Acquire) {
                 return Some(Job::Flush);
             }
-            if let Some(manual) = &inner.manual {
-                return Some(Job::Manual(Manual {
-                    level: manual.level,
-                    begin: manual.begin.clone(),
-                    end: manual.end.clone(),
-                }));
+            if let Some(manual) = &mut inner.manual {
+                manual.running = true;
+                return Some(Job::Manual(manual.clone()));
             }
             let version = Arc::clone(&shared.state.load().version);
             let max = shared.options.max_file_size;
@@ -204,18 +201,15 @@ impl Worker {
         let mut rest = None;
         if let Some(step) = step {
             let pointer = key::user(&step.pointer).to_vec();
-            self.compact_by_merging(&step)?;
-            if self.closing() {
-                return Ok(());
-            }
+            let done = self.compact_by_merging(&step, Some(&manual.stop))?;
             // Level 0 was taken whole; deeper levels go on after the last key that was dealt with.
-            if manual.level > 0 {
+            if done && manual.level > 0 && !manual.stop.load(Ordering::Relaxed) {
                 let mut begin = pointer;
                 begin.push(0);
                 rest = Some(Manual {
-                    level: manual.level,
                     begin: Some(begin),
-                    end: manual.end.clone(),
+                    running: false,
+                    ..manual.clone()
                 });
             }
         }
@@ -227,28 +221,36 @@ impl Worker {
         if compaction.is_move() {
             return self.apply(compaction.moved(), false);
         }
-        self.compact_by_merging(compaction)
+        self.compact_by_merging(compaction, None).map(drop)
     }
 
-    fn compact_by_merging(&mut self, compaction: &Compaction) -> Result<()> {
+    /// Whether it was done to the end.
+    fn compact_by_merging(
+        &mut self,
+        compaction: &Compaction,
+        stop: Option<&AtomicBool>,
+    ) -> Result<bool> {
         let mut outputs = Vec::new();
-        if !self.merge(compaction, &mut outputs)? {
-            // Closing: the outputs are no table of any version and go when the database is opened again.
-            return Ok(());
+        if !self.merge(compaction, stop, &mut outputs)? {
+            // The outputs are no tables of any version: they go with what else is not needed.
+            self.pending.clear();
+            return Ok(false);
         }
         let mut edit = compaction.removed();
-        let numbers: Vec<_> = outputs.iter().map(|record| record.number).collect();
         let level = compaction.level + 1;
         edit.added = outputs.into_iter().map(|record| (level, record)).collect();
         self.apply(edit, false)?;
-        for number in numbers {
-            self.pending.remove(&number);
-        }
-        Ok(())
+        self.pending.clear();
+        Ok(true)
     }
 
-    /// Merges the inputs into new tables; `false` if the database is being closed.
-    fn merge(&mut self, compaction: &Compaction, outputs: &mut Vec<TableRecord>) -> Result<bool> {
+    /// Merges the inputs into new tables; `false` if it was given up because the database is being closed or `stop` set.
+    fn merge(
+        &mut self,
+        compaction: &Compaction,
+        stop: Option<&AtomicBool>,
+        outputs: &mut Vec<TableRecord>,
+    ) -> Result<bool> {
         let shared = Arc::clone(&self.shared);
         let max = shared.options.max_file_size as u64;
         let oldest_snapshot = {
@@ -260,7 +262,7 @@ impl Worker {
         let mut entries = compaction.entries(&shared.tables)?;
         let mut output = None;
         while let Some((key, value)) = entries.entry() {
-            if self.closing() {
+            if self.closing() || stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
                 return Ok(false);
             }
             if shared.has_full.load(Ordering::Acquire) {

@@ -137,7 +137,7 @@ pub(in crate::chainstate) fn open_coins_db(
     cache: usize,
     options: &Options,
 ) -> Result<CoinsDb, StoreError> {
-    let engine = Database::open_on(&options.disk, dir, cache)?;
+    let engine = Database::open_on(&options.disk, dir, &options.database(cache))?;
     let db = ObfuscatedKv::open(Box::new(engine), true)?;
     Ok(CoinsDb::new(Box::new(db)).with_writing(options.coins_writing))
 }

@@ -16,6 +16,7 @@ pub(super) fn indexes(args: &Args) -> Result<IndexOptions, StartError> {
         filters: filters(args)?,
         coin_stats: flag("coinstatsindex"),
         wipe: flag("reindex"),
+        compact: flag("forcecompactdb"),
     };
     if flag("peerblockfilters") && !options.filters {
         return Err(option(
@@ -60,9 +61,12 @@ mod tests {
             "-blockfilterindex=basic",
             "-coinstatsindex",
             "-reindex",
+            "-forcecompactdb",
         ])
         .expect("fits");
-        assert!(all.txs && all.spenders && all.filters && all.coin_stats && all.wipe);
+        assert!(
+            all.txs && all.spenders && all.filters && all.coin_stats && all.wipe && all.compact
+        );
         for (argument, kept) in [
             ("-blockfilterindex", true),
             ("-blockfilterindex=1", true),

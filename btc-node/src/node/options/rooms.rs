@@ -43,6 +43,7 @@ pub(super) struct ChainstateChoices {
     prune: Option<PruneTarget>,
     reindex: bool,
     reindex_chainstate: bool,
+    compact_databases: bool,
     /// Reindex without a question where the databases cannot be opened.
     reindex_after_failure: bool,
     /// Given; zero means that every script is checked.
@@ -89,6 +90,7 @@ pub(super) fn chainstate(args: &Args) -> Result<ChainstateChoices, StartError> {
         prune: prune(args)?,
         reindex: args.flag("reindex").unwrap_or(false),
         reindex_chainstate: args.flag("reindex-chainstate").unwrap_or(false),
+        compact_databases: args.flag("forcecompactdb").unwrap_or(false),
         reindex_after_failure: args
             .values("test")
             .iter()
@@ -153,6 +155,7 @@ impl Options {
             prune: chosen.prune,
             reindex: chosen.reindex,
             reindex_chainstate: chosen.reindex_chainstate,
+            compact_databases: chosen.compact_databases,
             assume_valid: chosen.assume_valid.unwrap_or(default.assume_valid),
             minimum_chain_work: chosen
                 .minimum_chain_work
