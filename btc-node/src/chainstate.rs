@@ -37,7 +37,7 @@
 //! | [`muhash`], [`stats`], [`dump`] | digests and figures of all unspent coins, and a file of them |
 //! | `state`, `open` | what the lock guards; how it is loaded, an interrupted flush included |
 //! | `accept`, `connect`, `activate`, `mark` | headers and blocks in; coins changed; the best chain chosen; blocks declared invalid |
-//! | `checks`, `read_ahead` | script checks on several threads; blocks read while others are connected |
+//! | `checks`, `read_ahead`, `run_ahead` | script checks on several threads; blocks read, and connected above the tip, meanwhile |
 //! | [`snapshot`], `background` | coins of a block taken for granted, and validated behind the active chain |
 //! | `validated` | the chain that took nothing for granted, for those who follow that one |
 //! | [`prune`] | old block files deleted; locks that keep them |
@@ -67,6 +67,7 @@ mod import;
 mod mark;
 mod open;
 mod read_ahead;
+mod run_ahead;
 mod state;
 mod text;
 mod validated;

@@ -20,6 +20,8 @@ mod model;
 mod prune;
 #[path = "chainstate/reorg.rs"]
 mod reorg;
+#[path = "chainstate/run_ahead.rs"]
+mod run_ahead;
 #[path = "chainstate/snapshot.rs"]
 mod snapshot;
 #[path = "chainstate/snapshot_source.rs"]

@@ -7,16 +7,13 @@ use bitcoin::{Block, BlockHash};
 use btc_consensus::{BlockError, BlockFault, HashedBlock};
 
 use super::coins_cache::Overlay;
-use super::connect::{
-    ConnectError, Undone, connect_block, connect_context, disconnect_block, is_genesis,
-    must_check_scripts,
-};
+use super::connect::{ConnectError, Undone, disconnect_block, is_genesis, must_check_scripts};
 use super::error::SubmitError;
 use super::flush::FlushMode;
 use super::read_ahead::Place;
+use super::run_ahead::{Connected, Rules, RunAhead};
 use super::state::{Shared, State};
 use super::text::{iso8601, log2_work};
-use super::view::TreeView;
 use crate::chain::candidates::Rank;
 use crate::chain::{BlockId, Validity};
 use crate::notify::{BlockEvent, Event};
@@ -34,11 +31,12 @@ impl Shared {
     pub(super) fn activate(&self, block: Option<&HashedBlock>) -> Result<Rejected, SubmitError> {
         let mut rejected = Rejected::new();
         let mut target = None;
+        let mut ahead = RunAhead::default();
         loop {
             // No lock is held here: a listener that calls the node finds it free.
             self.notifier.wait_for_room(LISTENER_PATIENCE);
             let mut state = self.lock_for_change()?;
-            let moved = self.advance(&mut state, &mut target, block, &mut rejected)?;
+            let moved = self.advance(&mut state, &mut target, &mut ahead, block, &mut rejected)?;
             if !moved || state.candidates.best() == state.chain.tip() {
                 self.flush_state(&mut state, FlushMode::Periodic)?;
                 return Ok(rejected);
@@ -65,6 +63,7 @@ impl Shared {
         &self,
         state: &mut State,
         target: &mut Option<BlockId>,
+        ahead: &mut RunAhead,
         block: Option<&HashedBlock>,
         rejected: &mut Rejected,
     ) -> Result<bool, SubmitError> {
@@ -84,7 +83,7 @@ impl Shared {
             if state.chain.tip() == Some(best) {
                 break;
             }
-            let step = self.step_towards(state, best, block, rejected);
+            let step = self.step_towards(state, best, ahead, block, rejected);
             moved = true;
             if let Err(error) = step {
                 self.announce_tip(state, start);
@@ -106,6 +105,7 @@ impl Shared {
         &self,
         state: &mut State,
         target: BlockId,
+        ahead: &mut RunAhead,
         block: Option<&HashedBlock>,
         rejected: &mut Rejected,
     ) -> Result<(), SubmitError> {
@@ -125,10 +125,7 @@ impl Shared {
                 break;
             };
             let at_hand = block.filter(|block| block.hash() == state.tree.entry(id).hash);
-            if at_hand.is_none() {
-                state.read_ahead(target, next);
-            }
-            match self.connect_tip(state, id, at_hand) {
+            match self.connect_tip(state, id, target, ahead, at_hand) {
                 Ok(()) => {
                     let tip = state.tip_id();
                     state.candidates.prune(&state.tree, tip);
@@ -214,48 +211,109 @@ impl Shared {
         }
     }
 
-    /// Connects the block after the tip.
+    /// Connects the block after the tip, on the way to `target`.
     fn connect_tip(
         &self,
         state: &mut State,
         id: BlockId,
+        target: BlockId,
+        ahead: &mut RunAhead,
         at_hand: Option<&HashedBlock>,
     ) -> Result<(), ConnectError> {
-        let entry = state.tree.entry(id);
-        let (hash, height, prev) = (entry.hash, entry.height, entry.prev);
+        let hash = state.tree.entry(id).hash;
         if is_genesis(&self.options, &hash) {
             // Its outputs cannot be spent: nothing is connected.
             state.coins.set_best_block(hash);
             state.chain.set_tip(&state.tree, Some(id));
             return Ok(());
         }
+        ahead.keep(state.tip_id(), id);
+        if ahead.last().is_none() {
+            self.connect_ahead(state, id, target, ahead, at_hand)?;
+        }
+        if self.checks.has_threads() {
+            self.extend_run(state, target, ahead);
+        }
+        // From here on the block is good: nothing before this has left a trace.
+        match ahead.finish_first()? {
+            Some(connected) => self.commit_block(state, connected),
+            None => Ok(()),
+        }
+    }
+
+    /// Connects blocks after the last that is connected ahead while the scripts of the first are checked. One that fails
+    /// is tried again when it is its turn.
+    fn extend_run(&self, state: &mut State, target: BlockId, ahead: &mut RunAhead) {
+        while ahead.has_room() {
+            let next = ahead.last().and_then(|last| {
+                let next = state
+                    .tree
+                    .ancestor(target, state.tree.entry(last).height + 1)?;
+                state.tree.entry(next).data().and(Some(next))
+            });
+            let Some(next) = next else {
+                return;
+            };
+            if self
+                .connect_ahead(state, next, target, ahead, None)
+                .is_err()
+            {
+                return;
+            }
+        }
+    }
+
+    /// Connects one block on top of the last that is connected ahead, or of the tip.
+    fn connect_ahead(
+        &self,
+        state: &mut State,
+        id: BlockId,
+        target: BlockId,
+        ahead: &mut RunAhead,
+        at_hand: Option<&HashedBlock>,
+    ) -> Result<(), ConnectError> {
+        let entry = state.tree.entry(id);
+        let (hash, height) = (entry.hash, entry.height);
         let missing = || StoreError::corrupt("block index", format!("block {hash} has no data"));
-        let prev = prev.ok_or_else(missing)?;
+        let prev = entry.prev.ok_or_else(missing)?;
         let block = match at_hand {
             Some(block) => block.clone(),
             None => {
                 let pos = entry.data().ok_or_else(missing)?;
+                state.read_ahead(target, height);
                 state.ahead.take(Place { pos, hash })?
             }
         };
         let check_scripts = must_check_scripts(&state.tree, &self.options, id);
-        let State {
-            tree, coins, files, ..
-        } = state;
-        let mut overlay = Overlay::new(coins);
-        let prev_view = TreeView::new(tree, prev);
-        let context = connect_context(&self.options, &prev_view, check_scripts);
-        let undo = connect_block(&block, &mut overlay, &context, &self.checks, &self.scripts)?;
+        let rules = Rules {
+            tree: &state.tree,
+            options: &self.options,
+            checks: &self.checks,
+            cache: &self.scripts,
+        };
+        ahead.push(prev, id, block, &mut state.coins, check_scripts, &rules)
+    }
+
+    /// Makes a block that was connected on the tip, and whose scripts are good, the tip.
+    fn commit_block(&self, state: &mut State, connected: Connected) -> Result<(), ConnectError> {
+        let Connected {
+            id,
+            block,
+            undo,
+            changes,
+            ..
+        } = connected;
+        let State { tree, files, .. } = state;
         let entry = tree.entry(id);
-        if entry.undo().is_none() {
-            let file = entry.data().ok_or_else(missing)?.file;
-            let pos = files.write_undo(file, height, &block.header.prev_blockhash, &undo)?;
+        let (hash, height, time_max) = (entry.hash, entry.height, entry.time_max);
+        if let (None, Some(pos)) = (entry.undo(), entry.data()) {
+            let pos = files.write_undo(pos.file, height, &block.header.prev_blockhash, &undo)?;
             tree.modify(id).set_undo(pos.offset);
         }
         if !tree.entry(id).is_valid(Validity::Scripts) {
             tree.modify(id).raise_validity(Validity::Scripts);
         }
-        overlay.commit();
+        state.coins.apply(changes);
         state.chain.set_tip(&state.tree, Some(id));
         // The chain is moved before a flush may fail: what is in memory stays consistent either way.
         self.flush_state(state, FlushMode::IfNeeded)
@@ -264,7 +322,6 @@ impl Shared {
             mempool.block_connected(block.block(), height, view)
         });
         self.tip_moved(state);
-        let time_max = state.tree.entry(id).time_max;
         self.notifier.send(Event::BlockConnected(BlockEvent {
             block: Arc::clone(block.block()),
             hash,

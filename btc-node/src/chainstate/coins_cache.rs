@@ -169,6 +169,21 @@ impl CoinsCache {
         }
     }
 
+    /// Applies changes that were made on top of the coins as they are.
+    pub fn apply(&mut self, changes: Changes) {
+        for (outpoint, change) in changes.coins {
+            match change.coin {
+                Some(coin) => self.add(outpoint, coin, change.overwrite),
+                // Added and spent by the same changes: nothing lies below, nothing to do.
+                None if !change.overwrite => {}
+                None => self.spend(outpoint),
+            }
+        }
+        if let Some(best) = changes.best {
+            self.best = Some(best);
+        }
+    }
+
     /// Writes what changed. `keep` keeps the unspent coins in memory, else the cache is emptied and its memory freed.
     ///
     /// On an error nothing is forgotten: a later flush writes the same changes again.
@@ -207,68 +222,100 @@ impl CoinsCache {
     }
 }
 
-/// Changes on top of the cache that take effect together, or not at all if it is dropped.
-pub struct Overlay<'a> {
-    base: &'a mut CoinsCache,
-    changes: HashMap<OutPoint, Change>,
+/// Changes to coins, apart from the cache that they are meant for.
+///
+/// They say what differs from the coins at one block, whatever of those the cache holds in memory: so they stay right
+/// while the cache reads, forgets and flushes, and until another block is the best.
+#[derive(Default)]
+pub struct Changes {
+    coins: HashMap<OutPoint, Change>,
     best: Option<BlockHash>,
 }
 
-/// What an overlay did to an outpoint.
+/// What became of an outpoint.
 struct Change {
     coin: Option<Coin>,
     /// Whether an unspent coin may lie below it.
     overwrite: bool,
 }
 
+impl Changes {
+    /// Bytes of memory in use.
+    pub fn memory_usage(&self) -> usize {
+        let scripts: usize = self
+            .coins
+            .values()
+            .map(|change| heap_bytes(change.coin.as_ref()))
+            .sum();
+        self.coins.allocation_size() + scripts
+    }
+}
+
+/// Changes on top of the cache that take effect together, or not at all if it is dropped.
+pub struct Overlay<'a> {
+    base: &'a mut CoinsCache,
+    /// Changes between the cache and these, the newest first.
+    between: Vec<&'a Changes>,
+    changes: Changes,
+}
+
 impl<'a> Overlay<'a> {
     /// No changes yet.
     pub fn new(base: &'a mut CoinsCache) -> Self {
-        let best = base.best_block();
+        Self::above(base, std::iter::empty())
+    }
+
+    /// No changes yet on top of changes that have not reached the cache, the newest first. To be taken apart with
+    /// [`into_changes`](Self::into_changes), and applied after them.
+    pub fn above(base: &'a mut CoinsCache, between: impl Iterator<Item = &'a Changes>) -> Self {
+        let between: Vec<_> = between.collect();
+        let best = between
+            .first()
+            .map_or(base.best_block(), |newest| newest.best);
         Self {
             base,
-            changes: HashMap::new(),
-            best,
+            between,
+            changes: Changes {
+                coins: HashMap::new(),
+                best,
+            },
         }
     }
 
     /// The coin at `outpoint`, with the changes applied.
     pub fn coin(&mut self, outpoint: &OutPoint) -> Result<Option<&Coin>, StoreError> {
-        match self.changes.get(outpoint) {
+        match self.changes.coins.get(outpoint) {
             Some(change) => Ok(change.coin.as_ref()),
-            None => self.base.coin(outpoint),
+            None => below(self.base, &self.between, outpoint),
         }
     }
 
     /// Adds a coin; see [`CoinsCache`] about `overwrite`.
     pub fn add(&mut self, outpoint: OutPoint, coin: Coin, overwrite: bool) {
-        let before = self.changes.insert(
-            outpoint,
-            Change {
-                coin: Some(coin),
-                overwrite,
-            },
-        );
-        if let (Some(before), Some(change)) = (before, self.changes.get_mut(&outpoint)) {
-            // Whatever the overlay did before, the base still holds what it held.
-            change.overwrite |= before.overwrite || before.coin.is_none();
+        let change = Change {
+            coin: Some(coin),
+            overwrite,
+        };
+        match self.changes.coins.entry(outpoint) {
+            Entry::Vacant(slot) => {
+                slot.insert(change);
+            }
+            Entry::Occupied(mut entry) => {
+                let before = entry.insert(change);
+                // Whatever the overlay did before, the base still holds what it held.
+                entry.get_mut().overwrite |= before.overwrite || before.coin.is_none();
+            }
         }
     }
 
     /// Removes a coin and gives it, if it was there.
     pub fn spend(&mut self, outpoint: &OutPoint) -> Result<Option<Coin>, StoreError> {
-        let coin = match self.changes.get_mut(outpoint) {
+        let coin = match self.changes.coins.get_mut(outpoint) {
             Some(change) => change.coin.take(),
             None => {
-                let coin = self.base.coin(outpoint)?.cloned();
+                let coin = below(self.base, &self.between, outpoint)?.cloned();
                 if coin.is_some() {
-                    self.changes.insert(
-                        *outpoint,
-                        Change {
-                            coin: None,
-                            overwrite: true,
-                        },
-                    );
+                    self.spend_found(*outpoint);
                 }
                 coin
             }
@@ -276,56 +323,58 @@ impl<'a> Overlay<'a> {
         Ok(coin)
     }
 
-    /// Removes a coin, and says whether it was there.
-    pub fn remove(&mut self, outpoint: &OutPoint) -> Result<bool, StoreError> {
-        if let Some(change) = self.changes.get_mut(outpoint) {
-            return Ok(change.coin.take().is_some());
+    /// Removes a coin that was found here since the last change to it.
+    pub fn spend_found(&mut self, outpoint: OutPoint) {
+        match self.changes.coins.entry(outpoint) {
+            Entry::Occupied(mut entry) => entry.get_mut().coin = None,
+            Entry::Vacant(slot) => {
+                slot.insert(Change {
+                    coin: None,
+                    overwrite: true,
+                });
+            }
         }
-        let there = self.base.coin(outpoint)?.is_some();
-        if there {
-            let change = Change {
-                coin: None,
-                overwrite: true,
-            };
-            self.changes.insert(*outpoint, change);
-        }
-        Ok(there)
     }
 
     /// The block up to which the changed coins are right.
     pub fn best_block(&self) -> Option<BlockHash> {
-        self.best
+        self.changes.best
     }
 
     /// Says up to which block the changed coins are right.
     pub fn set_best_block(&mut self, best: BlockHash) {
-        self.best = Some(best);
+        self.changes.best = Some(best);
     }
 
     /// About how many bytes of memory the changes take.
     pub fn memory_usage(&self) -> usize {
-        let scripts: usize = self
-            .changes
-            .values()
-            .map(|change| heap_bytes(change.coin.as_ref()))
-            .sum();
-        self.changes.allocation_size() + scripts + self.base.memory_usage()
+        self.changes.memory_usage() + self.base.memory_usage()
     }
 
-    /// Puts the changes into the cache.
+    /// The changes, to be applied later.
+    pub fn into_changes(self) -> Changes {
+        self.changes
+    }
+
+    /// Puts the changes into the cache. Only for an overlay with no others between it and the cache.
     pub fn commit(self) {
-        for (outpoint, change) in self.changes {
-            match change.coin {
-                Some(coin) => self.base.add(outpoint, coin, change.overwrite),
-                // Added and spent within the overlay: nothing lies below, nothing to do.
-                None if !change.overwrite => {}
-                None => self.base.spend(outpoint),
-            }
-        }
-        if let Some(best) = self.best {
-            self.base.set_best_block(best);
+        debug_assert!(self.between.is_empty(), "others come first");
+        self.base.apply(self.changes);
+    }
+}
+
+/// The coin at `outpoint` as the cache has it with the changes between, the newest first.
+fn below<'c>(
+    base: &'c mut CoinsCache,
+    between: &[&'c Changes],
+    outpoint: &OutPoint,
+) -> Result<Option<&'c Coin>, StoreError> {
+    for changes in between {
+        if let Some(change) = changes.coins.get(outpoint) {
+            return Ok(change.coin.as_ref());
         }
     }
+    base.coin(outpoint)
 }
 
 #[cfg(test)]
@@ -408,8 +457,11 @@ mod tests {
                     }
                     Step::Remove(n) => {
                         let mut overlay = Overlay::new(&mut cache);
-                        let removed = overlay.remove(&outpoint(n)).expect("reads");
-                        prop_assert_eq!(removed, model.remove(&n).is_some());
+                        let found = overlay.coin(&outpoint(n)).expect("reads").is_some();
+                        prop_assert_eq!(found, model.remove(&n).is_some());
+                        if found {
+                            overlay.spend_found(outpoint(n));
+                        }
                         overlay.commit();
                     }
                     Step::Look(n) => {

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use bitcoin::{Block, BlockHash, OutPoint};
-use btc_consensus::connect::is_coinbase_overwritten;
+use btc_consensus::connect::{Delta, is_coinbase_overwritten};
 use btc_consensus::pow::equivalent_time;
 use btc_consensus::script::program::is_unspendable;
 use btc_consensus::{BlockError, Coin, ConnectContext, HashedBlock, ScriptError, ScriptJob};
 
-use super::checks::{CheckQueue, Failure, Job};
+use super::checks::{CheckQueue, Failure, Job, Ticket};
 use super::coins_cache::Overlay;
 use super::options::Options;
 use super::script_cache::ScriptCache;
@@ -74,6 +74,32 @@ pub(super) fn connect_block(
     checks: &CheckQueue,
     cache: &Arc<ScriptCache>,
 ) -> Result<BlockUndo, ConnectError> {
+    let (delta, scripts) = check_coins(block, coins, context, checks, cache)?;
+    scripts.finish()?;
+    Ok(apply_delta(block, delta, coins))
+}
+
+/// As [`connect_block`], without waiting for the scripts: the block is good only once they are. If it fails here, the
+/// overlay is unchanged but for what it has read; if the scripts fail, the overlay is not to be used.
+pub(super) fn connect_block_unproven(
+    block: &HashedBlock,
+    coins: &mut Overlay<'_>,
+    context: &ConnectContext<'_>,
+    checks: &CheckQueue,
+    cache: &Arc<ScriptCache>,
+) -> Result<(BlockUndo, ScriptChecks), ConnectError> {
+    let (delta, scripts) = check_coins(block, coins, context, checks, cache)?;
+    Ok((apply_delta(block, delta, coins), scripts))
+}
+
+/// Holds a block to all rules but those of scripts, which are under way then.
+fn check_coins(
+    block: &HashedBlock,
+    coins: &mut Overlay<'_>,
+    context: &ConnectContext<'_>,
+    checks: &CheckQueue,
+    cache: &Arc<ScriptCache>,
+) -> Result<(Delta, ScriptChecks), ConnectError> {
     // The rules see a plain function from outpoint to coin; a failure of the disk is kept aside, so that it is never
     // taken for a missing coin.
     let mut failure = None;
@@ -89,50 +115,69 @@ pub(super) fn connect_block(
         return Err(error.into());
     }
     let (delta, jobs) = connected?;
-    run_checks(checks, cache, jobs)?;
+    Ok((delta, ScriptChecks::start(checks, cache, jobs)))
+}
+
+/// Does to the coins what the block does to those that it was just checked against.
+fn apply_delta(block: &HashedBlock, delta: Delta, coins: &mut Overlay<'_>) -> BlockUndo {
     for (outpoint, coin) in delta.created {
         // Two coinbases of the main network repeat others: only a coinbase may replace a coin.
         let overwrite = coin.coinbase;
         coins.add(outpoint, coin, overwrite);
     }
-    let mut undo = Vec::with_capacity(delta.spent.len());
-    for inputs in delta.spent {
-        let mut spent = Vec::with_capacity(inputs.len());
-        for (outpoint, coin) in inputs {
-            coins.remove(&outpoint)?;
-            spent.push(coin);
-        }
-        undo.push(spent);
-    }
+    let spent = delta.spent.into_iter().map(|inputs| {
+        let coins = inputs.into_iter().map(|(outpoint, coin)| {
+            coins.spend_found(outpoint);
+            coin
+        });
+        coins.collect()
+    });
+    let undo = BlockUndo(spent.collect());
     coins.set_best_block(block.hash());
-    Ok(BlockUndo(undo))
+    undo
 }
 
-fn run_checks(
-    checks: &CheckQueue,
-    cache: &Arc<ScriptCache>,
-    mut jobs: Vec<ScriptJob>,
-) -> Result<(), ConnectError> {
-    // The inputs of a transaction follow each other, the first leading.
-    let mut known = false;
-    jobs.retain(|job| {
-        if job.input() == 0 {
-            let transaction = job.spend().transaction();
-            known = cache.knows_transaction(|| transaction.compute_wtxid(), job.flags());
+/// The scripts of one block, under way on other threads. Dropping it gives them up.
+pub(super) struct ScriptChecks(Ticket<Check>);
+
+impl ScriptChecks {
+    fn start(checks: &CheckQueue, cache: &Arc<ScriptCache>, jobs: Vec<ScriptJob>) -> Self {
+        // The inputs of a transaction follow each other, the first leading.
+        let mut known = false;
+        let unknown = jobs.into_iter().filter(|job| {
+            if job.input() == 0 {
+                let transaction = job.spend().transaction();
+                known = cache.knows_transaction(|| transaction.compute_wtxid(), job.flags());
+            }
+            !known
+        });
+        let unknown = unknown.map(|job| Check {
+            job,
+            cache: Arc::clone(cache),
+        });
+        Self(checks.submit(unknown.collect()))
+    }
+
+    /// How many inputs are checked.
+    pub(super) fn len(&self) -> usize {
+        self.0.jobs().len()
+    }
+
+    /// Waits for all of them.
+    ///
+    /// # Errors
+    /// The first that failed, or that a check broke down, which says nothing of the block.
+    pub(super) fn finish(&self) -> Result<(), ConnectError> {
+        match self.0.wait() {
+            Ok(()) => Ok(()),
+            Err(Failure::Job(index, error)) => {
+                let job = &self.0.jobs()[index].job;
+                Err(BlockError::Script(job.failure(error)).into())
+            }
+            Err(Failure::Panicked) => {
+                Err(StoreError::corrupt("script check", "it panicked").into())
+            }
         }
-        !known
-    });
-    // Jobs share what they refer to: a copy is cheap, and the failed one is needed to say what failed.
-    let run = jobs.iter().map(|job| Check {
-        job: job.clone(),
-        cache: Arc::clone(cache),
-    });
-    match checks.run(run.collect()) {
-        Ok(()) => Ok(()),
-        Err(Failure::Job(index, error)) => {
-            Err(BlockError::Script(jobs[index].failure(error)).into())
-        }
-        Err(Failure::Panicked) => Err(StoreError::corrupt("script check", "it panicked").into()),
     }
 }
 

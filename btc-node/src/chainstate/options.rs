@@ -47,7 +47,7 @@ pub struct Options {
     pub coins_writing: Writing,
     /// Rewrite the databases without what was deleted when they are opened (`-forcecompactdb`).
     pub compact_databases: bool,
-    /// Threads that check scripts besides the one that connects the block, 0 to 15 (`-par` less one).
+    /// Threads that check scripts (`-par`), besides the one that connects blocks; with none that one checks them too.
     pub script_threads: usize,
     /// Memory for signatures and scripts found good, in bytes (`-maxsigcachesize`).
     pub script_cache: usize,

@@ -90,6 +90,23 @@ impl Home {
         self.dir.path().join("blocks")
     }
 
+    /// Copies everything to a directory where no node has been.
+    pub(crate) fn copy_to(&self, other: &Self) {
+        fn copy(from: &Path, to: &Path) {
+            fs::create_dir_all(to).expect("creates");
+            for entry in fs::read_dir(from).expect("lists") {
+                let entry = entry.expect("lists");
+                let to = to.join(entry.file_name());
+                if entry.file_type().expect("is known").is_dir() {
+                    copy(&entry.path(), &to);
+                } else {
+                    fs::copy(entry.path(), to).expect("copies");
+                }
+            }
+        }
+        copy(self.dir.path(), other.dir.path());
+    }
+
     pub(crate) fn options(&self) -> Options {
         let dirs = Dirs {
             net: self.dir.path().to_owned(),

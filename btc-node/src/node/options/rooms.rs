@@ -62,8 +62,7 @@ pub(super) fn chainstate(args: &Args) -> Result<ChainstateChoices, StartError> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         threads = threads.saturating_add(i64::try_from(cores).unwrap_or(1));
     }
-    // The thread that connects the block counts as one of them.
-    let script_threads = (threads.saturating_sub(1)).clamp(0, MAX_SCRIPT_THREADS);
+    let script_threads = threads.clamp(1, MAX_SCRIPT_THREADS);
     let number = |name: &str| {
         args.int(name)
             .map(|value| u32::try_from(value.max(0)).unwrap_or(u32::MAX))
@@ -76,7 +75,7 @@ pub(super) fn chainstate(args: &Args) -> Result<ChainstateChoices, StartError> {
     Ok(ChainstateChoices {
         coins_writing,
         dbcache: usize::try_from(mib << 20).unwrap_or(usize::MAX),
-        script_threads: usize::try_from(script_threads).unwrap_or(0),
+        script_threads: usize::try_from(script_threads).unwrap_or(1),
         script_cache: args
             .int("maxsigcachesize")
             .map_or(DEFAULT_SCRIPT_CACHE_BYTES, |mib| {
