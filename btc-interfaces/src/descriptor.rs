@@ -1,9 +1,9 @@
 //! Output descriptors: text that says which scripts a wallet watches and which keys spend them. Source: BIPs 380 to 386.
 //!
 //! Pure: no I/O and no state. A [`Descriptor`] holds public keys; private keys that its text held come beside it as
-//! [`SecretKeys`]. Supported are `pk`, `pkh`, `wpkh`, `sh`, `wsh`, `combo`, `multi`, `sortedmulti`, `tr` with a key path
-//! only, `rawtr`, `addr` and `raw`, with multipath steps (BIP 389) where several descriptors are asked for. Script trees,
-//! miniscript and `musig` are an [`DescriptorError::Unsupported`].
+//! [`SecretKeys`]. Supported are `pk`, `pkh`, `wpkh`, `sh`, `wsh`, `combo`, `multi`, `sortedmulti`, `tr` with script
+//! trees, `multi_a`, `sortedmulti_a`, Miniscript in `wsh` and in trees, `rawtr`, `unused`, `addr` and `raw`, with multipath
+//! steps (BIP 389) where several descriptors are asked for. `musig` is a [`DescriptorError::Unsupported`].
 //!
 //! ```
 //! use bitcoin::Network;
@@ -24,18 +24,20 @@ mod miniscript;
 mod parse;
 mod secret;
 
-pub use self::miniscript::infer_miniscript;
+pub use self::miniscript::{MiniscriptNode, infer_miniscript};
 pub use checksum::checksum;
 pub use key::{DerivedKey, KeyCache, KeyExpression, KeyKind, KeyOrigin, Wildcard};
 pub use parse::Parsed;
 pub use secret::{Secret, SecretKeys};
 
 use crate::AddressType;
+use crate::psbt::TaprootOutput;
 use bitcoin::hashes::{Hash, sha256};
-use bitcoin::key::TapTweak;
-use bitcoin::opcodes::all::OP_CHECKMULTISIG;
+use bitcoin::key::{TapTweak, XOnlyPublicKey};
+use bitcoin::opcodes::all::{OP_CHECKMULTISIG, OP_CHECKSIG, OP_CHECKSIGADD, OP_NUMEQUAL};
 use bitcoin::script::Builder;
 use bitcoin::secp256k1::{All, Secp256k1};
+use bitcoin::taproot::{LeafVersion, TaprootBuilder};
 use bitcoin::{Address, Network, PublicKey, ScriptBuf};
 use key::Form;
 use std::fmt;
@@ -83,6 +85,15 @@ pub enum DescriptorError {
     /// A name that is no function.
     #[error("'{0}' is not a valid descriptor function")]
     UnknownFunction(String),
+    /// Miniscript that nobody should pay to.
+    #[error("{0}")]
+    Miniscript(String),
+    /// A tree that is not written as trees are.
+    #[error("{0}")]
+    Tree(String),
+    /// A key that stands for many where one is asked for.
+    #[error("unused(): key cannot be ranged")]
+    UnusedRange,
     /// `multi()` with wrong numbers.
     #[error("{0}")]
     Multi(String),
@@ -194,8 +205,13 @@ pub enum Script {
     Wpkh(KeyExpression),
     /// `combo(KEY)`: all single-key forms but taproot.
     Combo(KeyExpression),
-    /// `tr(KEY)`
-    Tr(KeyExpression),
+    /// `tr(KEY)` or `tr(KEY,TREE)`
+    Tr {
+        /// The internal key.
+        internal: KeyExpression,
+        /// The scripts of the tree with their depths, depth first.
+        leaves: Vec<(u8, Script)>,
+    },
     /// `rawtr(KEY)`: the output key itself.
     RawTr(KeyExpression),
     /// `multi(k,KEY,…)` or `sortedmulti(k,KEY,…)`
@@ -207,6 +223,19 @@ pub enum Script {
         /// Whether the script sorts them.
         sorted: bool,
     },
+    /// `multi_a(k,KEY,…)` or `sortedmulti_a(k,KEY,…)`, in a tree.
+    MultiA {
+        /// How many signatures it needs.
+        threshold: u32,
+        /// The keys in the order written.
+        keys: Vec<KeyExpression>,
+        /// Whether the script sorts them.
+        sorted: bool,
+    },
+    /// Miniscript, within `wsh()` or in a tree.
+    Miniscript(MiniscriptNode),
+    /// `unused(KEY)`: a key that stands for no script.
+    Unused(KeyExpression),
     /// `sh(SCRIPT)`
     Sh(Box<Script>),
     /// `wsh(SCRIPT)`
@@ -226,6 +255,20 @@ pub struct ExpandedScript {
     pub redeem_script: Option<ScriptBuf>,
     /// What P2WSH hashes.
     pub witness_script: Option<ScriptBuf>,
+    /// What a taproot output commits to.
+    pub taproot: Option<TaprootOutput>,
+}
+
+impl ExpandedScript {
+    /// An output script that commits to no other, or to none that is known.
+    pub fn plain(script_pubkey: ScriptBuf) -> Self {
+        Self {
+            script_pubkey,
+            redeem_script: None,
+            witness_script: None,
+            taproot: None,
+        }
+    }
 }
 
 /// A descriptor at one index.
@@ -245,17 +288,12 @@ pub struct Descriptor {
 
 /// The taproot output of an internal key without scripts.
 fn taproot_script(key: &PublicKey) -> ScriptBuf {
-    let internal = key.inner.x_only_public_key().0;
-    let (output, _) = internal.tap_tweak(secp(), None);
+    let (output, _) = x_only(key).tap_tweak(secp(), None);
     ScriptBuf::new_p2tr_tweaked(output)
 }
 
 fn plain(script_pubkey: ScriptBuf) -> ExpandedScript {
-    ExpandedScript {
-        script_pubkey,
-        redeem_script: None,
-        witness_script: None,
-    }
+    ExpandedScript::plain(script_pubkey)
 }
 
 fn p2wpkh_script(key: &PublicKey) -> Option<ScriptBuf> {
@@ -297,9 +335,16 @@ impl Descriptor {
                 | Script::Pkh(key)
                 | Script::Wpkh(key)
                 | Script::Combo(key)
-                | Script::Tr(key)
+                | Script::Unused(key)
                 | Script::RawTr(key) => into.push(key),
-                Script::Multi { keys, .. } => into.extend(keys),
+                Script::Tr { internal, leaves } => {
+                    into.push(internal);
+                    for (_, leaf) in leaves {
+                        collect(leaf, into);
+                    }
+                }
+                Script::Multi { keys, .. } | Script::MultiA { keys, .. } => into.extend(keys),
+                Script::Miniscript(node) => into.extend(&node.keys),
                 Script::Sh(inner) | Script::Wsh(inner) => collect(inner, into),
                 Script::Addr(_) | Script::Raw(_) => {}
             }
@@ -338,10 +383,15 @@ impl Descriptor {
                 _ => AddressType::Legacy,
             }),
             Script::Wpkh(_) | Script::Wsh(_) => Some(AddressType::Bech32),
-            Script::Tr(_) | Script::RawTr(_) => Some(AddressType::Bech32m),
+            Script::Tr { .. } | Script::RawTr(_) => Some(AddressType::Bech32m),
             Script::Addr(address) => address_type_of(&address.script_pubkey()),
             Script::Raw(script) => address_type_of(script),
-            Script::Pk(_) | Script::Combo(_) | Script::Multi { .. } => None,
+            Script::Pk(_)
+            | Script::Combo(_)
+            | Script::Multi { .. }
+            | Script::MultiA { .. }
+            | Script::Miniscript(_)
+            | Script::Unused(_) => None,
         }
     }
 
@@ -455,6 +505,50 @@ pub fn address_type_of(script: &bitcoin::Script) -> Option<AddressType> {
     }
 }
 
+fn x_only(key: &PublicKey) -> XOnlyPublicKey {
+    key.inner.x_only_public_key().0
+}
+
+/// The output of an internal key, the first of `keys`, and a tree.
+fn build_taproot<'k>(
+    leaves: &[(u8, Script)],
+    keys: &mut impl Iterator<Item = &'k PublicKey>,
+) -> Option<ExpandedScript> {
+    let internal = keys.next()?;
+    let mut builder = TaprootBuilder::new();
+    let mut scripts = Vec::with_capacity(leaves.len());
+    for (depth, leaf) in leaves {
+        let script = match leaf {
+            Script::Pk(_) => Builder::new()
+                .push_x_only_key(&x_only(keys.next()?))
+                .push_opcode(OP_CHECKSIG)
+                .into_script(),
+            // Boxed, since the compiler would else make this function of iterators of iterators without end.
+            other => {
+                let keys: &mut dyn Iterator<Item = &PublicKey> = keys;
+                build_leaf(other, keys)?
+            }
+        };
+        builder = builder.add_leaf(*depth, script.clone()).ok()?;
+        scripts.push((*depth, LeafVersion::TapScript.to_consensus(), script));
+    }
+    let spend = builder.finalize(secp(), x_only(internal)).ok()?;
+    Some(ExpandedScript {
+        script_pubkey: ScriptBuf::new_p2tr_tweaked(spend.output_key()),
+        redeem_script: None,
+        witness_script: None,
+        taproot: Some(TaprootOutput {
+            spend,
+            leaves: scripts,
+        }),
+    })
+}
+
+fn build_leaf(leaf: &Script, mut keys: &mut dyn Iterator<Item = &PublicKey>) -> Option<ScriptBuf> {
+    let built = build_scripts(leaf, &mut keys)?;
+    built.into_iter().next().map(|leaf| leaf.script_pubkey)
+}
+
 fn build_scripts<'k>(
     script: &Script,
     keys: &mut impl Iterator<Item = &'k PublicKey>,
@@ -475,11 +569,42 @@ fn build_scripts<'k>(
                     script_pubkey: ScriptBuf::new_p2sh(&witness.script_hash()),
                     redeem_script: Some(witness),
                     witness_script: None,
+                    taproot: None,
                 });
             }
             scripts
         }
-        Script::Tr(_) => vec![plain(taproot_script(keys.next()?))],
+        Script::Tr { leaves, .. } => vec![build_taproot(leaves, keys)?],
+        Script::Unused(_) => {
+            keys.next()?;
+            Vec::new()
+        }
+        Script::MultiA {
+            threshold,
+            keys: expressions,
+            sorted,
+        } => {
+            let own = keys.take(expressions.len()).map(x_only);
+            let mut own: Vec<XOnlyPublicKey> = own.collect();
+            if *sorted {
+                own.sort();
+            }
+            let mut builder = Builder::new();
+            for (place, key) in own.iter().enumerate() {
+                builder = builder.push_x_only_key(key).push_opcode(match place {
+                    0 => OP_CHECKSIG,
+                    _ => OP_CHECKSIGADD,
+                });
+            }
+            let script = builder
+                .push_int(i64::from(*threshold))
+                .push_opcode(OP_NUMEQUAL);
+            vec![plain(script.into_script())]
+        }
+        Script::Miniscript(node) => {
+            let own: Vec<&PublicKey> = keys.take(node.keys.len()).collect();
+            vec![plain(node.script(&own)?)]
+        }
         Script::RawTr(_) => {
             let output = keys.next()?.inner.x_only_public_key().0;
             let output = bitcoin::key::TweakedPublicKey::dangerous_assume_tweaked(output);
@@ -512,6 +637,7 @@ fn build_scripts<'k>(
                 script_pubkey: ScriptBuf::new_p2sh(&inner.script_pubkey.script_hash()),
                 redeem_script: Some(inner.script_pubkey),
                 witness_script: inner.witness_script,
+                taproot: None,
             })
             .collect(),
         Script::Wsh(inner) => build_scripts(inner, keys)?
@@ -520,11 +646,40 @@ fn build_scripts<'k>(
                 script_pubkey: ScriptBuf::new_p2wsh(&inner.script_pubkey.wscript_hash()),
                 redeem_script: None,
                 witness_script: Some(inner.script_pubkey),
+                taproot: None,
             })
             .collect(),
         Script::Addr(address) => vec![plain(address.script_pubkey())],
         Script::Raw(script) => vec![plain(script.clone())],
     })
+}
+
+fn write_tree(
+    leaves: &[(u8, Script)],
+    form: Form<'_>,
+    out: &mut String,
+) -> Result<(), DescriptorError> {
+    // For every step down to where we are: whether it was to the right.
+    let mut path: Vec<bool> = Vec::new();
+    for (number, (depth, leaf)) in leaves.iter().enumerate() {
+        if number == 0 {
+            out.push(',');
+        }
+        while path.len() < usize::from(*depth) {
+            out.push('{');
+            path.push(false);
+        }
+        write_script(leaf, form, out)?;
+        while path.last() == Some(&true) {
+            path.pop();
+            out.push('}');
+        }
+        if let Some(last) = path.last_mut() {
+            *last = true;
+            out.push(',');
+        }
+    }
+    Ok(())
 }
 
 fn write_script(script: &Script, form: Form<'_>, out: &mut String) -> Result<(), DescriptorError> {
@@ -533,7 +688,14 @@ fn write_script(script: &Script, form: Form<'_>, out: &mut String) -> Result<(),
         Script::Pkh(_) => "pkh",
         Script::Wpkh(_) => "wpkh",
         Script::Combo(_) => "combo",
-        Script::Tr(_) => "tr",
+        Script::Tr { .. } => "tr",
+        Script::Unused(_) => "unused",
+        Script::MultiA { sorted: false, .. } => "multi_a",
+        Script::MultiA { sorted: true, .. } => "sortedmulti_a",
+        Script::Miniscript(node) => {
+            out.push_str(&node.write(form)?);
+            return Ok(());
+        }
         Script::RawTr(_) => "rawtr",
         Script::Multi { sorted: false, .. } => "multi",
         Script::Multi { sorted: true, .. } => "sortedmulti",
@@ -549,9 +711,18 @@ fn write_script(script: &Script, form: Form<'_>, out: &mut String) -> Result<(),
         | Script::Pkh(key)
         | Script::Wpkh(key)
         | Script::Combo(key)
-        | Script::Tr(key)
+        | Script::Unused(key)
         | Script::RawTr(key) => out.push_str(&key.write(form)?),
+        Script::Tr { internal, leaves } => {
+            out.push_str(&internal.write(form)?);
+            write_tree(leaves, form, out)?;
+        }
+        // Written whole above.
+        Script::Miniscript(_) => {}
         Script::Multi {
+            threshold, keys, ..
+        }
+        | Script::MultiA {
             threshold, keys, ..
         } => {
             out.push_str(&threshold.to_string());

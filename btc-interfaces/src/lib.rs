@@ -42,6 +42,7 @@ pub mod message;
 mod mining;
 mod node;
 pub mod noop;
+pub mod psbt;
 pub mod rpc;
 mod settings;
 #[cfg(feature = "suite")]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// Where a key comes from: the fingerprint of a master key and the path from there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KeyOrigin {
     /// First four bytes of the master key's hash.
     pub fingerprint: Fingerprint,

@@ -1,12 +1,14 @@
 //! From text to a descriptor.
 
 use super::key::{KeyExpression, KeyKind, KeyOrigin, Wildcard, child};
+use super::miniscript::{MiniscriptNode, Place, Template};
 use super::secret::{Secret, SecretKeys};
 use super::{Descriptor, DescriptorError, Script, checksum};
 use bitcoin::address::NetworkUnchecked;
 use bitcoin::bip32::{ChildNumber, Fingerprint, Xpriv, Xpub};
 use bitcoin::hex::FromHex;
 use bitcoin::key::{Parity, XOnlyPublicKey};
+use bitcoin::taproot::TAPROOT_CONTROL_MAX_NODE_COUNT;
 use bitcoin::{Address, Network, NetworkKind, PrivateKey, PublicKey, ScriptBuf};
 use std::collections::BTreeSet;
 use std::str::FromStr;
@@ -29,6 +31,8 @@ const MAX_LENGTH: usize = 100_000;
 const MAX_RAW_LENGTH: usize = 8_000_100;
 /// Most keys in a script with `OP_CHECKMULTISIG`.
 const MAX_MULTI_KEYS: usize = 20;
+/// Most keys in a script with `OP_CHECKSIGADD`.
+const MAX_MULTI_A_KEYS: usize = 999;
 /// Most keys in a bare multisig output that nodes relay.
 const MAX_BARE_MULTI_KEYS: usize = 3;
 /// Largest push, hence largest script that P2SH can spend.
@@ -118,6 +122,28 @@ fn call<'t>(text: &'t str, name: &str) -> Option<&'t str> {
         .strip_suffix(')')
 }
 
+/// What stands before the first comma or closing bracket that belongs to no pair within.
+fn first_expression(text: &str) -> &str {
+    let mut depth = 0_usize;
+    let end = text.find(|character| match character {
+        '(' | '{' => {
+            depth += 1;
+            false
+        }
+        ')' | '}' if depth > 0 => {
+            depth -= 1;
+            false
+        }
+        ')' | '}' | ',' => depth == 0,
+        _ => false,
+    });
+    end.map_or(text, |end| &text[..end])
+}
+
+fn tree(text: impl Into<String>) -> DescriptorError {
+    DescriptorError::Tree(text.into())
+}
+
 impl Parser {
     fn script(&mut self, text: &str, context: Context) -> Result<Script, DescriptorError> {
         if let Some(inner) = call(text, "pk") {
@@ -125,7 +151,9 @@ impl Parser {
                 self.key(inner, context).map_err(|e| e.within("pk()"))?,
             ));
         }
-        if let Some(inner) = call(text, "pkh") {
+        if context != Context::Tr
+            && let Some(inner) = call(text, "pkh")
+        {
             return Ok(Script::Pkh(
                 self.key(inner, context).map_err(|e| e.within("pkh()"))?,
             ));
@@ -142,13 +170,23 @@ impl Parser {
         }
         for (name, sorted) in [("multi", false), ("sortedmulti", true)] {
             if let Some(inner) = call(text, name) {
+                if context == Context::Tr {
+                    return Err(DescriptorError::Misplaced(
+                        "Can only have multi/sortedmulti at top level, in sh(), or in wsh()",
+                    ));
+                }
                 return self.multi(inner, sorted, context);
             }
         }
-        if call(text, "multi_a").is_some() || call(text, "sortedmulti_a").is_some() {
-            return Err(DescriptorError::Misplaced(
-                "Can only have multi_a/sortedmulti_a inside tr()",
-            ));
+        for (name, sorted) in [("multi_a", false), ("sortedmulti_a", true)] {
+            if let Some(inner) = call(text, name) {
+                if context != Context::Tr {
+                    return Err(DescriptorError::Misplaced(
+                        "Can only have multi_a/sortedmulti_a inside tr()",
+                    ));
+                }
+                return self.multi(inner, sorted, context);
+            }
         }
         if let Some(inner) = call(text, "wpkh") {
             if !matches!(context, Context::Top | Context::Sh) {
@@ -195,17 +233,17 @@ impl Parser {
             if context != Context::Top {
                 return Err(DescriptorError::Misplaced("Can only have tr at top level"));
             }
-            if inner.contains(',') {
-                return Err(DescriptorError::Unsupported("script trees in tr()"));
-            }
-            return Ok(Script::Tr(
-                self.key(inner, Context::Tr).map_err(|e| e.within("tr()"))?,
-            ));
+            return self.taproot(inner);
         }
         if let Some(inner) = call(text, "rawtr") {
             if context != Context::Top {
                 return Err(DescriptorError::Misplaced(
                     "Can only have rawtr at top level",
+                ));
+            }
+            if first_expression(inner).len() != inner.len() {
+                return Err(DescriptorError::Misplaced(
+                    "rawtr(): only one key expected.",
                 ));
             }
             return Ok(Script::RawTr(
@@ -222,12 +260,138 @@ impl Parser {
             let bytes = Vec::<u8>::from_hex(inner).map_err(|_| DescriptorError::RawScript)?;
             return Ok(Script::Raw(ScriptBuf::from_bytes(bytes)));
         }
+        if let Some(inner) = call(text, "unused") {
+            if context != Context::Top {
+                return Err(DescriptorError::Misplaced(
+                    "Can only have unused at top level",
+                ));
+            }
+            if first_expression(inner).len() != inner.len() {
+                return Err(DescriptorError::Misplaced(
+                    "unused(): only one key expected",
+                ));
+            }
+            let key = self.key(inner, context)?;
+            if key.is_range() {
+                return Err(DescriptorError::UnusedRange);
+            }
+            return Ok(Script::Unused(key));
+        }
+        if let Some(node) = self.miniscript(text, context)? {
+            return Ok(Script::Miniscript(node));
+        }
         Err(match context {
             Context::Sh => DescriptorError::Misplaced("A function is needed within P2SH"),
-            Context::Wsh if text.contains('(') => DescriptorError::Unsupported("miniscript"),
             Context::Wsh => DescriptorError::Misplaced("A function is needed within P2WSH"),
             _ => DescriptorError::UnknownFunction(text.to_owned()),
         })
+    }
+
+    /// `tr()` with or without a tree.
+    fn taproot(&mut self, text: &str) -> Result<Script, DescriptorError> {
+        let first = first_expression(text);
+        let internal = self.key(first, Context::Tr).map_err(|e| e.within("tr()"))?;
+        let mut rest = &text[first.len()..];
+        let mut leaves = Vec::new();
+        // Each script may have multipath steps of its own number, and the internal key too, until they are compared.
+        let own = self.branches.take();
+        let mut others = None;
+        if let Some(other) = rest.chars().next()
+            && other != ','
+        {
+            return Err(tree(format!("tr: expected ',', got '{other}'")));
+        }
+        // For every step down to where we are: whether it was to the right.
+        let mut path: Vec<bool> = Vec::new();
+        if let Some(tail) = rest.strip_prefix(',') {
+            rest = tail;
+            loop {
+                while let Some(tail) = rest.strip_prefix('{') {
+                    rest = tail;
+                    path.push(false);
+                    if path.len() > TAPROOT_CONTROL_MAX_NODE_COUNT {
+                        return Err(tree(format!(
+                            "tr() supports at most {TAPROOT_CONTROL_MAX_NODE_COUNT} nesting levels"
+                        )));
+                    }
+                }
+                let leaf = first_expression(rest);
+                let script = self.script(leaf, Context::Tr)?;
+                if let Some(branches) = self.branches.take()
+                    && *others.get_or_insert(branches) != branches
+                {
+                    return Err(tree("tr(): Multipath subscripts have mismatched lengths"));
+                }
+                // At most 128 steps.
+                leaves.push((path.len() as u8, script));
+                rest = &rest[leaf.len()..];
+                while path.last() == Some(&true) {
+                    rest = rest
+                        .strip_prefix('}')
+                        .ok_or_else(|| tree("tr(): expected '}' after script expression"))?;
+                    path.pop();
+                }
+                let Some(last) = path.last_mut() else {
+                    break;
+                };
+                rest = rest
+                    .strip_prefix(',')
+                    .ok_or_else(|| tree("tr(): expected ',' after script expression"))?;
+                *last = true;
+            }
+            if !rest.is_empty() {
+                return Err(tree("tr(): expected ')' after script expression"));
+            }
+        }
+        if let (Some(own), Some(others)) = (own, others)
+            && own != others
+        {
+            return Err(tree(
+                "tr(): Multipath internal key mismatches multipath subscripts lengths",
+            ));
+        }
+        self.branches = own.or(others);
+        Ok(Script::Tr { internal, leaves })
+    }
+
+    /// Miniscript, if it is that.
+    fn miniscript(
+        &mut self,
+        text: &str,
+        context: Context,
+    ) -> Result<Option<MiniscriptNode>, DescriptorError> {
+        let Some(template) = Template::new(text) else {
+            return Ok(None);
+        };
+        let place = match context {
+            Context::Wsh => Place::Wsh,
+            _ => Place::Leaf,
+        };
+        if !matches!(context, Context::Wsh | Context::Tr) {
+            // Where it must not stand, it is told apart from what is nothing at all.
+            let keys = Vec::new();
+            let known = matches!(template.parse(keys, place), Ok(Some(_)));
+            return match known && !template.keys.is_empty() {
+                true => Err(DescriptorError::Misplaced(
+                    "Miniscript expressions can only be used in wsh or tr.",
+                )),
+                false => Ok(None),
+            };
+        }
+        let first = self.positions;
+        let mut keys = Vec::with_capacity(template.keys.len());
+        for key in &template.keys {
+            keys.push(self.key(key, context).map_err(|error| match error {
+                DescriptorError::MultipathLengths => error.within("Miniscript"),
+                error => error,
+            })?);
+        }
+        let node = template.parse(keys, place)?;
+        match &node {
+            Some(node) => node.check()?,
+            None => self.positions = first,
+        }
+        Ok(node)
     }
 
     fn multi(
@@ -238,9 +402,13 @@ impl Parser {
     ) -> Result<Script, DescriptorError> {
         let mut arguments = inner.split(',');
         let threshold = arguments.next().unwrap_or_default();
-        let threshold: u32 = threshold.parse().map_err(|_| {
-            DescriptorError::Multi(format!("Multi threshold '{threshold}' is not valid"))
-        })?;
+        let threshold: u32 = Some(threshold)
+            // A sign would parse as a number, but is none here.
+            .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
+            .and_then(|digits| digits.parse().ok())
+            .ok_or_else(|| {
+                DescriptorError::Multi(format!("Multi threshold '{threshold}' is not valid"))
+            })?;
         let keys = arguments
             .map(|key| {
                 self.key(key, context).map_err(|error| match error {
@@ -249,9 +417,13 @@ impl Parser {
                 })
             })
             .collect::<Result<Vec<_>, _>>()?;
-        if keys.is_empty() || keys.len() > MAX_MULTI_KEYS {
+        let (kind, most) = match context {
+            Context::Tr => ("multi_a", MAX_MULTI_A_KEYS),
+            _ => ("multisig", MAX_MULTI_KEYS),
+        };
+        if keys.is_empty() || keys.len() > most {
             return Err(DescriptorError::Multi(format!(
-                "Cannot have {} keys in multisig; must have between 1 and {MAX_MULTI_KEYS} keys, inclusive",
+                "Cannot have {} keys in {kind}; must have between 1 and {most} keys, inclusive",
                 keys.len()
             )));
         }
@@ -283,14 +455,27 @@ impl Parser {
                 )));
             }
         }
-        Ok(Script::Multi {
-            threshold,
-            keys,
-            sorted,
+        Ok(match context {
+            Context::Tr => Script::MultiA {
+                threshold,
+                keys,
+                sorted,
+            },
+            _ => Script::Multi {
+                threshold,
+                keys,
+                sorted,
+            },
         })
     }
 
     fn key(&mut self, text: &str, context: Context) -> Result<KeyExpression, DescriptorError> {
+        if text.starts_with("musig(") {
+            return Err(match context {
+                Context::Tr => DescriptorError::Unsupported("musig()"),
+                _ => DescriptorError::Misplaced("musig() is only allowed in tr() and rawtr()"),
+            });
+        }
         let mut apostrophe = false;
         let (origin, inner) = match text.split_once(']') {
             None => (None, text),
@@ -390,9 +575,6 @@ impl Parser {
         context: Context,
         apostrophe: &mut bool,
     ) -> Result<KeyKind, DescriptorError> {
-        if text.starts_with("musig(") {
-            return Err(DescriptorError::Unsupported("musig()"));
-        }
         let mut parts: Vec<&str> = text.split('/').collect();
         let name = parts[0];
         if name.is_empty() {

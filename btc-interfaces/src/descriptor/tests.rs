@@ -165,12 +165,41 @@ fn refusals() {
         ),
         ("raw(zz)", "Raw script is not hex"),
         (
+            "multi(+1,02c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5)",
+            "Multi threshold '+1' is not valid",
+        ),
+        (
+            "tr(02c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5,{pk(02c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5))",
+            "tr(): expected ',' after script expression",
+        ),
+        (
+            "tr(02c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5,multi(1,02c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5))",
+            "Can only have multi/sortedmulti at top level, in sh(), or in wsh()",
+        ),
+        (
+            "sh(and_v(v:pk(02c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5),older(5)))",
+            "Miniscript expressions can only be used in wsh or tr.",
+        ),
+        (
+            "wsh(older(5))",
+            "older(5) is not sane: witnesses without signature exist",
+        ),
+        (
+            "wsh(and_v(v:pk(02c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5),pk(02c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5)))",
+            "and_v(v:pk(02c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5),pk(02c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5)) is not sane: contains duplicate public keys",
+        ),
+        ("wsh(zz)", "A function is needed within P2WSH"),
+        (
+            "pk(musig(02c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5))",
+            "pk(): musig() is only allowed in tr() and rawtr()",
+        ),
+        (
             "addr(bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4)",
             "Address is not valid",
         ),
         (
             "tr(02c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5,pk(02))",
-            "script trees in tr() in descriptors are not supported yet",
+            "pk(): Pubkey '02' is invalid",
         ),
     ] {
         let error = Descriptor::parse(text, Network::Regtest, false).expect_err(text);
@@ -289,4 +318,52 @@ proptest::proptest! {
     fn no_text_panics(text in "[a-z0-9(){}\\[\\]/*'h,#<;>]{0,80}") {
         let _ = Descriptor::parse_multipath(&text, Network::Regtest, false);
     }
+}
+
+const G2: &str = "02c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5";
+const G3: &str = "02f9308a019258c31049344f85f89d5229b531c845836f99b08601f113bce036f9";
+
+#[test]
+fn trees_and_miniscript_are_written_as_they_were_read() {
+    for text in [
+        format!("tr({G2},pk({G3}))"),
+        format!("tr({G2},{{pk({G3}),{{multi_a(1,{G2},{G3}),sortedmulti_a(2,{G2},{G3})}}}})"),
+        format!("tr({G2},{{{{pk({G3}),pk({G2})}},and_v(v:pk({G3}),older(5))}})"),
+        format!("wsh(andor(pk({G2}),older(10),pk({G3})))"),
+        format!("sh(wsh(and_v(v:pkh({G2}),after(500000001))))"),
+        format!("unused({G2})"),
+    ] {
+        let parsed = parse(&text);
+        let written = parsed.descriptor.to_string();
+        assert_eq!(written.split('#').next(), Some(text.as_str()));
+    }
+    // Sugar is written as everybody does.
+    let parsed = parse(&format!("wsh(c:pk_k({G2}))"));
+    assert!(parsed.descriptor.to_string().starts_with("wsh(pk("));
+}
+
+#[test]
+fn a_tree_is_inferred_from_what_an_output_commits_to() {
+    let x = |key: &str| key[2..].to_owned();
+    let text = format!(
+        "tr({},{{pk({}),and_v(v:pk({}),older(5))}})",
+        x(G2),
+        x(G3),
+        x(G2)
+    );
+    let parsed = parse(&text);
+    let expansion = parsed
+        .descriptor
+        .expand(0, &parsed.secrets, &mut KeyCache::default())
+        .unwrap();
+    let inferred = Descriptor::infer(&expansion.scripts[0], &expansion.keys, Network::Regtest);
+    assert_eq!(inferred, parsed.descriptor);
+    let text = format!("wsh(and_v(v:pkh({G2}),older(5)))");
+    let parsed = parse(&text);
+    let expansion = parsed
+        .descriptor
+        .expand(0, &parsed.secrets, &mut KeyCache::default())
+        .unwrap();
+    let inferred = Descriptor::infer(&expansion.scripts[0], &expansion.keys, Network::Regtest);
+    assert_eq!(inferred.to_string(), parsed.descriptor.to_string());
 }

@@ -6,7 +6,7 @@
 mod asm;
 mod kind;
 
-pub use asm::script_to_asm;
+pub use asm::{is_valid_signature_encoding, script_to_asm};
 pub use kind::{Push, Pushes, ScriptKind, is_push_only};
 
 use super::value::{from_amount, from_sat};
@@ -58,14 +58,21 @@ impl TxDetails<'_> {
 /// A transaction with its inputs, outputs and sizes, as `decoderawtransaction` and others show it.
 pub fn transaction(tx: &Transaction, details: &TxDetails<'_>) -> Map<String, Value> {
     let mut out = Map::new();
-    let weight = tx.weight();
+    // Without inputs the library would write an empty list of witnesses, which the protocol has not.
+    let (hash, size, weight) = if tx.input.is_empty() {
+        let size = tx.base_size();
+        (tx.compute_txid().to_string(), size, 4 * size as u64)
+    } else {
+        let weight = tx.weight().to_wu();
+        (tx.compute_wtxid().to_string(), tx.total_size(), weight)
+    };
     out.insert("txid".into(), json!(tx.compute_txid().to_string()));
-    out.insert("hash".into(), json!(tx.compute_wtxid().to_string()));
+    out.insert("hash".into(), json!(hash));
     // The protocol's version is unsigned; the library keeps it signed.
     out.insert("version".into(), json!(tx.version.0.cast_unsigned()));
-    out.insert("size".into(), json!(tx.total_size()));
-    out.insert("vsize".into(), json!(weight.to_wu().div_ceil(4)));
-    out.insert("weight".into(), json!(weight.to_wu()));
+    out.insert("size".into(), json!(size));
+    out.insert("vsize".into(), json!(weight.div_ceil(4)));
+    out.insert("weight".into(), json!(weight));
     out.insert("locktime".into(), json!(tx.lock_time.to_consensus_u32()));
     let spent = details
         .spent

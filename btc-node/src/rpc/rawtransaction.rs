@@ -4,6 +4,7 @@ mod create;
 mod decode;
 mod get;
 mod package;
+mod psbt;
 mod send;
 mod sign;
 mod signer;
@@ -19,6 +20,7 @@ pub fn methods() -> &'static [Entry] {
         methods.extend(decode::METHODS);
         methods.extend(get::METHODS);
         methods.extend(package::METHODS);
+        methods.extend(psbt::methods());
         methods.extend(send::METHODS);
         methods.extend(sign::METHODS);
         methods

@@ -280,6 +280,9 @@ fn addresses(
             }
         }
     }
+    if addresses.is_empty() {
+        return Err(RpcError::new(code::MISC_ERROR, "Unexpected empty result"));
+    }
     Ok(addresses)
 }
 

@@ -69,6 +69,11 @@ fn signature_hash_type(data: &[u8]) -> Option<&'static str> {
     strict_integer(rest)?.is_empty().then_some(name)
 }
 
+/// Whether `data` is an ECDSA signature as consensus and policy want it written: strict DER with a defined hash type behind it (BIP 66).
+pub fn is_valid_signature_encoding(data: &[u8]) -> bool {
+    signature_hash_type(data).is_some()
+}
+
 /// Reads one positive DER integer without padding; gives what follows it.
 fn strict_integer(bytes: &[u8]) -> Option<&[u8]> {
     let [0x02, length, rest @ ..] = bytes else {

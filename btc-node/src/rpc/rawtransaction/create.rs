@@ -15,51 +15,61 @@ use btc_interfaces::rpc::{RpcError, code, value};
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;
 
+/// The inputs of a transaction to make.
+pub(super) const INPUTS: Arg =
+    Arg::required("inputs", Kind::Array, "The inputs").with(&[Arg::optional(
+        "",
+        Kind::Object,
+        "An input",
+    )
+    .with(&[
+        Arg::required(
+            "txid",
+            Kind::StringHex,
+            "The id of the transaction to spend from",
+        ),
+        Arg::required("vout", Kind::Number, "The number of the output to spend"),
+        Arg::hint(
+            "sequence",
+            Kind::Number,
+            "depends on the value of the 'replaceable' and 'locktime' arguments",
+            "The sequence number",
+        ),
+    ])]);
+
+/// Its outputs.
+pub(super) const OUTPUTS: Arg = Arg::required(
+    "outputs",
+    Kind::Any("json array or object"),
+    "The outputs: addresses with amounts in BTC, and \"data\" with hexadecimal",
+);
+
+/// Its lock time.
+pub(super) const LOCK_TIME: Arg = Arg::default(
+    "locktime",
+    Kind::Number,
+    "0",
+    "The lock time; other than 0 it makes inputs non-final",
+);
+
+/// Whether it may be replaced.
+pub(super) const REPLACEABLE: Arg = Arg::default(
+    "replaceable",
+    Kind::Bool,
+    "true",
+    "Mark the transaction as replaceable (BIP 125)",
+);
+
+/// Its version.
+pub(super) const VERSION: Arg = Arg::default("version", Kind::Number, "2", "The version");
+
 /// The methods of this module.
 pub(super) const METHODS: &[Entry] = &[Entry {
     method: Method {
         name: "createrawtransaction",
         category: "rawtransactions",
         summary: "Makes a transaction of given inputs and outputs, without signatures. It is neither kept nor announced.",
-        args: &[
-            Arg::required("inputs", Kind::Array, "The inputs").with(&[Arg::optional(
-                "",
-                Kind::Object,
-                "An input",
-            )
-            .with(&[
-                Arg::required(
-                    "txid",
-                    Kind::StringHex,
-                    "The id of the transaction to spend from",
-                ),
-                Arg::required("vout", Kind::Number, "The number of the output to spend"),
-                Arg::hint(
-                    "sequence",
-                    Kind::Number,
-                    "depends on the value of the 'replaceable' and 'locktime' arguments",
-                    "The sequence number",
-                ),
-            ])]),
-            Arg::required(
-                "outputs",
-                Kind::Any("json array or object"),
-                "The outputs: addresses with amounts in BTC, and \"data\" with hexadecimal",
-            ),
-            Arg::default(
-                "locktime",
-                Kind::Number,
-                "0",
-                "The lock time; other than 0 it makes inputs non-final",
-            ),
-            Arg::default(
-                "replaceable",
-                Kind::Bool,
-                "true",
-                "Mark the transaction as replaceable (BIP 125)",
-            ),
-            Arg::default("version", Kind::Number, "2", "The version"),
-        ],
+        args: &[INPUTS, OUTPUTS, LOCK_TIME, REPLACEABLE, VERSION],
         result: "\"hex\"    (string) The transaction",
         examples: &[
             "\"[{\\\"txid\\\":\\\"myid\\\",\\\"vout\\\":0}]\" \"[{\\\"address\\\":0.01}]\"",
@@ -73,7 +83,11 @@ fn invalid(message: impl Into<String>) -> RpcError {
 }
 
 fn create_raw_transaction(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult {
-    let arguments = context.arguments;
+    Ok(json!(encode_plain(&construct(parts, context.arguments)?)))
+}
+
+/// The transaction that the first five arguments describe.
+pub(super) fn construct(parts: &NodeParts, arguments: &Arguments) -> Result<Transaction, RpcError> {
     let lock_time: i64 = arguments.opt_int(2)?.unwrap_or(0);
     let lock_time = u32::try_from(lock_time)
         .map_err(|_| invalid("Invalid parameter, locktime out of range"))?;
@@ -104,7 +118,7 @@ fn create_raw_transaction(parts: &NodeParts, context: &RequestContext<'_>) -> Rp
             "Invalid parameter combination: Sequence number(s) contradict replaceable option",
         ));
     }
-    Ok(json!(encode(&tx)))
+    Ok(tx)
 }
 
 fn parse_input(fields: &Map<String, Value>, sequence: Sequence) -> Result<TxIn, RpcError> {
@@ -217,7 +231,7 @@ fn data_script(given: &Value) -> Result<ScriptBuf, RpcError> {
 }
 
 /// In the form without witnesses: there are none, and without inputs the other form could not be told from it.
-fn encode(tx: &Transaction) -> String {
+pub(super) fn encode_plain(tx: &Transaction) -> String {
     let mut bytes = Vec::new();
     let mut write = |part: &dyn Fn(&mut Vec<u8>) -> Result<usize, bitcoin::io::Error>| {
         part(&mut bytes).expect("writing to memory does not fail");

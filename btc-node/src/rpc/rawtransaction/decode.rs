@@ -71,7 +71,7 @@ fn decode_raw_transaction(parts: &NodeParts, context: &RequestContext<'_>) -> Rp
 
 /// Reads a transaction in the form with witnesses, or in the one without, or in whichever gives scripts that make sense:
 /// without inputs the forms look alike.
-fn decode(bytes: &[u8], try_plain: bool, try_witness: bool) -> Option<Transaction> {
+pub(super) fn decode(bytes: &[u8], try_plain: bool, try_witness: bool) -> Option<Transaction> {
     let extended: Option<Transaction> = try_witness.then(|| deserialize(bytes).ok()).flatten();
     if extended.as_ref().is_some_and(is_sane) {
         return extended;

@@ -130,7 +130,7 @@ fn find(parts: &NodeParts, txid: &Txid) -> Result<Found, RpcError> {
     }))
 }
 
-fn find_in_index(
+pub(super) fn find_in_index(
     index: Option<&TxIndex>,
     txid: &Txid,
 ) -> Result<Option<crate::index::FoundTx>, RpcError> {

@@ -99,7 +99,10 @@ fn invalid(text: impl Into<String>) -> RpcError {
 }
 
 /// The outputs that a transaction spends, in the order of its inputs, as far as they are known.
-fn find_outputs(parts: &NodeParts, tx: &Transaction) -> Result<Vec<Option<TxOut>>, RpcError> {
+pub(super) fn find_outputs(
+    parts: &NodeParts,
+    tx: &Transaction,
+) -> Result<Vec<Option<TxOut>>, RpcError> {
     let find = |input: &TxIn| {
         let coin = parts.mempool.coin(&parts.chain, &input.previous_output);
         Ok(coin.map_err(store_error)?.map(|coin| coin.output))
@@ -404,7 +407,7 @@ fn given_scripts(given: &Value, output: &ScriptBuf, known: &mut Known) -> Result
 }
 
 /// What signatures cover, by name.
-fn coverage(given: &Value) -> Result<Coverage, RpcError> {
+pub(super) fn coverage(given: &Value) -> Result<Coverage, RpcError> {
     use EcdsaSighashType as Ecdsa;
     use TapSighashType as Tap;
     let name = match given {

@@ -99,19 +99,17 @@ fn create_multisig(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult
     let program = inner.to_p2wsh();
     let known = match wanted {
         _ if legacy => ExpandedScript {
-            script_pubkey: inner.to_p2sh(),
             redeem_script: Some(inner.clone()),
-            witness_script: None,
+            ..ExpandedScript::plain(inner.to_p2sh())
         },
         "bech32" => ExpandedScript {
-            script_pubkey: program,
-            redeem_script: None,
             witness_script: Some(inner.clone()),
+            ..ExpandedScript::plain(program)
         },
         _ => ExpandedScript {
-            script_pubkey: program.to_p2sh(),
-            redeem_script: Some(program),
             witness_script: Some(inner.clone()),
+            redeem_script: Some(program.clone()),
+            ..ExpandedScript::plain(program.to_p2sh())
         },
     };
     let derived: Vec<DerivedKey> = keys.iter().map(|key| derived(*key)).collect();
