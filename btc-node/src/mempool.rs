@@ -20,8 +20,6 @@
 //! | [`reject`] | why a transaction is refused |
 //! | [`persist`] | `mempool.dat` |
 //! | [`tip`] | what is asked of the chain |
-//!
-//! Not here yet: orphans.
 
 pub mod accept;
 pub mod broadcast;

@@ -25,9 +25,11 @@
 //! | `reconciliation` | who agreed to reconcile transactions |
 //! | `serve` | answers to what peers ask |
 //! | [`filters`] | compact filters of blocks for those that ask |
-//! | `transactions` | transactions fetched and told |
-//!
-//! Not here yet: orphans and packages of transactions.
+//! | `transactions` | announcements taken and made |
+//! | `downloads` | transactions fetched and judged |
+//! | `requests` | whom to ask for which transaction, and when |
+//! | `orphans` | transactions that wait for their parents |
+//! | [`relay`] | how fast transactions are told |
 
 mod addresses;
 mod announce;
@@ -35,6 +37,7 @@ mod blocks;
 mod bloom;
 mod compact;
 pub mod dial;
+mod downloads;
 pub mod event;
 mod eviction;
 mod fee_filter;
@@ -44,10 +47,12 @@ mod headers;
 mod in_flight;
 mod info;
 mod liveness;
+mod orphans;
 mod outbound;
 pub mod peer;
 mod presync;
 mod reconciliation;
+pub mod relay;
 mod requests;
 mod serve;
 mod transactions;
@@ -56,11 +61,12 @@ pub use blocks::FetchError;
 pub use event::{Action, ConnectionKind, Event, NewPeer, PeerId, Permissions};
 pub use filters::FilterSource;
 pub use info::PeerInfo;
+pub use orphans::OrphanInfo;
+pub use relay::RelayInfo;
 
 use crate::chainstate::{BlockSummary, ChainstateManager};
 use crate::mempool::Mempool;
 use crate::net::message::DecodeError;
-use crate::net::recent::RecentSet;
 use crate::net::{Directory, Message};
 use addresses::AnswerCache;
 use bitcoin::BlockHash;
@@ -68,16 +74,14 @@ use bitcoin::key::rand::rngs::StdRng;
 use bitcoin::key::rand::{Rng, SeedableRng};
 use bitcoin::p2p::ServiceFlags;
 use compact::ExtraTransactions;
+use downloads::Downloads;
 use in_flight::InFlight;
 use outbound::OutboundWatch;
 use peer::Peer;
-use requests::TxRequests;
+use relay::Backlogs;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Transactions refused since the tip last changed that are remembered.
-const MAX_REJECTS: usize = 100_000;
 
 /// How a node behaves towards its peers.
 #[derive(Clone, Debug)]
@@ -90,8 +94,8 @@ pub struct Config {
     pub v2_transport: bool,
     /// How long a new peer may take for its first messages (`-peertimeout`).
     pub peer_timeout: Duration,
-    /// The most transactions that are announced to a peer at one time.
-    pub max_announced: usize,
+    /// Transactions told in a second (`-txsendrate`).
+    pub tx_send_rate: u32,
     /// Offers to reconcile transactions (`-txreconciliation`).
     pub reconciliation: bool,
     /// Offers Bloom filters (`-peerbloomfilters`).
@@ -121,7 +125,7 @@ impl Default for Config {
             blocks_only: false,
             v2_transport: false,
             peer_timeout: Duration::from_secs(60),
-            max_announced: 1000,
+            tx_send_rate: relay::DEFAULT_RATE,
             reconciliation: false,
             bloom_filters: false,
             listens: false,
@@ -160,11 +164,10 @@ pub struct Peers {
     /// Transactions kept to put blocks together.
     extra: ExtraTransactions,
     stalling_timeout: Duration,
-    requests: TxRequests,
+    downloads: Downloads,
+    backlogs: Backlogs,
     /// The block whose announcement last made a peer be asked for headers that was not asked before.
     last_asked_for: Option<BlockHash>,
-    /// Transactions refused since the tip changed last, by wtxid or txid.
-    rejects: RecentSet<[u8; 32]>,
     /// When transactions are next told to incoming peers; one time for all, so that many connections learn no more.
     next_inbound_trickle: Duration,
     actions: Vec<Action>,
@@ -189,6 +192,8 @@ impl Peers {
     ) -> Self {
         let mut rng = StdRng::from_seed(seed);
         let salts = rng.r#gen();
+        let downloads = Downloads::new(rng.r#gen());
+        let backlogs = Backlogs::new(config.tx_send_rate);
         let extra = ExtraTransactions::new(config.extra_transactions);
         Self {
             config,
@@ -207,9 +212,9 @@ impl Peers {
             announcers: VecDeque::new(),
             extra,
             stalling_timeout: blocks::STALLING_TIMEOUT,
-            requests: TxRequests::default(),
+            downloads,
+            backlogs,
             last_asked_for: None,
-            rejects: RecentSet::new(MAX_REJECTS),
             next_inbound_trickle: Duration::ZERO,
             actions: Vec::new(),
         }
@@ -260,6 +265,7 @@ impl Peers {
             Event::Handshake(id, step) => self.transport_handshake(id, step),
             Event::Received(id, message) => {
                 self.received(id, message);
+                self.process_orphans();
                 self.work(id);
             }
             Event::Malformed(id, error) => self.malformed(id, &error),
@@ -270,6 +276,8 @@ impl Peers {
                 self.work(id);
             }
             Event::Tick => {
+                self.process_orphans();
+                self.release(false);
                 self.check_block_timeouts();
                 self.watch_outbound();
                 self.work_all();
@@ -279,8 +287,12 @@ impl Peers {
                 self.tip_changed(hash, fork_height);
                 self.work_all();
             }
-            Event::TxAdded(tx) => self.tx_added(&tx),
-            Event::TxSentAgain(tx) => self.tx_sent_again(&tx),
+            Event::BlockConnected(block) => self.block_connected(&block),
+            Event::BlockDisconnected => self.block_disconnected(),
+            Event::Broadcast(tx) => {
+                self.broadcast(&tx);
+                self.work_all();
+            }
             Event::Ping => {
                 for peer in self.peers.values_mut() {
                     peer.ping.queued = true;
@@ -428,7 +440,7 @@ impl Peers {
         }
         self.end_downloads_of(id);
         self.announcers.retain(|other| *other != id);
-        self.requests.forget_peer(id);
+        self.downloads.forget_peer(id);
         self.work_all();
     }
 

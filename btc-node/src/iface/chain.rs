@@ -5,6 +5,7 @@ use super::signed;
 use crate::chainstate::BlockSummary;
 use crate::mining::fees;
 use crate::node::{Context, Wallets};
+use crate::rpc::network::PeerHooks as _;
 use bitcoin::{Amount, BlockHash, OutPoint, Transaction, Txid};
 use btc_interfaces::rpc::RpcCommand;
 use btc_interfaces::{
@@ -225,10 +226,15 @@ impl Chain for ContextChain {
             .filter(|fee| *fee > 0);
         let outcome = mempool.broadcast(&chainstate, &Arc::new(tx), max_fee, announce);
         Ok(match outcome {
-            Ok(()) => BroadcastOutcome {
-                error: String::new(),
-                result: true,
-            },
+            Ok(tx) => {
+                if announce && let Some(network) = self.context.network() {
+                    network.announce(&tx);
+                }
+                BroadcastOutcome {
+                    error: String::new(),
+                    result: true,
+                }
+            }
             Err(error) => BroadcastOutcome {
                 error: error.to_string(),
                 result: false,

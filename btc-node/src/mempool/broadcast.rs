@@ -2,7 +2,6 @@
 
 use super::{AcceptOptions, Mempool, Reject, RejectClass};
 use crate::chainstate::ChainstateManager;
-use crate::notify::Event;
 use crate::store::StoreError;
 use bitcoin::{OutPoint, Transaction};
 use std::sync::Arc;
@@ -36,7 +35,8 @@ impl BroadcastError {
 
 impl Mempool {
     /// Takes a transaction of our own. One that is here already is fine. With `max_fee` (sat) it is refused, before it is
-    /// added, if it pays more. With `announce` it counts as unbroadcast until a peer asks for it.
+    /// added, if it pays more. With `announce` it counts as unbroadcast until a peer asks for it; to tell peers is up to
+    /// the caller. Gives the mempool's own transaction of this id, which may have another witness.
     ///
     /// # Errors
     /// See [`BroadcastError`].
@@ -46,7 +46,7 @@ impl Mempool {
         tx: &Arc<Transaction>,
         max_fee: Option<i64>,
         announce: bool,
-    ) -> Result<(), BroadcastError> {
+    ) -> Result<Arc<Transaction>, BroadcastError> {
         let txid = tx.compute_txid();
         for (vout, _) in (0u32..).zip(&tx.output) {
             if chain.coin(&OutPoint::new(txid, vout))?.is_some() {
@@ -54,10 +54,7 @@ impl Mempool {
             }
         }
         if let Some(known) = self.get(&txid) {
-            if announce {
-                self.notifier.send(Event::TxSentAgain { tx: known });
-            }
-            return Ok(());
+            return Ok(known);
         }
         let options = AcceptOptions {
             max_fee,
@@ -71,6 +68,6 @@ impl Mempool {
         if announce {
             self.add_unbroadcast(txid);
         }
-        Ok(())
+        Ok(Arc::clone(tx))
     }
 }

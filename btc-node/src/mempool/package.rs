@@ -166,8 +166,12 @@ fn parents(tx: &Transaction) -> impl Iterator<Item = Txid> {
 /// The id of a set of transactions, whatever their order, as hexadecimal: the hash of their ids with witnesses, sorted as
 /// they are read. Source: Core's package hash.
 pub fn package_hash(wtxids: &[Wtxid]) -> String {
+    Wtxid::from_byte_array(package_id(wtxids)).to_string()
+}
+
+/// The same as bytes.
+pub fn package_id(wtxids: &[Wtxid]) -> [u8; 32] {
     let mut sorted: Vec<[u8; 32]> = wtxids.iter().map(|id| id.to_byte_array()).collect();
     sorted.sort_by(|a, b| a.iter().rev().cmp(b.iter().rev()));
-    let hash = sha256::Hash::hash(&sorted.concat());
-    Wtxid::from_byte_array(hash.to_byte_array()).to_string()
+    sha256::Hash::hash(&sorted.concat()).to_byte_array()
 }

@@ -231,7 +231,7 @@ impl Message {
             })?),
             "sendheaders" => Self::SendHeaders,
             "block" => Self::Block(Arc::new(reader.read()?)),
-            "tx" => Self::Tx(Arc::new(reader.read()?)),
+            "tx" => Self::Tx(Arc::new(reader.transaction()?)),
             "mempool" => Self::Mempool,
             "ping" => Self::Ping(reader.read()?),
             "pong" => Self::Pong(reader.read().ok()),

@@ -23,7 +23,7 @@ use super::context::Context;
 use super::error::StartError;
 use super::filters::IndexFilters;
 use super::options::{RouteOptions, Whitelist};
-use crate::chainstate::SystemClock;
+use crate::chainstate::{ChainstateManager, SystemClock};
 use crate::net::connections::{self, Answer, Connections, Opened, Origin, SocketEvent};
 use crate::net::dial::i2p::{KeyFile, Session};
 use crate::net::dial::{self, I2p};
@@ -113,6 +113,8 @@ pub(crate) struct NetworkOptions {
     pub(crate) reconciliation: bool,
     /// `-peerbloomfilters`.
     pub(crate) bloom_filters: bool,
+    /// `-txsendrate`.
+    pub(crate) tx_send_rate: u32,
     /// `-blockreconstructionextratxn`.
     pub(crate) extra_transactions: usize,
     /// `-logips`.
@@ -214,9 +216,9 @@ pub(super) fn start(context: &Arc<Context>) -> Result<Running, StartError> {
         dials: options.dials,
         max_inbound_relaying: options.max_inbound_relaying,
         extra_transactions: options.extra_transactions,
+        tx_send_rate: options.tx_send_rate,
         max_full_relay,
         max_block_relay,
-        ..Config::default()
     };
     let wanted = |target: &String, fixed| Wanted {
         target: target.clone(),
@@ -241,6 +243,7 @@ pub(super) fn start(context: &Arc<Context>) -> Result<Running, StartError> {
             Vec::new()
         },
     };
+    let chain = Arc::clone(&loaded.chainstate);
     let mut peers = Peers::new(
         config,
         loaded.chainstate,
@@ -276,7 +279,7 @@ pub(super) fn start(context: &Arc<Context>) -> Result<Running, StartError> {
     if !options.active {
         tracing::info!("SetNetworkActive: false");
     }
-    let listener = listen_to_node(context, sender);
+    let listener = listen_to_node(context, chain, sender);
     let mut threads = vec![spawn("msghand", {
         let network = Arc::clone(&network);
         move || network.run(&inputs)
@@ -305,7 +308,11 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<(
 }
 
 /// Hands what happens in the node to the peers.
-fn listen_to_node(context: &Context, sender: mpsc::Sender<Input>) -> notify::Registration {
+fn listen_to_node(
+    context: &Context,
+    chain: Arc<ChainstateManager>,
+    sender: mpsc::Sender<Input>,
+) -> notify::Registration {
     let sender = Mutex::new(sender);
     context
         .notifier
@@ -317,8 +324,11 @@ fn listen_to_node(context: &Context, sender: mpsc::Sender<Input>) -> notify::Reg
                     hash: *hash,
                     fork_height: *fork_height,
                 },
-                NodeEvent::TxAdded { tx, .. } => Event::TxAdded(Arc::clone(tx)),
-                NodeEvent::TxSentAgain { tx } => Event::TxSentAgain(Arc::clone(tx)),
+                // Blocks are held until they are handled, and what is mined does not matter before.
+                NodeEvent::BlockConnected(event) if !chain.is_initial_block_download() => {
+                    Event::BlockConnected(Arc::clone(&event.block))
+                }
+                NodeEvent::BlockDisconnected(_) => Event::BlockDisconnected,
                 _ => return,
             };
             // Nobody listens any more while the node stops.
@@ -627,7 +637,9 @@ impl Network {
     }
 
     fn handle(&self, event: Event) {
-        let actions = lock(&self.peers).handle(self.now(), event);
+        // Held until all is carried out, so that what two threads do to one peer does not mix.
+        let mut peers = lock(&self.peers);
+        let actions = peers.handle(self.now(), event);
         self.carry_out(actions);
     }
 

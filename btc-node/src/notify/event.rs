@@ -98,11 +98,6 @@ pub enum Event {
         /// Position in the mempool's history.
         sequence: u64,
     },
-    /// The user sent a transaction that the mempool has.
-    TxSentAgain {
-        /// The transaction, as the mempool has it.
-        tx: Arc<Transaction>,
-    },
     /// A transaction left the mempool, for another reason than being mined.
     TxRemoved {
         /// The transaction.

@@ -5,7 +5,7 @@
 //! | `addresses` | the address book |
 //! | `bans` | bans |
 //! | `connections` | connections made and ended |
-//! | `fetch` | blocks asked of peers |
+//! | `fetch` | what is asked of peers |
 //! | `info` | the network as a whole |
 //! | `peers` | who is connected |
 
@@ -23,7 +23,7 @@ use crate::net::dial::Proxy;
 use crate::net::message::Command;
 use crate::net::subnet::Subnet;
 use crate::net::{Directory, Endpoint, NetAddress, Network};
-use crate::sync::{ConnectionKind, FetchError, PeerInfo};
+use crate::sync::{ConnectionKind, FetchError, OrphanInfo, PeerInfo, RelayInfo};
 use bitcoin::Transaction;
 use bitcoin::p2p::ServiceFlags;
 use btc_interfaces::rpc::{RpcError, code};
@@ -148,6 +148,10 @@ pub trait PeerHooks: Send + Sync {
     /// # Errors
     /// See [`FetchError`].
     fn fetch_block(&self, id: u64, block: &BlockSummary) -> Result<(), FetchError>;
+    /// The transactions that wait for their parents.
+    fn orphans(&self) -> Vec<OrphanInfo>;
+    /// How fast transactions are told.
+    fn relay(&self) -> RelayInfo;
     /// What is known of addresses.
     fn directory(&self) -> &Directory;
     /// The proxy by which a network is reached; on I2P, the router.

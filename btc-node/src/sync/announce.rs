@@ -12,8 +12,7 @@ const MAX_BLOCKS: usize = 8;
 
 impl Peers {
     pub(super) fn tip_changed(&mut self, hash: BlockHash, fork_height: u32) {
-        // A transaction refused for the old tip may be fine now.
-        self.rejects.clear();
+        self.downloads.tip_changed();
         if self.chain.is_initial_block_download() {
             return;
         }

@@ -3,7 +3,7 @@
 use crate::net::connections::HandshakeStep;
 use crate::net::message::DecodeError;
 use crate::net::{Endpoint, Message, NetAddress};
-use bitcoin::{BlockHash, Transaction};
+use bitcoin::{Block, BlockHash, Transaction};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -222,10 +222,12 @@ pub enum Event {
         /// Height of the last block that is on the chain as before.
         fork_height: u32,
     },
-    /// The mempool has a new transaction.
-    TxAdded(Arc<Transaction>),
-    /// The user sent a transaction that is known: it is told to all again.
-    TxSentAgain(Arc<Transaction>),
+    /// A block became part of the active chain, once this node has caught up.
+    BlockConnected(Arc<Block>),
+    /// A block left the active chain.
+    BlockDisconnected,
+    /// A transaction of the mempool is to be told to all who don't know it: the user sent it.
+    Broadcast(Arc<Transaction>),
     /// All peers are to be pinged.
     Ping,
 }

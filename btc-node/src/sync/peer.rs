@@ -10,8 +10,8 @@ use crate::net::recent::RecentSet;
 use crate::net::{Endpoint, Network};
 use bitcoin::p2p::ServiceFlags;
 use bitcoin::p2p::message_blockdata::Inventory;
-use bitcoin::{BlockHash, Txid, Wtxid};
-use std::collections::{BTreeMap, VecDeque};
+use bitcoin::{BlockHash, Wtxid};
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -110,7 +110,7 @@ pub(super) struct Peer {
     pub(super) fee_filter_sent: Option<i64>,
     pub(super) next_fee_filter: Duration,
     pub(super) known_transactions: RecentSet<[u8; 32]>,
-    pub(super) transactions_to_tell: BTreeMap<Txid, Wtxid>,
+    pub(super) transactions_to_tell: BTreeSet<Wtxid>,
     pub(super) next_trickle: Duration,
     /// The mempool's sequence when it was last told of transactions: it may ask for all before.
     pub(super) told_sequence: u64,
@@ -179,7 +179,7 @@ impl Peer {
             fee_filter_sent: None,
             next_fee_filter: Duration::ZERO,
             known_transactions: RecentSet::new(MAX_KNOWN),
-            transactions_to_tell: BTreeMap::new(),
+            transactions_to_tell: BTreeSet::new(),
             next_trickle: Duration::ZERO,
             told_sequence: 1,
             last_transaction: None,

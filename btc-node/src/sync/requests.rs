@@ -1,232 +1,324 @@
 //! Whom to ask for which transaction, and when.
+//!
+//! A transaction is asked of one peer at a time: of those whose time has come first one that this node chose, and of
+//! several such the one that a secret number chooses, so that nobody can bring himself to the front. Who announced a
+//! transaction and was asked in vain is not asked for it again while others may have it.
 
 use super::event::PeerId;
+use bitcoin::hashes::{Hash, siphash24};
 use bitcoin::p2p::message_blockdata::Inventory;
-use std::collections::{BTreeSet, HashMap};
+use bitcoin::{Txid, Wtxid};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
-/// Announcements of one peer that are remembered.
-const MAX_ANNOUNCED: usize = 5000;
-/// Transactions asked of one peer at a time, beyond which it is asked with a delay.
-const MAX_IN_FLIGHT: usize = 100;
-/// Peers that made the connection are asked this much later.
-const INBOUND_DELAY: Duration = Duration::from_secs(2);
-/// Peers that have enough to do are asked this much later.
-const OVERLOADED_DELAY: Duration = Duration::from_secs(2);
-/// After this time without an answer another peer is asked.
-const EXPIRY: Duration = Duration::from_secs(60);
+/// A transaction as peers name it: by either id (BIP 339).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum GenTxid {
+    Txid(Txid),
+    Wtxid(Wtxid),
+}
+
+impl GenTxid {
+    /// The id, whichever it is: without a witness both are the same.
+    pub(super) fn hash(self) -> [u8; 32] {
+        match self {
+            Self::Txid(txid) => txid.to_byte_array(),
+            Self::Wtxid(wtxid) => wtxid.to_byte_array(),
+        }
+    }
+
+    /// How a peer is asked for it, which may be one without witnesses.
+    pub(super) fn to_inventory(self, witness: bool) -> Inventory {
+        match self {
+            Self::Txid(txid) if witness => Inventory::WitnessTransaction(txid),
+            Self::Txid(txid) => Inventory::Transaction(txid),
+            Self::Wtxid(wtxid) => Inventory::WTx(wtxid),
+        }
+    }
+
+    /// The transaction that an item names, if it names one.
+    pub(super) fn from_inventory(item: &Inventory) -> Option<Self> {
+        match item {
+            Inventory::Transaction(txid) | Inventory::WitnessTransaction(txid) => {
+                Some(Self::Txid(*txid))
+            }
+            Inventory::WTx(wtxid) => Some(Self::Wtxid(*wtxid)),
+            _ => None,
+        }
+    }
+
+    /// What logs call it.
+    pub(super) fn describe(self) -> String {
+        match self {
+            Self::Txid(txid) => format!("tx {txid}"),
+            Self::Wtxid(wtxid) => format!("wtx {wtxid}"),
+        }
+    }
+}
+
+/// How far it is with a peer's announcement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// The peer may be asked from then on.
+    Waiting(Duration),
+    /// It may be asked.
+    Ready,
+    /// It was asked, and is waited for until then.
+    Asked(Duration),
+    /// It gave an answer or none.
+    Done,
+}
 
 #[derive(Debug)]
 struct Announcement {
     peer: PeerId,
-    item: Inventory,
-    ready: Duration,
+    id: GenTxid,
+    /// Those that this node chose, then by secret numbers.
+    rank: (bool, u64),
+    sequence: u64,
+    state: State,
 }
 
 #[derive(Debug, Default)]
-struct Candidate {
-    /// Who has it and was not asked yet.
+struct Tracked {
     announcements: Vec<Announcement>,
-    /// Who was asked, and until when the answer is waited for.
-    asked: Option<(PeerId, Duration)>,
+    /// Who is asked next, and the announcement's number.
+    next: Option<(PeerId, u64)>,
+}
+
+impl Tracked {
+    fn position(&self, peer: PeerId) -> Option<usize> {
+        self.announcements.iter().position(|a| a.peer == peer)
+    }
+}
+
+#[derive(Debug, Default)]
+struct OfPeer {
+    /// All that it announced and that is not over.
+    announced: HashSet<[u8; 32]>,
+    asked: usize,
+    /// What it is to be asked for next, in the order of its announcements.
+    next: BTreeSet<(u64, [u8; 32])>,
 }
 
 /// Announced transactions that this node has not got.
 ///
-/// Each look costs what is due, not what is remembered: peers can fill this with announcements of nothing.
-#[derive(Debug, Default)]
+/// A look costs what is due, not what is remembered: peers can fill this with announcements of nothing.
+#[derive(Debug)]
 pub(super) struct TxRequests {
-    candidates: HashMap<[u8; 32], Candidate>,
-    /// Announcements of each peer by the time when it may be asked.
-    queues: HashMap<PeerId, BTreeSet<(Duration, [u8; 32])>>,
-    /// What was asked for, by the time when the answer is no longer waited for.
-    expiries: BTreeSet<(Duration, [u8; 32])>,
-    in_flight: HashMap<PeerId, usize>,
+    key: u64,
+    next_sequence: u64,
+    tracked: HashMap<[u8; 32], Tracked>,
+    peers: HashMap<PeerId, OfPeer>,
+    /// Announcements that wait for their time, and requests that run out.
+    timers: BTreeSet<(Duration, [u8; 32], PeerId)>,
 }
 
 impl TxRequests {
-    /// A peer says that it has a transaction.
+    /// Nothing is announced. `key` is known to nobody else.
+    pub(super) fn new(key: u64) -> Self {
+        Self {
+            key,
+            next_sequence: 0,
+            tracked: HashMap::new(),
+            peers: HashMap::new(),
+            timers: BTreeSet::new(),
+        }
+    }
+
+    /// A peer says that it has a transaction. It may be asked from `ready` on.
     pub(super) fn announced(
         &mut self,
         peer: PeerId,
-        id: [u8; 32],
-        item: Inventory,
+        id: GenTxid,
         preferred: bool,
-        now: Duration,
+        ready: Duration,
     ) {
-        let queue = self.queues.entry(peer).or_default();
-        if queue.len() >= MAX_ANNOUNCED {
+        let hash = id.hash();
+        let tracked = self.tracked.entry(hash).or_default();
+        if tracked.position(peer).is_some() {
             return;
         }
-        let candidate = self.candidates.entry(id).or_default();
-        let known = candidate.announcements.iter().any(|a| a.peer == peer)
-            || candidate.asked.is_some_and(|(asked, _)| asked == peer);
-        if known {
-            return;
-        }
-        let mut ready = now;
-        if !preferred {
-            ready += INBOUND_DELAY;
-        }
-        if self.in_flight.get(&peer).copied().unwrap_or(0) >= MAX_IN_FLIGHT {
-            ready += OVERLOADED_DELAY;
-        }
-        queue.insert((ready, id));
-        candidate
-            .announcements
-            .push(Announcement { peer, item, ready });
+        let mut input = [0; 40];
+        input[..32].copy_from_slice(&hash);
+        input[32..].copy_from_slice(&peer.0.to_le_bytes());
+        let rank = siphash24::Hash::hash_to_u64_with_keys(self.key, 0, &input);
+        tracked.announcements.push(Announcement {
+            peer,
+            id,
+            rank: (preferred, rank),
+            sequence: self.next_sequence,
+            state: State::Waiting(ready),
+        });
+        self.next_sequence += 1;
+        self.timers.insert((ready, hash, peer));
+        self.peers.entry(peer).or_default().announced.insert(hash);
     }
 
-    /// What a peer is to be asked for now. A transaction is asked of one peer at a time.
-    pub(super) fn due(&mut self, peer: PeerId, now: Duration) -> Vec<Inventory> {
-        while let Some((_, id)) = self.expiries.first().copied().filter(|(at, _)| *at <= now) {
-            self.end_request(&id);
-        }
-        let mut due = Vec::new();
-        let Some(queue) = self.queues.get_mut(&peer) else {
-            return due;
-        };
-        while let Some((ready, id)) = queue.first().copied().filter(|(at, _)| *at <= now) {
-            queue.remove(&(ready, id));
-            let Some(candidate) = self.candidates.get_mut(&id) else {
-                continue;
-            };
-            let Some(index) = candidate.announcements.iter().position(|a| a.peer == peer) else {
-                continue;
-            };
-            if let Some((_, until)) = candidate.asked {
-                // Another was asked; this one's turn comes if that leads to nothing.
-                candidate.announcements[index].ready = until;
-                queue.insert((until, id));
-                continue;
-            }
-            let announcement = candidate.announcements.swap_remove(index);
-            let until = now + EXPIRY;
-            candidate.asked = Some((peer, until));
-            self.expiries.insert((until, id));
-            *self.in_flight.entry(peer).or_default() += 1;
-            due.push(announcement.item);
-        }
-        due
+    /// Announcements of a peer that are not over.
+    pub(super) fn count(&self, peer: PeerId) -> usize {
+        self.peers.get(&peer).map_or(0, |of| of.announced.len())
     }
 
-    /// The answer to a request came, or is no longer waited for: the next peer may be asked at once.
-    fn end_request(&mut self, id: &[u8; 32]) {
-        let Some(candidate) = self.candidates.get_mut(id) else {
-            return;
-        };
-        let Some((peer, until)) = candidate.asked.take() else {
-            return;
-        };
-        self.expiries.remove(&(until, *id));
-        subtract(&mut self.in_flight, peer);
-        for announcement in &mut candidate.announcements {
-            if let Some(queue) = self.queues.get_mut(&announcement.peer)
-                && announcement.ready == until
-                && queue.remove(&(until, *id))
-            {
-                announcement.ready = Duration::ZERO;
-                queue.insert((Duration::ZERO, *id));
+    /// Transactions that a peer was asked for and is waited for.
+    pub(super) fn in_flight(&self, peer: PeerId) -> usize {
+        self.peers.get(&peer).map_or(0, |of| of.asked)
+    }
+
+    /// Who may still give a transaction.
+    pub(super) fn candidates(&self, hash: &[u8; 32]) -> Vec<PeerId> {
+        let announcements = self.tracked.get(hash).map(|tracked| &tracked.announcements);
+        announcements
+            .into_iter()
+            .flatten()
+            .filter(|a| a.state != State::Done)
+            .map(|a| a.peer)
+            .collect()
+    }
+
+    /// Lets time pass; gives the requests that ran out.
+    pub(super) fn advance(&mut self, now: Duration) -> Vec<(PeerId, GenTxid)> {
+        let mut expired = Vec::new();
+        while let Some((_, hash, peer)) = self.timers.first().copied().filter(|(at, ..)| *at <= now)
+        {
+            let announcement = self.tracked.get(&hash).and_then(|tracked| {
+                let place = tracked.position(peer)?;
+                tracked.announcements.get(place)
+            });
+            match announcement.map(|a| (a.state, a.id)) {
+                Some((State::Asked(_), id)) => {
+                    expired.push((peer, id));
+                    self.change(&hash, peer, State::Done);
+                }
+                Some((State::Waiting(_), _)) => self.change(&hash, peer, State::Ready),
+                _ => {
+                    // Timers end with the state that they belong to.
+                    self.timers.pop_first();
+                }
             }
         }
-        if candidate.announcements.is_empty() {
-            self.candidates.remove(id);
-        }
+        expired
+    }
+
+    /// What a peer is to be asked for, as of the last [`Self::advance`].
+    pub(super) fn due(&self, peer: PeerId) -> Vec<GenTxid> {
+        let Some(of) = self.peers.get(&peer) else {
+            return Vec::new();
+        };
+        of.next
+            .iter()
+            .filter_map(|(_, hash)| {
+                let tracked = self.tracked.get(hash)?;
+                Some(tracked.announcements[tracked.position(peer)?].id)
+            })
+            .collect()
+    }
+
+    /// A peer is asked now, and waited for until `until`.
+    pub(super) fn asked(&mut self, peer: PeerId, hash: &[u8; 32], until: Duration) {
+        self.change(hash, peer, State::Asked(until));
     }
 
     /// A peer answered: with the transaction, or that it has it not.
-    pub(super) fn answered(&mut self, peer: PeerId, id: &[u8; 32]) {
-        let asked = self.candidates.get(id).and_then(|found| found.asked);
-        if asked.is_some_and(|(asked, _)| asked == peer) {
-            self.end_request(id);
-        }
+    pub(super) fn answered(&mut self, peer: PeerId, hash: &[u8; 32]) {
+        self.change(hash, peer, State::Done);
     }
 
     /// Nobody needs to be asked for a transaction any more.
-    pub(super) fn forget(&mut self, id: &[u8; 32]) {
-        self.end_request(id);
-        let Some(candidate) = self.candidates.remove(id) else {
+    pub(super) fn forget(&mut self, hash: &[u8; 32]) {
+        let Some(tracked) = self.tracked.remove(hash) else {
             return;
         };
-        for announcement in candidate.announcements {
-            if let Some(queue) = self.queues.get_mut(&announcement.peer) {
-                queue.remove(&(announcement.ready, *id));
+        for announcement in &tracked.announcements {
+            self.leave(hash, announcement.peer, announcement.state);
+            let of = self.peers.entry(announcement.peer).or_default();
+            of.next.remove(&(announcement.sequence, *hash));
+            of.announced.remove(hash);
+            if of.announced.is_empty() {
+                self.peers.remove(&announcement.peer);
             }
         }
     }
 
     /// A peer is gone.
     pub(super) fn forget_peer(&mut self, peer: PeerId) {
-        for (_, id) in self.queues.remove(&peer).unwrap_or_default() {
-            if let Some(candidate) = self.candidates.get_mut(&id) {
-                candidate.announcements.retain(|a| a.peer != peer);
-                if candidate.announcements.is_empty() && candidate.asked.is_none() {
-                    self.candidates.remove(&id);
-                }
+        let announced = self.peers.get(&peer).map(|of| of.announced.clone());
+        for hash in announced.into_iter().flatten() {
+            self.change(&hash, peer, State::Done);
+            // It may be over for all by now.
+            if let Some(tracked) = self.tracked.get_mut(&hash) {
+                tracked.announcements.retain(|a| a.peer != peer);
             }
         }
-        let asked: Vec<[u8; 32]> = self
-            .expiries
-            .iter()
-            .map(|(_, id)| *id)
-            .filter(|id| {
-                let asked = self.candidates.get(id).and_then(|found| found.asked);
-                asked.is_some_and(|(asked, _)| asked == peer)
-            })
-            .collect();
-        for id in asked {
-            self.end_request(&id);
-        }
-        self.in_flight.remove(&peer);
+        self.peers.remove(&peer);
     }
-}
 
-fn subtract(counts: &mut HashMap<PeerId, usize>, peer: PeerId) {
-    if let Some(count) = counts.get_mut(&peer) {
-        *count = count.saturating_sub(1);
+    /// Ends what belongs to a state.
+    fn leave(&mut self, hash: &[u8; 32], peer: PeerId, state: State) {
+        match state {
+            State::Waiting(at) => {
+                self.timers.remove(&(at, *hash, peer));
+            }
+            State::Asked(until) => {
+                self.timers.remove(&(until, *hash, peer));
+                if let Some(of) = self.peers.get_mut(&peer) {
+                    of.asked -= 1;
+                }
+            }
+            State::Ready | State::Done => {}
+        }
+    }
+
+    fn change(&mut self, hash: &[u8; 32], peer: PeerId, state: State) {
+        let Some(announcement) = self.tracked.get_mut(hash).and_then(|tracked| {
+            let place = tracked.position(peer)?;
+            tracked.announcements.get_mut(place)
+        }) else {
+            return;
+        };
+        let before = std::mem::replace(&mut announcement.state, state);
+        self.leave(hash, peer, before);
+        if let State::Asked(until) = state {
+            self.timers.insert((until, *hash, peer));
+            if let Some(of) = self.peers.get_mut(&peer) {
+                of.asked += 1;
+            }
+        }
+        let over = |tracked: &Tracked| tracked.announcements.iter().all(|a| a.state == State::Done);
+        if self.tracked.get(hash).is_some_and(over) {
+            self.forget(hash);
+        } else {
+            self.choose(hash);
+        }
+    }
+
+    /// Finds who is asked next.
+    fn choose(&mut self, hash: &[u8; 32]) {
+        let Some(tracked) = self.tracked.get_mut(hash) else {
+            return;
+        };
+        let announcements = || tracked.announcements.iter();
+        let busy = announcements().any(|a| matches!(a.state, State::Asked(_)));
+        let next = announcements()
+            .filter(|a| a.state == State::Ready && !busy)
+            .max_by_key(|a| a.rank)
+            .map(|a| (a.peer, a.sequence));
+        let before = std::mem::replace(&mut tracked.next, next);
+        if before == next {
+            return;
+        }
+        if let Some((peer, sequence)) = before
+            && let Some(of) = self.peers.get_mut(&peer)
+        {
+            of.next.remove(&(sequence, *hash));
+        }
+        if let Some((peer, sequence)) = next
+            && let Some(of) = self.peers.get_mut(&peer)
+        {
+            of.next.insert((sequence, *hash));
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use bitcoin::Wtxid;
-    use bitcoin::hashes::Hash;
-
-    const TX: [u8; 32] = [7; 32];
-
-    fn item() -> Inventory {
-        Inventory::WTx(Wtxid::from_byte_array(TX))
-    }
-
-    #[test]
-    fn one_peer_at_a_time_is_asked_and_those_we_chose_first() {
-        let mut requests = TxRequests::default();
-        let (inbound, chosen) = (PeerId(1), PeerId(2));
-        let start = Duration::from_secs(1000);
-        requests.announced(inbound, TX, item(), false, start);
-        assert!(requests.due(inbound, start).is_empty());
-        requests.announced(chosen, TX, item(), true, start);
-        assert_eq!(requests.due(chosen, start), [item()]);
-        let later = start + INBOUND_DELAY;
-        assert!(requests.due(inbound, later).is_empty(), "another was asked");
-        assert_eq!(requests.due(inbound, start + EXPIRY), [item()]);
-    }
-
-    #[test]
-    fn an_answer_or_an_end_lets_the_next_be_asked() {
-        let mut requests = TxRequests::default();
-        let start = Duration::from_secs(1000);
-        for peer in 1..=3 {
-            requests.announced(PeerId(peer), TX, item(), true, start);
-        }
-        assert_eq!(requests.due(PeerId(1), start), [item()]);
-        requests.answered(PeerId(1), &TX);
-        assert_eq!(requests.due(PeerId(2), start), [item()]);
-        requests.forget_peer(PeerId(2));
-        assert_eq!(requests.due(PeerId(3), start), [item()]);
-        requests.forget(&TX);
-        assert!(requests.candidates.is_empty() && requests.expiries.is_empty());
-        assert!(requests.queues.values().all(BTreeSet::is_empty));
-    }
-}
+mod tests;

@@ -344,12 +344,9 @@ impl Peers {
             }
             return;
         }
-        let all: Vec<(Txid, Wtxid)> = self.mempool.read(|pool| {
-            pool.graph()
-                .entries()
-                .map(|entry| (entry.txid, entry.wtxid))
-                .collect()
-        });
+        let all: Vec<Wtxid> = self
+            .mempool
+            .read(|pool| pool.graph().entries().map(|entry| entry.wtxid).collect());
         self.with(id, |peer| {
             peer.transactions_to_tell.extend(all);
             peer.next_trickle = Duration::ZERO;
@@ -367,7 +364,7 @@ impl Peers {
 }
 
 /// An item as logs have it.
-fn describe(item: &Inventory) -> String {
+pub(super) fn describe(item: &Inventory) -> String {
     match item {
         Inventory::Transaction(txid) => format!("tx {txid}"),
         Inventory::WitnessTransaction(txid) => format!("witness-tx {txid}"),

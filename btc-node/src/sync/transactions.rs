@@ -1,14 +1,15 @@
-//! Transactions fetched and told.
+//! Announcements taken and made.
 
 use super::Peers;
 use super::event::{ConnectionKind, PeerId};
-use crate::mempool::{Reject, RejectClass};
+use super::relay::told_id;
+use super::requests::GenTxid;
 use crate::net::Message;
 use bitcoin::hashes::Hash;
 use bitcoin::key::rand::Rng;
 use bitcoin::p2p::message_blockdata::Inventory;
-use bitcoin::{BlockHash, Transaction, Txid, Wtxid};
-use std::sync::Arc;
+use bitcoin::{BlockHash, Txid};
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// Mean time between announcements to peers that made the connection.
@@ -29,23 +30,30 @@ impl Peers {
 
     pub(super) fn inv(&mut self, id: PeerId, items: &[Inventory]) {
         let mut newest = None;
+        let mut seen = HashSet::new();
         for item in items {
+            if GenTxid::from_inventory(item).is_some_and(|tx| !seen.insert(tx)) {
+                continue;
+            }
             match item {
                 Inventory::Block(hash) | Inventory::WitnessBlock(hash) => {
                     self.note_block(id, *hash);
                     let known = self.chain.block_summary(hash).is_some();
                     tracing::debug!(
                         target: "net",
-                        "got inv: block {hash}  {} peer={id}",
+                        "got inv: block {hash} {} peer={id}",
                         if known { "have" } else { "new" }
                     );
                     if !known && !self.in_flight.contains(hash) {
                         newest = Some(*hash);
                     }
                 }
-                Inventory::Transaction(txid) => self.announced(id, *item, txid.to_byte_array()),
-                Inventory::WTx(wtxid) => self.announced(id, *item, wtxid.to_byte_array()),
-                _ => tracing::debug!(target: "net", "Unknown inv type received from peer={id}"),
+                item => match GenTxid::from_inventory(item) {
+                    Some(tx) => self.announced(id, item, tx),
+                    None => {
+                        tracing::debug!(target: "net", "Unknown inv type received from peer={id}");
+                    }
+                },
             }
             if self.peers.get(&id).is_none_or(|peer| peer.disconnecting) {
                 return;
@@ -82,9 +90,9 @@ impl Peers {
         }
     }
 
-    fn announced(&mut self, id: PeerId, item: Inventory, tx: [u8; 32]) {
+    fn announced(&mut self, id: PeerId, item: &Inventory, tx: GenTxid) {
         if !self.takes_transactions(id) {
-            let hash = bitcoin::Txid::from_byte_array(tx);
+            let hash = Txid::from_byte_array(tx.hash());
             let reason = format!("transaction ({hash}) inv sent in violation of protocol");
             self.disconnect(id, &reason);
             return;
@@ -93,135 +101,18 @@ impl Peers {
             return;
         };
         // Each connection has one kind of ids (BIP 339).
-        if peer.wtxid_relay != matches!(item, Inventory::WTx(_)) {
-            return;
-        }
-        peer.known_transactions.insert(tx);
-        let preferred = peer.is_preferred();
-        if self.chain.is_initial_block_download() || self.has_tx(&item) {
-            return;
-        }
-        let ask_for = match item {
-            Inventory::Transaction(txid) => Inventory::WitnessTransaction(txid),
-            other => other,
+        let mismatch = if peer.wtxid_relay {
+            matches!(item, Inventory::Transaction(_))
+        } else {
+            matches!(item, Inventory::WTx(_))
         };
-        self.requests
-            .announced(id, tx, ask_for, preferred, self.now);
-    }
-
-    /// Whether a transaction is here, or was refused by this tip.
-    fn has_tx(&self, item: &Inventory) -> bool {
-        match item {
-            Inventory::Transaction(txid) | Inventory::WitnessTransaction(txid) => {
-                self.rejects.contains(&txid.to_byte_array()) || self.mempool.contains(txid)
-            }
-            Inventory::WTx(wtxid) => {
-                self.rejects.contains(&wtxid.to_byte_array())
-                    || self.mempool.get_by_wtxid(wtxid).is_some()
-            }
-            _ => false,
-        }
-    }
-
-    /// Asks a peer for the transactions that it is its turn to give.
-    pub(super) fn request_transactions(&mut self, id: PeerId) {
-        /// Items in one `getdata`.
-        const MAX_ITEMS: usize = 1000;
-        let mut due = self.requests.due(id, self.now);
-        due.retain(|item| {
-            let known = self.has_tx(item);
-            if known && let Some(hash) = item.network_hash() {
-                self.requests.forget(&hash);
-            }
-            !known
-        });
-        for items in due.chunks(MAX_ITEMS) {
-            self.send(id, Message::GetData(items.to_vec()));
-        }
-    }
-
-    pub(super) fn tx(&mut self, id: PeerId, tx: Arc<Transaction>) {
-        if !self.takes_transactions(id) {
-            self.disconnect(id, "transaction sent in violation of protocol");
+        if mismatch {
             return;
         }
-        // A node that catches up cannot judge them.
-        if self.chain.is_initial_block_download() {
-            return;
+        peer.known_transactions.insert(tx.hash());
+        if !self.chain.is_initial_block_download() {
+            self.tx_announced(id, item, tx);
         }
-        let (txid, wtxid) = (tx.compute_txid(), tx.compute_wtxid());
-        let (by_txid, by_wtxid) = (txid.to_byte_array(), wtxid.to_byte_array());
-        self.requests.answered(id, &by_txid);
-        self.requests.answered(id, &by_wtxid);
-        self.with(id, |peer| {
-            peer.known_transactions
-                .insert(if peer.wtxid_relay { by_wtxid } else { by_txid });
-        });
-        if self.has_tx(&Inventory::WTx(wtxid)) {
-            if self
-                .peers
-                .get(&id)
-                .is_some_and(|peer| peer.permissions.force_relay)
-            {
-                self.force_relay(id, txid, wtxid);
-            }
-            return;
-        }
-        match self.mempool.submit(&self.chain, Arc::clone(&tx)) {
-            Ok(accepted) => {
-                tracing::debug!(
-                    target: "mempool",
-                    "AcceptToMemoryPool: peer={id}: accepted {txid} (wtxid={wtxid}) (poolsz {} txn)",
-                    self.mempool.info().size
-                );
-                debug_assert_eq!(accepted.txid, txid);
-                let now = self.now;
-                self.with(id, |peer| peer.last_transaction = Some(now));
-                for replaced in &accepted.replaced {
-                    self.extra.add(replaced);
-                }
-                self.requests.forget(&by_txid);
-                self.requests.forget(&by_wtxid);
-            }
-            Err(reject) => {
-                if reject.class() != RejectClass::WitnessStripped {
-                    self.extra.add(&tx);
-                }
-                self.tx_refused(id, txid, wtxid, &reject);
-            }
-        }
-    }
-
-    /// Tells all of a known transaction again: this node is the way out for the peer that sent it.
-    fn force_relay(&mut self, id: PeerId, txid: Txid, wtxid: Wtxid) {
-        let Some(tx) = self.mempool.get(&txid) else {
-            tracing::info!(
-                "Not relaying non-mempool transaction {txid} (wtxid={wtxid}) from forcerelay peer={id}"
-            );
-            return;
-        };
-        tracing::info!("Force relaying tx {txid} (wtxid={wtxid}) from peer={id}");
-        self.tx_sent_again(&tx);
-    }
-
-    fn tx_refused(&mut self, id: PeerId, txid: Txid, wtxid: Wtxid, reject: &Reject) {
-        tracing::debug!(
-            target: "mempoolrej",
-            "{txid} (wtxid={wtxid}) from peer={id} was not accepted: {}",
-            reject.text()
-        );
-        match reject.class() {
-            // With its parents, with another witness, or at another time it may be fine.
-            RejectClass::MissingInputs | RejectClass::Internal => return,
-            RejectClass::WitnessStripped => {}
-            // Another witness cannot help, so whatever has this id is out.
-            RejectClass::InputsNotStandard => {
-                self.rejects.insert(txid.to_byte_array());
-                self.rejects.insert(wtxid.to_byte_array());
-            }
-            _ => self.rejects.insert(wtxid.to_byte_array()),
-        }
-        self.requests.forget(&wtxid.to_byte_array());
     }
 
     pub(super) fn not_found(&mut self, id: PeerId, items: &[Inventory]) {
@@ -231,42 +122,12 @@ impl Peers {
                     self.block_not_found(id, hash);
                 }
                 _ => {
-                    if let Some(hash) = item.network_hash() {
-                        self.requests.answered(id, &hash);
+                    if let Some(tx) = GenTxid::from_inventory(item) {
+                        self.downloads.requests.answered(id, &tx.hash());
                     }
                 }
             }
         }
-    }
-
-    /// The user sent a transaction that the mempool has: who did not answer may not have heard of it.
-    pub(super) fn tx_sent_again(&mut self, tx: &Transaction) {
-        let (txid, wtxid) = (tx.compute_txid(), tx.compute_wtxid());
-        for peer in self.peers.values_mut() {
-            let id = if peer.wtxid_relay {
-                wtxid.to_byte_array()
-            } else {
-                txid.to_byte_array()
-            };
-            if peer.handshake_done
-                && peer.relays_transactions()
-                && !peer.known_transactions.contains(&id)
-            {
-                peer.transactions_to_tell.insert(txid, wtxid);
-            }
-        }
-        self.work_all();
-    }
-
-    /// The mempool took a transaction: whoever may want it is told in time.
-    pub(super) fn tx_added(&mut self, tx: &Transaction) {
-        let (txid, wtxid) = (tx.compute_txid(), tx.compute_wtxid());
-        for peer in self.peers.values_mut() {
-            if peer.handshake_done && peer.relays_transactions() {
-                peer.transactions_to_tell.insert(txid, wtxid);
-            }
-        }
-        self.work_all();
     }
 
     /// Tells a peer of transactions, at times that do not give away when they came.
@@ -276,6 +137,7 @@ impl Peers {
             return;
         };
         if !peer.relays_transactions() {
+            self.with(id, |peer| peer.transactions_to_tell.clear());
             return;
         }
         let at_once = peer.permissions.no_ban;
@@ -300,55 +162,43 @@ impl Peers {
     }
 
     fn tell_transactions(&mut self, id: PeerId) {
+        /// Items in one `inv`.
+        const MAX_ITEMS: usize = 50_000;
+        let Some(peer) = self.peers.get(&id) else {
+            return;
+        };
+        if peer.transactions_to_tell.is_empty() {
+            return;
+        }
+        let by_wtxid = peer.wtxid_relay;
+        let (mut news, sequence) = self.take_news(id);
         let Some(peer) = self.peers.get_mut(&id) else {
             return;
         };
-        let waiting = std::mem::take(&mut peer.transactions_to_tell);
-        let (filter, by_wtxid) = (peer.fee_filter, peer.wtxid_relay);
-        let (mut found, sequence) = self.mempool.read(|pool| {
-            let found: Vec<(u64, Txid, Wtxid)> = waiting
-                .keys()
-                .filter_map(|txid| pool.graph().get(txid))
-                .filter(|entry| {
-                    let pays = i128::from(entry.fee) * 1000;
-                    pays >= i128::from(filter) * i128::from(entry.vsize())
-                })
-                .map(|entry| (entry.sequence, entry.txid, entry.wtxid))
-                .collect();
-            (found, pool.sequence())
+        // It may ask for what it is told of.
+        peer.told_sequence = sequence;
+        news.retain(|(txid, wtxid)| {
+            let known = told_id(by_wtxid, *txid, *wtxid);
+            !peer.known_transactions.contains(&known)
         });
-        // Parents came in before their children.
-        found.sort_unstable();
-        let max = self.config.max_announced;
-        if let Some(bloom) = self.peers.get_mut(&id).and_then(|peer| peer.bloom.as_mut()) {
-            found.retain(|(_, txid, _)| {
+        if let Some(bloom) = peer.bloom.as_mut() {
+            news.retain(|(txid, _)| {
                 let tx = self.mempool.get(txid);
                 tx.is_some_and(|tx| bloom.matches(&tx))
             });
         }
-        let Some(peer) = self.peers.get_mut(&id) else {
-            return;
-        };
-        let mut items = Vec::new();
-        for (_, txid, wtxid) in found {
-            let (hash, item) = if by_wtxid {
-                (wtxid.to_byte_array(), Inventory::WTx(wtxid))
+        let mut items = Vec::with_capacity(news.len());
+        for (txid, wtxid) in news {
+            peer.known_transactions
+                .insert(told_id(by_wtxid, txid, wtxid));
+            items.push(if by_wtxid {
+                Inventory::WTx(wtxid)
             } else {
-                (txid.to_byte_array(), Inventory::Transaction(txid))
-            };
-            if peer.known_transactions.contains(&hash) {
-                continue;
-            }
-            if items.len() == max {
-                peer.transactions_to_tell.insert(txid, wtxid);
-                continue;
-            }
-            peer.known_transactions.insert(hash);
-            items.push(item);
+                Inventory::Transaction(txid)
+            });
         }
-        peer.told_sequence = sequence;
-        if !items.is_empty() {
-            self.send(id, Message::Inv(items));
+        for items in items.chunks(MAX_ITEMS) {
+            self.send(id, Message::Inv(items.to_vec()));
         }
     }
 }

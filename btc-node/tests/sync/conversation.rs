@@ -182,7 +182,7 @@ fn transactions_are_given_only_to_those_who_were_told() {
         .unwrap();
     let want = || Message::GetData(vec![Inventory::WTx(wtxid)]);
     assert_eq!(names(&talk.say(want())), ["notfound"], "nobody was told");
-    let told = talk.tell(Event::TxAdded(Arc::new(tx)));
+    let told = talk.tell(Event::Broadcast(Arc::new(tx)));
     assert_eq!(
         told.last(),
         Some(&Action::Send(

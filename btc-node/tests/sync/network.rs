@@ -32,8 +32,7 @@ fn a_transaction_reaches_all_and_leaves_with_its_block() {
     assert!(net.run_until(5 * MINUTE, Network::agree));
     let tx = net.nodes[3].spend_coinbase(2);
     let txid = tx.compute_txid();
-    let node = &net.nodes[3];
-    node.mempool.submit(&node.chain, Arc::new(tx)).unwrap();
+    net.send_tx(3, tx);
     let everywhere = |net: &Network| net.nodes.iter().all(|node| node.mempool.contains(&txid));
     assert!(net.run_until(5 * MINUTE, everywhere));
     net.nodes[0].generate(1);
@@ -147,13 +146,16 @@ fn blocks_travel_compactly_once_peers_proved_themselves() {
     assert_eq!((chosen(&net, 1), chosen(&net, 2)), (1, 1));
     let known = net.nodes[0].spend_coinbase(2);
     let txid = known.compute_txid();
-    let submit = |node: &Node, tx| node.mempool.submit(&node.chain, Arc::new(tx)).unwrap();
-    submit(&net.nodes[0], known);
+    net.send_tx(0, known);
     let everywhere = |net: &Network| net.nodes.iter().all(|node| node.mempool.contains(&txid));
     assert!(net.run_until(5 * MINUTE, everywhere));
     // One transaction that all have, and one that the miner alone has.
     let secret = net.nodes[0].spend_coinbase(3);
-    submit(&net.nodes[0], secret);
+    let miner = &net.nodes[0];
+    miner
+        .mempool
+        .submit(&miner.chain, Arc::new(secret))
+        .unwrap();
     net.log.clear();
     net.nodes[0].generate(1);
     assert!(net.run_until(MINUTE, Network::agree));

@@ -65,7 +65,8 @@ impl Node {
                     hash: *hash,
                     fork_height: *fork_height,
                 },
-                NodeEvent::TxAdded { tx, .. } => Event::TxAdded(Arc::clone(tx)),
+                NodeEvent::BlockConnected(event) => Event::BlockConnected(Arc::clone(&event.block)),
+                NodeEvent::BlockDisconnected(_) => Event::BlockDisconnected,
                 _ => return,
             };
             log.lock().unwrap().push(event);
@@ -213,6 +214,17 @@ impl Network {
             let peer = NewPeer::new(id, kind, SocketAddr::from((address, 18444)).into());
             self.step(node, Event::Connected(peer));
         }
+    }
+
+    /// Has a node take a transaction of its own and tell it.
+    pub(crate) fn send_tx(&mut self, node: usize, tx: Transaction) {
+        let tx = Arc::new(tx);
+        let sender = &self.nodes[node];
+        sender
+            .mempool
+            .submit(&sender.chain, Arc::clone(&tx))
+            .unwrap();
+        self.step(node, Event::Broadcast(tx));
     }
 
     pub(crate) fn connections(&self) -> usize {

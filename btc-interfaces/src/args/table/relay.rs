@@ -52,8 +52,7 @@ pub(super) const RELAY: &[OptionSpec] = &[
         "txsendrate=<n>",
         "Transactions announced in a second (default: 14).",
     )
-    .debug()
-    .pending(),
+    .debug(),
     relay(
         "whitelistforcerelay",
         "Give whitelisted peers the forcerelay permission (default: 0).",

@@ -1,6 +1,7 @@
 //! Fields of messages from bytes and to bytes.
 
 use super::{DecodeError, Locator, MAX_LOCATOR};
+use bitcoin::Transaction;
 use bitcoin::consensus::encode::{self, VarInt};
 use bitcoin::consensus::{Decodable, Encodable, deserialize_partial};
 
@@ -16,6 +17,43 @@ impl<'a> Reader<'a> {
         let (value, used) = deserialize_partial(self.0).map_err(|error| malformed(&error))?;
         self.0 = &self.0[used..];
         Ok(value)
+    }
+
+    /// A transaction. Where the count of inputs would be, a zero says that witnesses follow; one that has neither
+    /// inputs nor outputs is read all the same, so that it is refused for what it is.
+    pub(crate) fn transaction(&mut self) -> Result<Transaction, DecodeError> {
+        const NOTHING_FOLLOWS: [u8; 2] = [0, 0];
+        if self.0.get(4..6) == Some(&NOTHING_FOLLOWS) {
+            let version = self.read()?;
+            self.take(NOTHING_FOLLOWS.len())?;
+            return Ok(Transaction {
+                version,
+                lock_time: self.read()?,
+                input: Vec::new(),
+                output: Vec::new(),
+            });
+        }
+        let error = match deserialize_partial(self.0) {
+            Ok((tx, used)) => {
+                self.0 = &self.0[used..];
+                return Ok(tx);
+            }
+            Err(error) => error,
+        };
+        // Witnesses are looked at before what a flag of unknown meaning may say.
+        let unknown = "Unknown transaction optional data";
+        Err(match error {
+            encode::Error::UnsupportedSegwitFlag(flag) if flag & 1 == 1 => {
+                let mut known = self.0.to_vec();
+                known[5] = 1;
+                match deserialize_partial::<Transaction>(&known) {
+                    Ok(_) => DecodeError::Text(unknown.into()),
+                    Err(error) => malformed(&error),
+                }
+            }
+            encode::Error::UnsupportedSegwitFlag(_) => DecodeError::Text(unknown.into()),
+            error => malformed(&error),
+        })
     }
 
     /// The next `length` bytes.

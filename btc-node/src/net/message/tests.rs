@@ -144,3 +144,37 @@ fn names_are_printable_and_padded_with_zeros() {
     assert_eq!(Command::from_wire(*b"ver\x07ack\0\0\0\0\0"), None);
     assert_eq!(Command::new("a name too long"), None);
 }
+
+#[test]
+fn transactions_that_no_encoder_makes_are_named_for_what_they_are() {
+    let tx = |payload: &[u8]| Message::decode(Command::new("tx").unwrap(), payload);
+    let empty = [2, 0, 0, 0, 0, 0, 7, 0, 0, 0];
+    let Ok(Message::Tx(read)) = tx(&empty) else {
+        panic!("a transaction of nothing is read");
+    };
+    assert!(read.input.is_empty() && read.output.is_empty());
+    assert_eq!(read.lock_time.to_consensus_u32(), 7);
+    // One input without a script, one output without a script, and then a witness or none.
+    let with = |flag: u8, witness: &[u8]| {
+        let mut payload = vec![2, 0, 0, 0, 0, flag, 1];
+        payload.extend([9; 36]);
+        payload.extend([0, 0xff, 0xff, 0xff, 0xff, 1]);
+        payload.extend([0; 9]);
+        payload.extend(witness);
+        payload.extend([0; 4]);
+        tx(&payload)
+    };
+    let text = |text: &str| Err(DecodeError::Text(text.into()));
+    assert!(with(1, &[1, 1, 5]).is_ok());
+    assert_eq!(with(1, &[0]), text("Superfluous witness record"));
+    assert_eq!(with(3, &[0]), text("Superfluous witness record"));
+    assert_eq!(
+        with(3, &[1, 1, 5]),
+        text("Unknown transaction optional data")
+    );
+    assert_eq!(
+        with(2, &[1, 1, 5]),
+        text("Unknown transaction optional data")
+    );
+    assert_eq!(with(1, &[1]), text("DataStream::read(): end of data"));
+}

@@ -9,7 +9,7 @@ use crate::net::subnet::Subnet;
 use crate::net::{self, Directory, Endpoint, Message, NetAddress};
 use crate::rpc::network::{AddConnectionError, AddError, AddedNode, PeerHooks, PeerView};
 use crate::sync::dial::{Dialer, MAX_FEELERS};
-use crate::sync::{ConnectionKind, Event, FetchError, PeerId};
+use crate::sync::{ConnectionKind, Event, FetchError, OrphanInfo, PeerId, RelayInfo};
 use bitcoin::Transaction;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -188,8 +188,8 @@ impl PeerHooks for Network {
     }
 
     fn announce(&self, tx: &Arc<Transaction>) {
-        // If the thread is gone, the node is stopping.
-        let _ = lock(&self.inputs).send(Input::Event(Event::TxAdded(Arc::clone(tx))));
+        // Not through the queue: who asks next how much waits to be told must see it.
+        self.handle(Event::Broadcast(Arc::clone(tx)));
     }
 
     fn is_active(&self) -> bool {
@@ -214,9 +214,18 @@ impl PeerHooks for Network {
     }
 
     fn fetch_block(&self, id: u64, block: &BlockSummary) -> Result<(), FetchError> {
-        let actions = lock(&self.peers).fetch_block(PeerId(id), block)?;
+        let mut peers = lock(&self.peers);
+        let actions = peers.fetch_block(PeerId(id), block)?;
         self.carry_out(actions);
         Ok(())
+    }
+
+    fn orphans(&self) -> Vec<OrphanInfo> {
+        lock(&self.peers).orphans()
+    }
+
+    fn relay(&self) -> RelayInfo {
+        lock(&self.peers).relay_info()
     }
 
     fn proxy(&self, network: net::Network) -> Option<Proxy> {

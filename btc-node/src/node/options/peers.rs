@@ -5,7 +5,7 @@ use crate::net::Endpoint;
 use crate::net::address::split_host_port;
 use crate::node::StartError;
 use crate::node::network::{BookOptions, Listen, NetworkOptions, SeedOptions};
-use crate::sync::Permissions;
+use crate::sync::{Permissions, relay};
 use btc_consensus::params::Chain;
 use btc_interfaces::args::Args;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
@@ -18,6 +18,8 @@ const OUTBOUND: i64 = 11;
 /// How long a ban lasts, in seconds, unless `-bantime` says otherwise.
 const BAN_TIME: i64 = 24 * 60 * 60;
 
+/// The greatest `-txsendrate`.
+const MAX_SEND_RATE: i64 = 1000;
 /// Transactions kept to put blocks together, unless `-blockreconstructionextratxn` says otherwise.
 const EXTRA_TRANSACTIONS: i64 = 100;
 /// Part of the incoming peers that transactions are told to, unless `-inboundrelaypercent` says otherwise.
@@ -75,6 +77,10 @@ pub(super) fn network(args: &Args, chain: Chain) -> Result<NetworkOptions, Start
         blocks_only: flag("blocksonly", false),
         reconciliation: flag("txreconciliation", false),
         bloom_filters: flag("peerbloomfilters", false),
+        tx_send_rate: args
+            .int("txsendrate")
+            .and_then(|rate| u32::try_from(rate.clamp(1, MAX_SEND_RATE)).ok())
+            .unwrap_or(relay::DEFAULT_RATE),
         extra_transactions: limited(
             args.int("blockreconstructionextratxn")
                 .unwrap_or(EXTRA_TRANSACTIONS)

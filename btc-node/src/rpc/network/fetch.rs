@@ -1,14 +1,17 @@
-//! Blocks asked of peers because the user wants them.
+//! What is asked of peers: blocks that the user wants, transactions that wait for their parents.
 
 use super::super::context::{Entry, NodeParts};
 use super::super::registry::{RequestContext, RpcResult};
 use super::network;
-use crate::sync::FetchError;
+use crate::sync::{FetchError, OrphanInfo};
+use bitcoin::consensus::encode::serialize_hex;
 use btc_interfaces::rpc::table::{Arg, Kind, Method};
 use btc_interfaces::rpc::{RpcError, code, value};
-use serde_json::json;
+use serde_json::{Value, json};
 
-pub(super) const METHODS: &[Entry] = &[Entry {
+pub(super) const METHODS: &[Entry] = &[GET_BLOCK_FROM_PEER, GET_ORPHANS];
+
+const GET_BLOCK_FROM_PEER: Entry = Entry {
     method: Method {
         name: "getblockfrompeer",
         category: "blockchain",
@@ -25,7 +28,77 @@ pub(super) const METHODS: &[Entry] = &[Entry {
         examples: &["\"00000000c937983704a73af28acdec37b049d214adbda81d7e2a3dd146f6ed09\" 0"],
     },
     run: get_block_from_peer,
-}];
+};
+
+const GET_ORPHANS: Entry = Entry {
+    method: Method {
+        name: "getorphantxs",
+        category: "hidden",
+        summary: "Lists transactions that wait for transactions they spend from. This may change.",
+        args: &[Arg::default(
+            "verbosity",
+            Kind::Any("numeric"),
+            "0",
+            "0 for ids, which may repeat, 1 for objects, 2 for objects with the transactions as hex",
+        )],
+        result: r#"[                      (json array) Of ids, or of objects
+  {                    (json object)
+    "txid" : "hex",    (string) The transaction's id
+    "wtxid" : "hex",   (string) Its id with the witness
+    "bytes" : n,       (numeric) Its size in bytes
+    "vsize" : n,       (numeric) Its size in vB
+    "vsize_bip141" : n, (numeric) The same
+    "weight" : n,      (numeric) Its weight
+    "from" : [         (json array) The peers that announced it
+      n, ...           (numeric) A peer's number
+    ],
+    "hex" : "hex"      (string) The transaction, at verbosity 2
+  }, ...
+]"#,
+        examples: &["", "2"],
+    },
+    run: get_orphans,
+};
+
+fn get_orphans(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult {
+    let orphans = network(parts)?.orphans();
+    let verbosity = match context.arguments.value(0) {
+        Value::Bool(_) => {
+            return Err(RpcError::new(
+                code::TYPE_ERROR,
+                "Verbosity was boolean but only integer allowed",
+            ));
+        }
+        _ => context.arguments.verbosity(0, 0)?,
+    };
+    if !(0..=2).contains(&verbosity) {
+        return Err(RpcError::new(
+            code::INVALID_PARAMETER,
+            format!("Invalid verbosity value {verbosity}"),
+        ));
+    }
+    let show = |orphan: &OrphanInfo| {
+        let tx = &orphan.tx;
+        if verbosity == 0 {
+            return json!(tx.compute_txid().to_string());
+        }
+        let from: Vec<u64> = orphan.announcers.iter().map(|peer| peer.0).collect();
+        let mut out = json!({
+            "txid": tx.compute_txid().to_string(),
+            "wtxid": tx.compute_wtxid().to_string(),
+            "bytes": tx.total_size(),
+            "vsize": tx.vsize(),
+            "vsize_bip141": tx.vsize(),
+            "weight": tx.weight().to_wu(),
+            "from": from,
+        });
+        if verbosity == 2 {
+            out["hex"] = json!(serialize_hex(tx.as_ref()));
+        }
+        out
+    };
+    Ok(orphans.iter().map(show).collect())
+}
 
 fn get_block_from_peer(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult {
     let misc = |text: &str| RpcError::new(code::MISC_ERROR, text);

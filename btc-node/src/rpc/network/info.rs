@@ -6,6 +6,7 @@ use super::super::registry::{RequestContext, RpcResult};
 use super::{PeerView, network, peer_views, service_names};
 use crate::net::{Network, PROTOCOL_VERSION};
 use crate::sync::ConnectionKind;
+use crate::sync::relay::BacklogInfo;
 use btc_interfaces::rpc::table::Method;
 use btc_interfaces::rpc::value;
 use serde_json::{Map, Value, json};
@@ -38,6 +39,14 @@ pub(super) const METHODS: &[Entry] = &[
   "version" : n,          (numeric) The program's version
   "subversion" : "str",   (string) The user agent
   "protocolversion" : n,  (numeric) The version of the protocol between peers
+  "tx_send_rate" : n,     (numeric) Transactions that are told in a second at most
+  "inv_buckets" : {       (json object) What waits to be told
+    "inbound" : {         (json object) To peers that made the connection; likewise "outbound"
+      "backlog" : n,      (numeric) Transactions that wait
+      "count_tok" : n,    (numeric) How many more may be told at once
+      "size_tok" : n      (numeric) The same in bytes
+    }, ...
+  },
   "networkactive" : b,    (boolean) Whether connections are made
   "connections" : n,      (numeric) Peers
   "networks" : [          (json array) The networks
@@ -94,6 +103,20 @@ fn get_network_info(parts: &NodeParts, _: &RequestContext<'_>) -> RpcResult {
     out.insert("localservicesnames".into(), service_names(services));
     out.insert("localrelay".into(), json!(parts.relays_transactions));
     out.insert("timeoffset".into(), json!(time_offset(&peers)));
+    if let Some(relay) = network.as_ref().map(|network| network.relay()) {
+        let bucket = |bucket: BacklogInfo| {
+            json!({
+                "backlog": bucket.waiting,
+                "count_tok": bucket.count_tokens,
+                "size_tok": bucket.byte_tokens,
+            })
+        };
+        out.insert("tx_send_rate".into(), json!(relay.rate));
+        out.insert(
+            "inv_buckets".into(),
+            json!({ "inbound": bucket(relay.inbound), "outbound": bucket(relay.outbound) }),
+        );
+    }
     out.insert(
         "networkactive".into(),
         json!(network.as_ref().is_some_and(|network| network.is_active())),

@@ -276,7 +276,7 @@ fn announce(parts: &NodeParts, package: &[Arc<Transaction>]) -> Result<(), RpcEr
         if !parts.mempool.contains(&tx.compute_txid()) {
             continue;
         }
-        parts
+        let present = parts
             .mempool
             .broadcast(&parts.chain, tx, None, true)
             .map_err(|error| {
@@ -286,6 +286,9 @@ fn announce(parts: &NodeParts, package: &[Arc<Transaction>]) -> Result<(), RpcEr
                 );
                 failure
             })?;
+        if let Some(peers) = (parts.peers)() {
+            peers.announce(&present);
+        }
         announced += 1;
     }
     parts.chain.notifier().sync_with_queue();

@@ -57,13 +57,12 @@ fn send_raw_transaction(parts: &NodeParts, context: &RequestContext<'_>) -> RpcR
     let vsize = i64::try_from(tx.vsize()).unwrap_or(i64::MAX);
     let max_fee = max_fee(max_feerate(context)?, vsize);
     let tx = Arc::new(tx);
-    let present = parts.mempool.get(&tx.compute_txid());
-    parts
+    let present = parts
         .mempool
         .broadcast(&parts.chain, &tx, max_fee, true)
         .map_err(|error| broadcast_error(&error))?;
     // Whoever sends it again wants the network to hear of it again. What is announced is the mempool's own.
-    if let (Some(present), Some(peers)) = (present, (parts.peers)()) {
+    if let Some(peers) = (parts.peers)() {
         peers.announce(&present);
     }
     // A wallet that is asked next must know of it.
