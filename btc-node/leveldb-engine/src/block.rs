@@ -88,10 +88,13 @@ impl<B: AsRef<[u8]>> Block<B> {
                 next,
             } = self.entry(at).ok_or_else(bad_entry)?;
             at = next;
+            if shared > last_len {
+                return self.find_slowly(low, sought);
+            }
             let user_len = (shared + rest.len())
                 .checked_sub(key::TRAILER)
                 .ok_or_else(bad_entry)?;
-            if shared > last_len.min(user_len) {
+            if shared > user_len {
                 // Part of the trailer is shared, as between changes of one key: seldom worth being quick.
                 return self.find_slowly(low, sought);
             }

@@ -302,7 +302,7 @@ impl<'a> Sieve<'a> {
         while let Some(file) = files.get(self.grandparent)
             && key::compare(internal_key, &file.record.largest).is_gt()
         {
-            self.overlapped += file.record.size;
+            self.overlapped = self.overlapped.saturating_add(file.record.size);
             self.grandparent += 1;
         }
         let split = self.overlapped > max_grandparent(self.compaction.max_file_size);

@@ -268,7 +268,8 @@ impl Db {
         // Were the old log to lose its tail after the new one got to the disk, a hole would be in the history.
         let path = FileName::Log(number).path(&shared.tables.dir);
         let begun = log.writer.sync().and_then(|()| {
-            let file = shared.tables.fs.create(&path);
+            let tables = &shared.tables;
+            let file = tables.with_descriptor(|| tables.fs.create(&path));
             Ok(LogWriter::new(
                 file.map_err(Error::io(&path))?,
                 path.clone(),
@@ -443,8 +444,7 @@ impl Db {
 impl Log {
     fn sync(&mut self, shared: &Shared) -> Result<()> {
         if !self.named {
-            let dir = &shared.tables.dir;
-            shared.tables.fs.sync_dir(dir).map_err(Error::io(dir))?;
+            shared.tables.sync_dir()?;
             self.named = true;
         }
         self.writer.sync()

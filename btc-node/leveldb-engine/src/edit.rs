@@ -96,12 +96,12 @@ impl Edit {
             5 => self
                 .compact_pointers
                 .push((take_level(input)?, take_key(input)?)),
-            6 => self.deleted.push((take_level(input)?, take_varint(input)?)),
+            6 => self.deleted.push((take_level(input)?, take_number(input)?)),
             7 => {
                 let level = take_level(input)?;
                 let table = TableRecord {
-                    number: take_varint(input)?,
-                    size: take_varint(input)?,
+                    number: take_number(input)?,
+                    size: take_number(input)?,
                     smallest: take_key(input)?,
                     largest: take_key(input)?,
                 };
@@ -114,7 +114,7 @@ impl Edit {
     }
 }
 
-/// Counters have 56 bits, so that no later addition overflows.
+/// Counters and sizes have 56 bits, so that no later addition overflows.
 fn take_number(input: &mut &[u8]) -> Option<u64> {
     take_varint(input).filter(|&number| number <= key::MAX_SEQUENCE)
 }

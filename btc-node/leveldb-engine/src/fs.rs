@@ -8,6 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::key;
+
 pub use memory::{Crash, Fault, MemoryFs};
 pub use real::RealFs;
 
@@ -113,12 +115,13 @@ impl FileName {
     }
 }
 
-/// Digits alone: `parse` would also take a sign.
+/// Digits alone: `parse` would also take a sign. As in the manifest, numbers have 56 bits.
 fn number(digits: &str) -> Option<u64> {
     digits
         .bytes()
         .all(|byte| byte.is_ascii_digit())
         .then(|| digits.parse().ok())?
+        .filter(|&number| number <= key::MAX_SEQUENCE)
 }
 
 #[cfg(test)]
@@ -150,6 +153,7 @@ mod tests {
             "notes.ldb",
             "CURRENT.bak",
             "99999999999999999999.ldb",
+            "18446744073709551615.log",
         ] {
             assert_eq!(FileName::parse(name), None, "{name}");
         }

@@ -7,7 +7,7 @@ use crate::edit::{COMPARATOR, Edit, LEVELS};
 use crate::error::{Error, Result};
 use crate::fs::{FileName, Fs, ReadFile};
 use crate::log::{LogReader, LogWriter};
-use crate::version::Version;
+use crate::version::{Tables, Version};
 
 /// Longest CURRENT file that makes sense.
 const MAX_CURRENT: u64 = 4096;
@@ -76,8 +76,8 @@ impl ManifestWriter {
     ///
     /// # Errors
     /// The file system's; nobody can then say whether the change is in force.
-    pub(crate) fn add(&mut self, fs: &dyn Fs, dir: &Path, edit: &Edit) -> Result<()> {
-        fs.sync_dir(dir).map_err(Error::io(dir))?;
+    pub(crate) fn add(&mut self, tables: &Tables, edit: &Edit) -> Result<()> {
+        tables.sync_dir()?;
         self.log.add(&[], &edit.encode())?;
         self.log.sync()
     }
@@ -94,9 +94,10 @@ pub(crate) fn recover(fs: &dyn Fs, dir: &Path) -> Result<Recovered> {
     let ends = || Error::Corruption("CURRENT file does not end with newline".into());
     let name = name.strip_suffix(b"\n").ok_or_else(ends)?;
     let number = std::str::from_utf8(name).ok().and_then(FileName::parse);
-    let Some(FileName::Manifest(_)) = number else {
-        return Err(Error::Corruption("CURRENT does not name a manifest".into()));
-    };
+    let stranger = || Error::Corruption("CURRENT does not name a manifest".into());
+    if name.iter().any(|byte| b"/\\\0".contains(byte)) {
+        return Err(stranger());
+    }
     let path = dir.join(String::from_utf8_lossy(name).as_ref());
     let file = fs.open(&path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => Error::Corruption(format!(
@@ -105,6 +106,9 @@ pub(crate) fn recover(fs: &dyn Fs, dir: &Path) -> Result<Recovered> {
         )),
         _ => Error::from_io(path.display().to_string(), &error),
     })?;
+    let Some(FileName::Manifest(manifest)) = number else {
+        return Err(stranger());
+    };
     let mut reader = LogReader::new(file, path);
     let mut edits = Vec::new();
     while let Some(record) = reader.next()? {
@@ -132,10 +136,15 @@ pub(crate) fn recover(fs: &dyn Fs, dir: &Path) -> Result<Recovered> {
     for (level, pointer) in edits.iter().flat_map(|edit| &edit.compact_pointers) {
         compact_pointers[*level] = Some(pointer.clone());
     }
+    let version = Version::default().edited(&edits)?;
+    // A number that is in use must not be given to another file, whatever the counter says.
+    let tables = version.levels.iter().flatten();
+    let used = tables.map(|file| file.record.number);
+    let used = used.chain([manifest, log_number, prev_log_number]).max();
     Ok(Recovered {
-        version: Version::default().edited(&edits)?,
+        next_file: next_file.max(used.map_or(0, |used| used + 1)),
+        version,
         compact_pointers,
-        next_file: next_file.max(log_number + 1).max(prev_log_number + 1),
         last_sequence,
         log_number,
         prev_log_number,

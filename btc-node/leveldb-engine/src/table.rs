@@ -113,10 +113,17 @@ impl Table {
             bytes.truncate(len);
             Ok(bytes)
         };
-        let names = Block::new(raw(meta)?)?;
-        let filter = match find_name(&names, FILTER_NAME)? {
-            Some(handle) => FilterReader::new(raw(Handle::take(&mut &handle[..])?)?),
-            None => None,
+        let filter = || {
+            let names = Block::new(raw(meta)?)?;
+            Ok(match find_name(&names, FILTER_NAME)? {
+                Some(handle) => FilterReader::new(raw(Handle::take(&mut &handle[..])?)?),
+                None => None,
+            })
+        };
+        // As in LevelDB, a damaged filter is none: no entry is lost with it.
+        let filter = match filter() {
+            Err(Error::Corruption(_) | Error::NotSupported(_)) => None,
+            read => read?,
         };
         let index = Index::new(Block::new(raw(index)?)?, filter.as_ref())?;
         Ok(Self {
@@ -304,9 +311,19 @@ mod tests {
     fn a_flipped_bit_is_noticed_wherever_it_is() {
         let (fs, path, _) = table(500, &Options::default());
         let whole = fs.contents(&path).expect("is there");
+        let footer = whole.len() - FOOTER;
+        let mut handles = &whole[footer..];
+        let mut next = || Handle::take(&mut handles).expect("is whole").offset as usize;
+        let (names, index) = (next(), next());
+        // The one block before the names is the filter's.
+        let table = open(&fs, &path, whole.len() as u64).expect("opens");
+        let last = table.index.find(&Sought::new(&499u32.to_be_bytes(), 9));
+        let last = last.expect("reads").expect("is there").handle;
+        let meta = last.offset as usize + last.size as usize + BLOCK_TRAILER;
+        assert!(meta < names && names < index);
         for at in (0..whole.len()).step_by(7) {
-            // Padding in the footer has no meaning.
-            if (whole.len() - FOOTER..whole.len() - 8).contains(&at) {
+            // Padding in the footer has no meaning, and a filter is not needed.
+            if at >= meta && at < index || (footer..whole.len() - 8).contains(&at) {
                 continue;
             }
             let mut bytes = whole.clone();

@@ -1,6 +1,7 @@
 //! A version: the tables of each level at one moment.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -109,12 +110,11 @@ impl Tables {
     fn open(&self, file: &Arc<TableFile>) -> Result<Arc<Table>> {
         let (number, size) = (file.record.number, file.record.size);
         let mut path = FileName::Table(number).path(&self.dir);
-        let opened = match self.fs.open(&path) {
+        let opened = match self.with_descriptor(|| self.fs.open(&path)) {
             // Old versions of LevelDB named their tables so.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let old = path.with_extension("sst");
-                self.fs
-                    .open(&old)
+                self.with_descriptor(|| self.fs.open(&old))
                     .inspect(|_| path = old)
                     .map_err(|_| error)
             }
@@ -139,10 +139,54 @@ impl Tables {
         Ok(table)
     }
 
+    /// Does what needs a file descriptor. Where the system has none left, tables are closed and it is tried again.
+    pub(crate) fn with_descriptor<T>(
+        &self,
+        mut work: impl FnMut() -> io::Result<T>,
+    ) -> io::Result<T> {
+        loop {
+            match work() {
+                Err(error) if is_out_of_descriptors(&error) && self.close_half() => {}
+                done => return done,
+            }
+        }
+    }
+
+    /// Returns once the names of all files are on the disk.
+    pub(crate) fn sync_dir(&self) -> Result<()> {
+        let synced = self.with_descriptor(|| self.fs.sync_dir(&self.dir));
+        synced.map_err(Error::io(&self.dir))
+    }
+
+    /// Closes the half of the open tables that was opened first, and says whether there was any. A table that is being
+    /// read stays open until that is done.
+    fn close_half(&self) -> bool {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let half = opened.len().div_ceil(2);
+        for file in opened.drain(..half).filter_map(|file| file.upgrade()) {
+            file.table.store(None);
+        }
+        half > 0
+    }
+
     /// An iterator through one table.
     pub(crate) fn iter(&self, file: &Arc<TableFile>, fill_cache: bool) -> Result<TableIter> {
         Ok(TableIter::new(self.table(file)?, fill_cache))
     }
+}
+
+#[cfg(unix)]
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    let system = rustix::io::Errno::from_io_error(error);
+    matches!(
+        system,
+        Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE)
+    )
+}
+
+#[cfg(not(unix))]
+fn is_out_of_descriptors(_error: &io::Error) -> bool {
+    false
 }
 
 /// The tables of each level. Level 0 is newest first and may overlap; the others are in key order and do not.
@@ -313,21 +357,22 @@ impl Version {
 
     /// About how many bytes of tables come before an internal key.
     pub(crate) fn offset_of(&self, tables: &Tables, sought: &[u8]) -> Result<u64> {
-        let mut total = 0;
+        let mut total = 0u64;
         for file in self.levels.iter().flatten() {
             if key::compare(&file.record.largest, sought).is_le() {
-                total += file.record.size;
+                total = file.record.size.saturating_add(total);
             } else if key::compare(&file.record.smallest, sought).is_le() {
-                total += tables.table(file)?.offset_of(sought)?;
+                total = tables.table(file)?.offset_of(sought)?.saturating_add(total);
             }
         }
         Ok(total)
     }
 }
 
-/// Bytes of the tables together.
+/// Bytes of the tables together. The sizes are what a manifest says, so they may be any numbers.
 pub(crate) fn total_size(files: &Files) -> u64 {
-    files.iter().map(|file| file.record.size).sum()
+    let sizes = files.iter().map(|file| file.record.size);
+    sizes.fold(0, u64::saturating_add)
 }
 
 /// Smallest and largest user key of the tables.

@@ -155,6 +155,147 @@ fn leveldb_opens_what_is_left_at_any_kill_point() {
     }
 }
 
+/// Random work, a fault at a random call and a crash, for `LEVELDB_ENGINE_SECONDS` seconds: both read the same then, and
+/// it is what was written up to some batch.
+#[test]
+fn both_read_what_is_left_for_as_long_as_asked() {
+    let seconds = std::env::var("LEVELDB_ENGINE_SECONDS").unwrap_or_default();
+    let time = std::time::Duration::from_secs(seconds.parse().unwrap_or(1));
+    let begun = std::time::Instant::now();
+    let mut random = Random(std::process::id().into());
+    let mut crashes = 0;
+    while begun.elapsed() < time {
+        let fs = MemoryFs::new();
+        let faults = [Fault::Fail, Fault::ShortWrite, Fault::NoSpace, Fault::Crash];
+        let (at, fault) = (random.next() % 120, faults[(random.next() % 4) as usize]);
+        fs.inject(at, fault);
+        let mut states = vec![BTreeMap::new()];
+        if let Ok(db) = Db::open(Arc::new(fs.clone()), Path::new("/db"), options()) {
+            for _ in 0..random.next() % 30 {
+                let changes = 1 + (random.next() % 900) as usize;
+                let batch = batch(&mut random, changes);
+                let mut next = states.last().expect("one").clone();
+                apply(&mut next, &batch);
+                states.push(next);
+                let durability = match random.next() % 3 {
+                    0 => Durability::Durable,
+                    _ => Durability::Lazy,
+                };
+                let done = db
+                    .write(&batch, durability)
+                    .and_then(|()| match random.next() % 12 {
+                        0 => db.flush(),
+                        1 => db.compact(None, Some(b"010000-coin")),
+                        _ => Ok(()),
+                    });
+                if done.is_err() {
+                    break;
+                }
+            }
+        }
+        for crash in [Crash::Process, Crash::Torn, Crash::Power] {
+            let dir = on_disk(&fs.after(crash));
+            let what = format!("{fault:?} at call {at}, {crash:?}");
+            let theirs = LevelDb::open(dir.path(), &options())
+                .unwrap_or_else(|error| panic!("{what}: {error}"))
+                .entries();
+            let known = states
+                .iter()
+                .any(|state| state.clone().into_iter().eq(theirs.iter().cloned()));
+            assert!(known, "{what}");
+            assert_eq!(entries(&ours(dir.path())), theirs, "{what}");
+            crashes += 1;
+        }
+    }
+    println!("{crashes} crashes");
+}
+
+/// A directory with the files of a file system in memory.
+fn on_disk(fs: &MemoryFs) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    for name in fs.list(Path::new("/db")).expect("lists") {
+        let bytes = fs.contents(&Path::new("/db").join(&name));
+        std::fs::write(dir.path().join(name), bytes.expect("is there")).expect("writes");
+    }
+    dir
+}
+
+#[test]
+fn both_make_the_same_of_damage() {
+    let fs = MemoryFs::new();
+    let small = Options {
+        block_size: 1 << 10,
+        ..options()
+    };
+    let db = Db::open(Arc::new(fs.clone()), Path::new("/db"), small).expect("opens");
+    let mut random = Random(3);
+    for turn in 0..4 {
+        db.write(&batch(&mut random, 60), Durability::Durable)
+            .expect("writes");
+        if turn < 3 {
+            db.flush().expect("flushes");
+        }
+    }
+    drop(db);
+    let mut alike = [0; 2];
+    for part in ["CURRENT", "MANIFEST", ".log", ".ldb"] {
+        let names = fs.list(Path::new("/db")).expect("lists");
+        let name = names
+            .into_iter()
+            .find(|name| name.contains(part))
+            .expect("is there");
+        let path = Path::new("/db").join(&name);
+        let whole = fs.contents(&path).expect("is there");
+        let step = (whole.len() / 40).max(1);
+        // Cut, and with one bit turned.
+        for (at, cut) in (0..whole.len())
+            .step_by(step)
+            .flat_map(|at| [(at, true), (at, false)])
+        {
+            let copy = fs.after(Crash::Process);
+            let mut bytes = whole.clone();
+            match cut {
+                true => bytes.truncate(at),
+                false => bytes[at] ^= 1 << (at % 8),
+            }
+            copy.overwrite(&path, &bytes);
+            let (first, second) = (on_disk(&copy), on_disk(&copy));
+            let ours = Db::open(Arc::new(RealFs), first.path(), options()).and_then(|db| {
+                let mut iter = db.iter()?;
+                iter.seek_to_first()?;
+                iter.collect::<leveldb_engine::Result<Vec<_>>>()
+            });
+            // Core's LevelDB says which file it is, and so does the engine; the system's does not.
+            let ours = ours.map_err(|error| {
+                let text = shorn(&error.to_string(), first.path());
+                text.strip_suffix(&format!(": {name}"))
+                    .map_or(text.clone(), str::to_owned)
+            });
+            let theirs = LevelDb::open(second.path(), &options()).and_then(|db| db.try_entries());
+            let theirs = theirs.map_err(|error| match shorn(&error, second.path()) {
+                // What it says of a table that is mapped into memory and too short.
+                text if text == format!("IO error: {name}: Invalid argument") => {
+                    "Corruption: truncated block read".to_owned()
+                }
+                text => text,
+            });
+            assert_eq!(
+                ours,
+                theirs,
+                "{name} of {} bytes at {at}, cut: {cut}",
+                whole.len()
+            );
+            alike[usize::from(ours.is_ok())] += 1;
+        }
+    }
+    assert!(alike[0] > 50 && alike[1] > 50, "{alike:?}");
+}
+
+/// An error's text without the directory.
+fn shorn(text: &str, dir: &Path) -> String {
+    text.replace(&format!("{}/", dir.display()), "")
+}
+
 #[test]
 fn each_keeps_the_other_out() {
     let dir = tempfile::tempdir().expect("temporary directory");

@@ -141,6 +141,82 @@ proptest! {
     }
 }
 
+/// More of the same, a new history each time, for `LEVELDB_ENGINE_SECONDS` seconds.
+#[test]
+fn it_is_a_map_for_as_long_as_asked() {
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::TestRunner;
+
+    let seconds = std::env::var("LEVELDB_ENGINE_SECONDS").unwrap_or_default();
+    let time = std::time::Duration::from_secs(seconds.parse().unwrap_or(1));
+    let (begun, mut runner) = (std::time::Instant::now(), TestRunner::default());
+    let (mut histories, mut count) = (0, 0);
+    while begun.elapsed() < time {
+        let steps = proptest::collection::vec(step(), 1..200);
+        let steps = steps.new_tree(&mut runner).expect("generates").current();
+        (histories, count) = (histories + 1, count + steps.len());
+        let shown = format!("{steps:?}");
+        if let Err(panic) = std::panic::catch_unwind(|| run(steps)) {
+            eprintln!("{shown}");
+            std::panic::resume_unwind(panic);
+        }
+    }
+    println!("{histories} histories of {count} steps");
+}
+
+#[test]
+fn iterators_and_snapshots_hold_while_tables_come_and_go() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    let fs = MemoryFs::new();
+    let db = open(&fs);
+    // Every batch writes one round to the even keys or to the odd ones, and deletes a third of the others.
+    let write = |round: u16| {
+        let mut batch = Batch::new();
+        for n in 0..200 {
+            match (n + round) % 6 {
+                0 | 2 | 4 => batch.put(&key(n), &[&round.to_be_bytes()[..], &[7; 400]].concat()),
+                3 => batch.delete(&key(n)),
+                _ => {}
+            }
+        }
+        batch.put(b"round", &round.to_be_bytes());
+        db.write(&batch, Durability::Lazy).expect("writes");
+    };
+    write(0);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                db.compact(None, None).expect("compacts");
+            }
+        });
+        for thread in 0..2u16 {
+            let (db, done) = (&db, &done);
+            scope.spawn(move || {
+                let mut turn = thread;
+                while !done.load(Ordering::Relaxed) {
+                    turn = turn.wrapping_add(1);
+                    let snapshot = db.snapshot();
+                    let mut iter = snapshot.iter().expect("iterates");
+                    let first = entries(snapshot.iter());
+                    // What is written and merged meanwhile changes nothing of what either sees.
+                    iter.seek(&key(turn % 200)).expect("seeks");
+                    let rest = first.range(key(turn % 200)..);
+                    let seen: Map = iter.map(|entry| entry.expect("reads")).collect();
+                    assert!(seen.iter().eq(rest), "an iterator");
+                    for (key, value) in first.iter().step_by(9) {
+                        assert_eq!(snapshot.get(key).expect("reads").as_ref(), Some(value));
+                    }
+                    assert_eq!(entries(snapshot.iter()), first, "a snapshot");
+                }
+            });
+        }
+        (1..150).for_each(write);
+        done.store(true, Ordering::Relaxed);
+    });
+}
+
 #[test]
 fn an_iterator_keeps_what_compaction_takes_away() {
     let fs = MemoryFs::new();

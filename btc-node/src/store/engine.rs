@@ -12,6 +12,12 @@ use super::kv::{Batch, Change, DatabaseOptions, Entries, Entry, KvError, KvStore
 
 /// Largest table file, in bytes.
 const MAX_FILE_SIZE: usize = 32 << 20;
+/// Tables that a database keeps open, at least and at most.
+const MIN_OPEN_FILES: usize = 64;
+const MAX_OPEN_FILES: usize = 1000;
+/// File descriptors that are enough for all databases and connections.
+#[cfg(unix)]
+const DESCRIPTORS: u64 = 16_384;
 /// Bits of the filter for each key.
 const BLOOM_BITS: usize = 10;
 
@@ -47,6 +53,7 @@ impl EngineDb {
         let settings = Options {
             max_file_size: MAX_FILE_SIZE,
             bloom_bits: if options.filter { BLOOM_BITS } else { 0 },
+            max_open_files: max_open_files(),
             ..Options::with_budget(options.cache)
         };
         let db = Db::open(disk.engine_fs(), path, settings).map_err(KvError::from)?;
@@ -71,6 +78,41 @@ impl EngineDb {
         Db::destroy(&RealFs, path).map_err(KvError::from)?;
         Ok(())
     }
+}
+
+/// Tables that a database keeps open at most: each takes a file descriptor, of which sockets and the other databases
+/// need some, too.
+fn max_open_files() -> usize {
+    descriptors().map_or(MAX_OPEN_FILES, |all| {
+        (all / 8).clamp(MIN_OPEN_FILES, MAX_OPEN_FILES)
+    })
+}
+
+/// File descriptors that this process may have, after asking for as many as are useful. What many systems give at first
+/// is too few for the tables of a large chainstate; opening them anew for every read would be slow.
+#[cfg(unix)]
+fn descriptors() -> Option<usize> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit
+        .maximum
+        .map_or(DESCRIPTORS, |most| most.min(DESCRIPTORS));
+    let current = limit.current?;
+    let raised = Rlimit {
+        current: Some(wanted),
+        ..limit
+    };
+    let now = match current < wanted && setrlimit(Resource::Nofile, raised).is_ok() {
+        true => wanted,
+        false => current,
+    };
+    usize::try_from(now).ok()
+}
+
+#[cfg(not(unix))]
+fn descriptors() -> Option<usize> {
+    None
 }
 
 impl From<Error> for KvError {

@@ -232,7 +232,8 @@ pub(super) fn write_table(
 
 pub(super) fn begin_table(tables: &Tables, options: &Options, number: u64) -> Result<TableBuilder> {
     let path: PathBuf = FileName::Table(number).path(&tables.dir);
-    let file = tables.fs.create(&path).map_err(Error::io(&path))?;
+    let file = tables.with_descriptor(|| tables.fs.create(&path));
+    let file = file.map_err(Error::io(&path))?;
     Ok(TableBuilder::new(file, path, options))
 }
 

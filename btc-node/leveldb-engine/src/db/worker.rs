@@ -170,8 +170,7 @@ impl Worker {
         edit.last_sequence = Some(shared.last_sequence.load(Ordering::Acquire));
         edit.next_file = Some(shared.inner().next_file);
         let version = Arc::new(self.version().edited(std::slice::from_ref(&edit))?);
-        self.manifest
-            .add(&*shared.tables.fs, &shared.tables.dir, &edit)?;
+        self.manifest.add(&shared.tables, &edit)?;
 
         let mut inner = shared.inner();
         for (level, pointer) in edit.compact_pointers {

@@ -180,6 +180,10 @@ impl LevelDb {
     }
 
     pub fn entries(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        self.try_entries().expect("iterates")
+    }
+
+    pub fn try_entries(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>, String> {
         let mut entries = Vec::new();
         // SAFETY: key and value are valid while the iterator stands on them.
         unsafe {
@@ -197,9 +201,9 @@ impl LevelDb {
             let mut error = ptr::null_mut();
             leveldb_iter_get_error(iter, &mut error);
             leveldb_iter_destroy(iter);
-            check(error).expect("iterates");
+            check(error)?;
         }
-        entries
+        Ok(entries)
     }
 
     pub fn compact(&self) {
