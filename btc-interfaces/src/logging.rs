@@ -76,7 +76,10 @@ impl LogOptions {
             file,
             new_run: true,
             shrink: flag("shrinkdebugfile", filter.is_quiet()),
-            console: flag("printtoconsole", !flag("daemon", false)),
+            console: flag(
+                "printtoconsole",
+                !flag("daemon", false) && !flag("daemonwait", false),
+            ),
             format: Format {
                 timestamps: flag("logtimestamps", true),
                 micros: flag("logtimemicros", false),

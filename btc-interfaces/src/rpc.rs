@@ -8,6 +8,7 @@ pub mod encode;
 pub mod json;
 pub mod table;
 pub mod value;
+pub mod writer;
 
 use crate::Result;
 use serde_json::Value;

@@ -473,12 +473,14 @@ fn nothing_is_silently_without_effect() {
         supported("-privatebroadcast"),
         Err(ArgsError::NotSupported("privatebroadcast"))
     );
-    for fine in ["-prune=550", "-proxy=", "-noonion", "-daemon=0"] {
+    for fine in ["-prune=550", "-proxy=", "-noonion", "-daemon"] {
         assert_eq!(supported(fine), Ok(()), "{fine}");
     }
     assert_eq!(
-        supported("-daemon").expect_err("refused").to_string(),
-        "-daemon is not supported by this node yet."
+        supported("-privatebroadcast")
+            .expect_err("refused")
+            .to_string(),
+        "-privatebroadcast is not supported by this node yet."
     );
 }
 
@@ -502,7 +504,9 @@ fn the_table_is_sound() {
     }
     assert_eq!(table::of(Program::Node).count(), 197);
     assert_eq!(
-        table::find(Program::Node, "daemon").expect("known").effect,
+        table::find(Program::Node, "privatebroadcast")
+            .expect("known")
+            .effect,
         Effect::Refused
     );
 }

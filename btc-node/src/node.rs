@@ -16,6 +16,7 @@ mod builder;
 mod commands;
 mod context;
 mod control;
+mod daemon;
 mod echo;
 mod error;
 mod filters;

@@ -4,6 +4,21 @@ use super::DescriptorError;
 
 /// Every character a descriptor may hold; the position gives its symbol (low 5 bits) and its group (the rest).
 const INPUT: &str = "0123456789()[],'/*abcdefgh@:$%{}IJKLMNOPQRSTUVWXYZ&+-.;<=>?!^_|~ijklmnopqrstuvwxyzABCDEFGH`#\"\\ ";
+/// The position of each ASCII character in [`INPUT`], or [`ABSENT`].
+const POSITIONS: [u8; 128] = {
+    let mut positions = [ABSENT; 128];
+    let input = INPUT.as_bytes();
+    let mut place = 0;
+    while place < input.len() {
+        // The first of two counts.
+        if positions[input[place] as usize] == ABSENT {
+            positions[input[place] as usize] = place as u8;
+        }
+        place += 1;
+    }
+    positions
+};
+const ABSENT: u8 = u8::MAX;
 const OUTPUT: &[u8; 32] = b"qpzry9x8gf2tvdw0s3jn54khce6mua7l";
 const GENERATOR: [u64; 5] = [
     0xf5_dee5_1989,
@@ -29,8 +44,9 @@ pub fn checksum(payload: &str) -> Option<String> {
     let mut state = 1;
     let mut group = 0;
     let mut pending = 0;
-    for character in payload.chars() {
-        let position = INPUT.find(character)? as u64;
+    for byte in payload.bytes() {
+        let position = POSITIONS.get(usize::from(byte)).copied();
+        let position = u64::from(position.filter(|position| *position != ABSENT)?);
         state = step(state, position & 31);
         group = group * 3 + (position >> 5);
         pending += 1;

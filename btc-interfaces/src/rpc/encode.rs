@@ -1,6 +1,6 @@
 //! Transactions and scripts as the JSON that every RPC method shows, and the kinds of scripts behind it.
 //!
-//! Pure: `bitcoin` types in, `serde_json` values out, keys in Core's order. The node and the wallet both use it, so that
+//! Pure: `bitcoin` types in, JSON out, as `serde_json` values or written straight into a text, keys in Core's order. The node and the wallet both use it, so that
 //! one transaction looks the same whoever answers.
 
 mod asm;
@@ -9,12 +9,13 @@ mod kind;
 pub use asm::{is_valid_signature_encoding, script_to_asm};
 pub use kind::{Push, Pushes, ScriptKind, is_push_only};
 
-use super::value::{from_amount, from_sat};
+use super::writer::JsonWriter;
 use crate::descriptor::checksum;
-use bitcoin::consensus::encode::serialize_hex;
+use bitcoin::consensus::encode::serialize;
+use bitcoin::hashes::Hash;
 use bitcoin::hex::DisplayHex;
 use bitcoin::{Address, BlockHash, Network, Script, Transaction, TxOut, XOnlyPublicKey};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// The output that an input spends, as undo data or the coins know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,97 +58,106 @@ impl TxDetails<'_> {
 
 /// A transaction with its inputs, outputs and sizes, as `decoderawtransaction` and others show it.
 pub fn transaction(tx: &Transaction, details: &TxDetails<'_>) -> Map<String, Value> {
-    let mut out = Map::new();
+    let mut out = JsonWriter::default();
+    write_transaction(&mut out, tx, details);
+    parsed(out)
+}
+
+/// As [`transaction`], written.
+pub fn write_transaction(out: &mut JsonWriter, tx: &Transaction, details: &TxDetails<'_>) {
     // Without inputs the library would write an empty list of witnesses, which the protocol has not.
-    let (hash, size, weight) = if tx.input.is_empty() {
-        let size = tx.base_size();
-        (tx.compute_txid().to_string(), size, 4 * size as u64)
+    let (hash, size) = if tx.input.is_empty() {
+        (tx.compute_txid().to_byte_array(), tx.base_size())
     } else {
-        let weight = tx.weight().to_wu();
-        (tx.compute_wtxid().to_string(), tx.total_size(), weight)
+        (tx.compute_wtxid().to_byte_array(), tx.total_size())
     };
-    out.insert("txid".into(), json!(tx.compute_txid().to_string()));
-    out.insert("hash".into(), json!(hash));
-    // The protocol's version is unsigned; the library keeps it signed.
-    out.insert("version".into(), json!(tx.version.0.cast_unsigned()));
-    out.insert("size".into(), json!(size));
-    out.insert("vsize".into(), json!(weight.div_ceil(4)));
-    out.insert("weight".into(), json!(weight));
-    out.insert("locktime".into(), json!(tx.lock_time.to_consensus_u32()));
+    let weight = 3 * tx.base_size() + size;
     let spent = details
         .spent
         .filter(|spent| spent.len() == tx.input.len() && !tx.is_coinbase());
-    out.insert("vin".into(), inputs(tx, spent, details));
-    let outputs = tx.output.iter().enumerate().map(|(n, output)| {
-        json!({
-            "value": from_amount(output.value),
-            "n": n,
-            "scriptPubKey": script_pubkey(&output.script_pubkey, details.network),
-        })
+    out.object(|out| {
+        out.key("txid").hash(tx.compute_txid().to_byte_array());
+        out.key("hash").hash(hash);
+        // The protocol's version is unsigned; the library keeps it signed.
+        out.key("version").number(tx.version.0.cast_unsigned());
+        out.key("size").number(size as u64);
+        out.key("vsize").number(weight.div_ceil(4) as u64);
+        out.key("weight").number(weight as u64);
+        out.key("locktime").number(tx.lock_time.to_consensus_u32());
+        out.key("vin")
+            .array(|out| write_inputs(out, tx, spent, details));
+        out.key("vout").array(|out| {
+            for (n, output) in (0u32..).zip(&tx.output) {
+                out.object(|out| {
+                    out.key("value").amount(output.value.to_sat().cast_signed());
+                    out.key("n").number(n);
+                    out.key("scriptPubKey");
+                    write_script(out, &output.script_pubkey, details.network, true);
+                });
+            }
+        });
+        if let Some(spent) = spent {
+            let paid_in: u64 = spent.iter().map(|spent| spent.output.value.to_sat()).sum();
+            let paid_out: u64 = tx.output.iter().map(|output| output.value.to_sat()).sum();
+            out.key("fee")
+                .amount(paid_in.cast_signed().saturating_sub(paid_out.cast_signed()));
+        }
+        if let Some(hash) = details.block_hash {
+            out.key("blockhash").hash(hash.to_byte_array());
+        }
+        if details.include_hex {
+            out.key("hex").hex(&serialize(tx));
+        }
     });
-    out.insert("vout".into(), outputs.collect());
-    if let Some(spent) = spent {
-        let paid_in: u64 = spent.iter().map(|spent| spent.output.value.to_sat()).sum();
-        let paid_out: u64 = tx.output.iter().map(|output| output.value.to_sat()).sum();
-        out.insert(
-            "fee".into(),
-            from_sat(paid_in.cast_signed().saturating_sub(paid_out.cast_signed())),
-        );
-    }
-    if let Some(hash) = details.block_hash {
-        out.insert("blockhash".into(), json!(hash.to_string()));
-    }
-    if details.include_hex {
-        out.insert("hex".into(), json!(serialize_hex(tx)));
-    }
-    out
 }
 
-fn inputs(tx: &Transaction, spent: Option<&[SpentOutput]>, details: &TxDetails<'_>) -> Value {
+fn write_inputs(
+    out: &mut JsonWriter,
+    tx: &Transaction,
+    spent: Option<&[SpentOutput]>,
+    details: &TxDetails<'_>,
+) {
     let coinbase = tx.is_coinbase();
-    tx.input
-        .iter()
-        .enumerate()
-        .map(|(index, input)| {
-            let mut vin = Map::new();
+    for (index, input) in tx.input.iter().enumerate() {
+        out.object(|out| {
             if coinbase {
-                vin.insert("coinbase".into(), json!(input.script_sig.to_hex_string()));
+                out.key("coinbase").hex(input.script_sig.as_bytes());
             } else {
-                vin.insert("txid".into(), json!(input.previous_output.txid.to_string()));
-                vin.insert("vout".into(), json!(input.previous_output.vout));
-                vin.insert(
-                    "scriptSig".into(),
-                    json!({
-                        "asm": script_to_asm(&input.script_sig, true),
-                        "hex": input.script_sig.to_hex_string(),
-                    }),
-                );
+                let source = input.previous_output;
+                out.key("txid").hash(source.txid.to_byte_array());
+                out.key("vout").number(source.vout);
+                out.key("scriptSig").object(|out| {
+                    out.key("asm")
+                        .plain(&script_to_asm(&input.script_sig, true));
+                    out.key("hex").hex(input.script_sig.as_bytes());
+                });
             }
             if !input.witness.is_empty() {
-                let items = input
-                    .witness
-                    .iter()
-                    .map(|item| json!(item.to_lower_hex_string()));
-                vin.insert("txinwitness".into(), items.collect());
+                out.key("txinwitness").array(|out| {
+                    for item in &input.witness {
+                        out.hex(item);
+                    }
+                });
             }
-            if let Some(spent) = spent
-                .filter(|_| details.show_prevouts)
-                .map(|spent| &spent[index])
-            {
-                vin.insert(
-                    "prevout".into(),
-                    json!({
-                        "generated": spent.coinbase,
-                        "height": spent.height,
-                        "value": from_amount(spent.output.value),
-                        "scriptPubKey": script_pubkey(&spent.output.script_pubkey, details.network),
-                    }),
-                );
+            if let Some(spent) = spent.filter(|_| details.show_prevouts) {
+                let spent = &spent[index];
+                out.key("prevout").object(|out| {
+                    out.key("generated").boolean(spent.coinbase);
+                    out.key("height").number(spent.height);
+                    out.key("value")
+                        .amount(spent.output.value.to_sat().cast_signed());
+                    out.key("scriptPubKey");
+                    write_script(out, &spent.output.script_pubkey, details.network, true);
+                });
             }
-            vin.insert("sequence".into(), json!(input.sequence.0));
-            Value::Object(vin)
-        })
-        .collect()
+            out.key("sequence").number(input.sequence.0);
+        });
+    }
+}
+
+/// What was written, read again.
+fn parsed(out: JsonWriter) -> Map<String, Value> {
+    serde_json::from_str(&out.into_text()).expect("an object was written")
 }
 
 /// An output script with its descriptor, hex, address and type.
@@ -157,22 +167,35 @@ pub fn script_pubkey(script: &Script, network: Network) -> Value {
 
 /// As [`script_pubkey`]; the hex can be left out where the caller shows it elsewhere.
 pub fn script_details(script: &Script, network: Network, include_hex: bool) -> Value {
-    let mut out = Map::new();
-    out.insert("asm".into(), json!(script_to_asm(script, false)));
-    out.insert("desc".into(), json!(infer_descriptor(script, network)));
-    if include_hex {
-        out.insert("hex".into(), json!(script.to_hex_string()));
-    }
-    if let Some(address) = address(script, network) {
-        out.insert("address".into(), json!(address));
-    }
-    out.insert("type".into(), json!(ScriptKind::of(script).name()));
-    Value::Object(out)
+    let mut out = JsonWriter::default();
+    write_script(&mut out, script, network, include_hex);
+    Value::Object(parsed(out))
+}
+
+fn write_script(out: &mut JsonWriter, script: &Script, network: Network, include_hex: bool) {
+    let kind = ScriptKind::of(script);
+    let address = address_of(&kind, script, network);
+    let descriptor = descriptor_of(&kind, script, address.as_deref());
+    out.object(|out| {
+        out.key("asm").plain(&script_to_asm(script, false));
+        out.key("desc").string(&descriptor);
+        if include_hex {
+            out.key("hex").hex(script.as_bytes());
+        }
+        if let Some(address) = &address {
+            out.key("address").plain(address);
+        }
+        out.key("type").plain(kind.name());
+    });
 }
 
 /// The address that pays to `script`, if there is one.
 pub fn address(script: &Script, network: Network) -> Option<String> {
-    ScriptKind::of(script).has_address().then_some(())?;
+    address_of(&ScriptKind::of(script), script, network)
+}
+
+fn address_of(kind: &ScriptKind<'_>, script: &Script, network: Network) -> Option<String> {
+    kind.has_address().then_some(())?;
     Address::from_script(script, network)
         .ok()
         .map(|address| address.to_string())
@@ -180,7 +203,13 @@ pub fn address(script: &Script, network: Network) -> Option<String> {
 
 /// The descriptor of an output script of which no more is known than the script: with its checksum.
 pub fn infer_descriptor(script: &Script, network: Network) -> String {
-    let descriptor = match ScriptKind::of(script) {
+    let kind = ScriptKind::of(script);
+    let address = address_of(&kind, script, network);
+    descriptor_of(&kind, script, address.as_deref())
+}
+
+fn descriptor_of(kind: &ScriptKind<'_>, script: &Script, address: Option<&str>) -> String {
+    let descriptor = match kind {
         ScriptKind::PubKey { key } => format!("pk({})", key.to_lower_hex_string()),
         ScriptKind::Multisig { required, keys } => {
             let mut text = format!("multi({required}");
@@ -195,7 +224,7 @@ pub fn infer_descriptor(script: &Script, network: Network) -> String {
         {
             format!("rawtr({})", output_key.to_lower_hex_string())
         }
-        _ => match address(script, network) {
+        _ => match address {
             Some(address) => format!("addr({address})"),
             None => format!("raw({})", script.to_hex_string()),
         },

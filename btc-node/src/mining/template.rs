@@ -56,13 +56,15 @@ pub struct TemplateOptions {
     pub script_pubkey: ScriptBuf,
     /// The block's version in place of the one that signals deployments (`-blockversion`, on regtest).
     pub version: Option<i32>,
+    /// Whether the log tells the feerate of each transaction (`-printpriority`).
+    pub log_feerates: bool,
     /// Whether the finished template is checked by the rules of blocks.
     pub check: bool,
     /// Where the figures of the last template are kept; clones of the options share it.
     pub last: Arc<LastTemplate>,
 }
 
-/// Options are equal if they make the same template; where figures are kept does not matter.
+/// Options are equal if they make the same template; what is logged and where figures are kept does not matter.
 impl PartialEq for TemplateOptions {
     fn eq(&self, other: &Self) -> bool {
         let made_by = |options: &Self| {
@@ -94,6 +96,7 @@ impl Default for TemplateOptions {
             // Anybody can spend it: whoever mines the template brings a coinbase of their own.
             script_pubkey: ScriptBuf::from_bytes(vec![0x51]),
             version: None,
+            log_feerates: false,
             check: true,
             last: Arc::default(),
         }
@@ -295,6 +298,10 @@ impl<'a> Selection<'a> {
             for entry in entries {
                 self.weight += entry.weight.unsigned_abs();
                 self.sigop_cost += entry.sigop_cost.unsigned_abs();
+                if self.options.log_feerates {
+                    let feerate = Feerate::new(entry.modified_fee(), entry.vsize());
+                    tracing::info!("fee rate {feerate} txid {}", entry.txid);
+                }
                 self.transactions.push(Arc::clone(&entry.tx));
                 self.fees.push(entry.fee);
                 self.sigops.push(entry.sigop_cost);

@@ -109,6 +109,22 @@ pub(super) fn start(mut builder: Builder) -> Result<Node, StartError> {
 }
 
 /// Warns of what in the options has no effect, or not the one that its author may think.
+/// Options that Core once had, and what it tells those who still set them.
+const REMOVED: [(&str, &str); 3] = [
+    (
+        "checkpoints",
+        "Option '-checkpoints' is set but checkpoints were removed. This option has no effect.",
+    ),
+    (
+        "limitancestorsize",
+        "Option '-limitancestorsize' is given but ancestor size limits have been replaced with cluster size limits (see -limitclustersize). This option has no effect.",
+    ),
+    (
+        "limitdescendantsize",
+        "Option '-limitdescendantsize' is given but descendant size limits have been replaced with cluster size limits (see -limitclustersize). This option has no effect.",
+    ),
+];
+
 fn say_what_is_odd(args: &mut Args, messages: &Messages) {
     let chain = args.chain_name();
     for section in args.unrecognized_sections() {
@@ -121,6 +137,11 @@ fn say_what_is_odd(args: &mut Args, messages: &Messages) {
     }
     for warning in args.take_warnings() {
         tracing::warn!("{warning}");
+    }
+    for (option, text) in REMOVED {
+        if args.is_set(option) {
+            messages.warning(text);
+        }
     }
     for option in args.not_yet_effective() {
         tracing::warn!("option -{option} has no effect yet");

@@ -15,6 +15,7 @@ pub(super) fn register(context: &Arc<Context>, loaded: &Loaded) -> Vec<Registrat
         mempool: Arc::clone(&loaded.mempool),
         indexes: Arc::clone(&loaded.indexes),
         template: context.template_options(),
+        given_template: Arc::default(),
         subversion: context.options.subversion.clone(),
         client_version: crate::CLIENT_VERSION,
         warnings: Arc::new(move || {

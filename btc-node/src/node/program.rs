@@ -2,6 +2,7 @@
 //!
 //! Standard error carries `Error: …` and `Warning: …` and nothing else, as scripts around bitcoind expect.
 
+use super::daemon::{self, Background, DaemonError};
 use super::{Builder, Message, Node, Placement, PlacementError, Shutdown, StartError};
 use btc_interfaces::args::{Args, Program};
 use btc_interfaces::logging::{LogOptions, Logger};
@@ -23,6 +24,10 @@ pub fn run(name: &str, placement: impl FnOnce() -> Result<Placement, PlacementEr
         }
         Ok(None) => ExitCode::SUCCESS,
         Err(Failure::Start(StartError::Interrupted)) => ExitCode::SUCCESS,
+        Err(Failure::Daemon(error @ DaemonError::Failed(_))) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
         Err(Failure::Start(error)) if error.has_remedy() => {
             eprintln!("{error}");
             ExitCode::FAILURE
@@ -46,28 +51,35 @@ enum Failure {
     #[cfg(feature = "ipc")]
     #[error("Invalid -ipcfd number '{number}' ({reason})")]
     InvalidFd { number: String, reason: String },
+    #[error(transparent)]
+    Daemon(#[from] DaemonError),
     #[error("cannot wait for signals: {0}")]
     Signals(#[source] std::io::Error),
 }
 
-/// Starts the node; `None` if the arguments only ask for a text.
+/// Starts the node; `None` if the arguments only ask for a text, or if it runs in the background.
 fn start(
     name: &str,
     placement: impl FnOnce() -> Result<Placement, PlacementError>,
 ) -> Result<Option<Node>, Failure> {
     let mut arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let background = Background::enter(&mut arguments).map_err(DaemonError::from)?;
     #[cfg(feature = "ipc")]
     let parent = parent(&mut arguments)?;
     let program = match name {
         "bitcoind" => Program::Daemon,
         _ => Program::Node,
     };
-    let mut args = Args::read(program, arguments).map_err(StartError::from)?;
+    let mut args = Args::read(program, arguments.clone()).map_err(StartError::from)?;
     for notice in args.take_notices() {
         eprintln!("{notice}");
     }
     if let Some(text) = args.info_text(name) {
         print!("{text}");
+        return Ok(None);
+    }
+    if background.is_none() && daemon::is_asked(&args) {
+        daemon::launch(&args, &arguments)?;
         return Ok(None);
     }
     let logger = LogOptions::from_args(&args)
@@ -88,6 +100,9 @@ fn start(
         .wallet(placement()?)
         .on_message(print)
         .start()?;
+    if let Some(background) = background {
+        background.ready();
+    }
     Ok(Some(node))
 }
 

@@ -4,11 +4,13 @@ use super::context::NodeParts;
 use super::numbers::{difficulty, hex256, real};
 use crate::chainstate::BlockSummary;
 use crate::store::undo::BlockUndo;
+use bitcoin::hashes::Hash;
 use bitcoin::hex::DisplayHex;
 use bitcoin::{Block, Transaction};
 use btc_consensus::Coin;
 use btc_consensus::pow::Target;
-use btc_interfaces::rpc::encode::{SpentOutput, TxDetails, transaction};
+use btc_interfaces::rpc::encode::{SpentOutput, TxDetails, write_transaction};
+use btc_interfaces::rpc::writer::JsonWriter;
 use serde_json::{Map, Value, json};
 
 /// How much of each transaction a block shows.
@@ -73,38 +75,51 @@ pub fn header(parts: &NodeParts, block: &BlockSummary) -> Map<String, Value> {
     out
 }
 
-/// A block; `undo` gives fees and, if asked for, what is spent.
+/// A block, written; `undo` gives fees and, if asked for, what is spent.
 pub fn block(
     parts: &NodeParts,
     summary: &BlockSummary,
     block: &Block,
     undo: Option<&BlockUndo>,
     detail: Detail,
-) -> Value {
-    let mut out = header(parts, summary);
+) -> String {
     let size = block.total_size();
     let weight = block.weight().to_wu();
-    // Weight counts the size without witnesses three times more.
-    out.insert("strippedsize".into(), json!((weight - size as u64) / 3));
-    out.insert("size".into(), json!(size));
-    out.insert("weight".into(), json!(weight));
-    if let Some(tx) = block.txdata.first() {
-        out.insert("coinbase_tx".into(), coinbase(tx));
-    }
-    let transactions = block.txdata.iter().enumerate().map(|(index, tx)| {
-        if detail == Detail::Txid {
-            return json!(tx.compute_txid().to_string());
+    // By what blocks of one kind of transaction take.
+    let room = match detail {
+        Detail::Txid => 68 * block.txdata.len() + 2048,
+        Detail::Transaction => 10 * size,
+        Detail::Prevouts => 13 * size,
+    };
+    let mut out = JsonWriter::with_capacity(room);
+    out.object(|out| {
+        for (name, field) in &header(parts, summary) {
+            out.key(name).value(field);
         }
-        let spent = undo.and_then(|undo| spent_outputs(undo, index));
-        let details = TxDetails {
-            spent: spent.as_deref(),
-            show_prevouts: detail == Detail::Prevouts,
-            ..TxDetails::plain(parts.network())
-        };
-        Value::Object(transaction(tx, &details))
+        // Weight counts the size without witnesses three times more.
+        out.key("strippedsize").number((weight - size as u64) / 3);
+        out.key("size").number(size as u64);
+        out.key("weight").number(weight);
+        if let Some(tx) = block.txdata.first() {
+            out.key("coinbase_tx").value(&coinbase(tx));
+        }
+        out.key("tx").array(|out| {
+            for (index, tx) in block.txdata.iter().enumerate() {
+                if detail == Detail::Txid {
+                    out.hash(tx.compute_txid().to_byte_array());
+                    continue;
+                }
+                let spent = undo.and_then(|undo| spent_outputs(undo, index));
+                let details = TxDetails {
+                    spent: spent.as_deref(),
+                    show_prevouts: detail == Detail::Prevouts,
+                    ..TxDetails::plain(parts.network())
+                };
+                write_transaction(out, tx, &details);
+            }
+        });
     });
-    out.insert("tx".into(), transactions.collect());
-    Value::Object(out)
+    out.into_text()
 }
 
 fn coinbase(tx: &Transaction) -> Value {

@@ -14,7 +14,7 @@ mod tips;
 mod utxo;
 mod wait;
 
-pub(super) use blocks::{read_block, undo_unreadable};
+pub(super) use blocks::{TEXTS, read_block, undo_unreadable};
 pub(super) use info::warnings;
 
 use super::context::Entry;

@@ -1,6 +1,6 @@
 //! What the methods of the chain, the mempool and mining work on, and how a category registers them.
 
-use super::registry::{Registration, Registry, RequestContext, RpcResult};
+use super::registry::{Registration, Registry, RequestContext, RpcResult, TextResult};
 use crate::chainstate::{BlockSummary, ChainstateManager, SubmitError};
 use crate::index::{IndexError, Indexes};
 use crate::mempool::Mempool;
@@ -23,6 +23,8 @@ pub struct NodeParts {
     pub indexes: Arc<Indexes>,
     /// How block templates are made.
     pub template: TemplateOptions,
+    /// The template that miners were given last.
+    pub given_template: Arc<super::mining::GivenTemplate>,
     /// The user agent, `/Name:1.2.3(comment)/`.
     pub subversion: String,
     /// The version as one number, 10000 * major + 100 * minor + patch.
@@ -50,6 +52,15 @@ pub struct Entry {
     pub method: Method,
     /// Runs a call.
     pub run: fn(&NodeParts, &RequestContext<'_>) -> RpcResult,
+}
+
+/// A method with a large result, and what writes it.
+#[derive(Clone, Copy)]
+pub struct TextEntry {
+    /// The method's table.
+    pub method: Method,
+    /// Runs a call.
+    pub run: fn(&NodeParts, &RequestContext<'_>) -> TextResult,
 }
 
 /// Registers the methods of one category; they are gone when the registrations are dropped.
@@ -85,7 +96,27 @@ pub fn register_all(registry: &Registry, parts: &Arc<NodeParts>) -> Vec<Registra
     ]
     .into_iter()
     .flat_map(|entries| register(registry, parts, entries))
+    .chain(register_texts(registry, parts))
     .collect()
+}
+
+fn register_texts(registry: &Registry, parts: &Arc<NodeParts>) -> Vec<Registration> {
+    let entries = [
+        super::blockchain::TEXTS,
+        super::mempool::TEXTS,
+        super::mining::TEXTS,
+    ];
+    entries
+        .into_iter()
+        .flatten()
+        .map(|entry| {
+            let parts = Arc::clone(parts);
+            registry.register_text(
+                &entry.method,
+                Arc::new(move |context: &RequestContext<'_>| (entry.run)(&parts, context)),
+            )
+        })
+        .collect()
 }
 
 impl NodeParts {

@@ -5,10 +5,11 @@
 //! gets an array with status 200.
 
 use super::auth::Whitelist;
-use super::registry::Registry;
+use super::registry::{Output, Registry};
 use btc_interfaces::rpc::json::{self, Json};
-use btc_interfaces::rpc::{RpcError, RpcReply, RpcRequest, code};
-use serde_json::{Map, Value, json};
+use btc_interfaces::rpc::writer::JsonWriter;
+use btc_interfaces::rpc::{RpcError, RpcRequest, code};
+use serde_json::{Map, Value};
 
 /// The HTTP half of a reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,10 +25,12 @@ impl HttpReply {
         Self { status, body: None }
     }
 
-    fn json(status: u16, value: &Value) -> Self {
+    fn json(status: u16, out: JsonWriter) -> Self {
+        let mut body = out.into_text();
+        body.push('\n');
         Self {
             status,
-            body: Some(format!("{value}\n")),
+            body: Some(body),
         }
     }
 }
@@ -113,18 +116,16 @@ fn handle_one(
     if !whitelist.allows(caller.user, &call.method) {
         return forbidden(caller, &call.method);
     }
-    let reply = registry.execute(call);
+    let result = registry.run(call);
     if envelope.is_notification() {
         return HttpReply::empty(204);
     }
-    match (envelope.version, reply.error) {
-        (Version::V1, Some(error)) => failure(error, envelope),
-        (_, error) => {
-            let reply = RpcReply {
-                result: reply.result,
-                error,
-            };
-            HttpReply::json(200, &reply_object(reply, envelope))
+    match (envelope.version, result) {
+        (Version::V1, Err(error)) => failure(error, envelope),
+        (_, result) => {
+            let mut out = JsonWriter::with_capacity(reply_capacity(&result));
+            write_reply(&mut out, result, envelope);
+            HttpReply::json(200, out)
         }
     }
 }
@@ -153,40 +154,40 @@ fn handle_batch(
         }
     }
     let was_empty = batch.is_empty();
-    let mut replies = Vec::new();
+    let mut answered = false;
+    let mut out = JsonWriter::default();
     let mut repeated = repeated;
-    for (index, request) in batch.into_iter().enumerate() {
-        // They are in the order of the text.
-        let place = format!("/{index}/");
-        let own = repeated
-            .iter()
-            .take_while(|pointer| pointer.starts_with(&place));
-        let (own, others) = repeated.split_at(own.count());
-        repeated = others;
-        let (envelope, reply) = match request {
-            Value::Object(request) => {
-                let repeated = below(own, &format!("{place}params")).collect();
-                let (envelope, call) = read(request, repeated, caller);
-                let reply = match call {
-                    Ok(call) => registry.execute(call),
-                    Err(error) => RpcReply::from(Err(error)),
-                };
-                (envelope, reply)
+    out.array(|out| {
+        for (index, request) in batch.into_iter().enumerate() {
+            // They are in the order of the text.
+            let place = format!("/{index}/");
+            let own = repeated
+                .iter()
+                .take_while(|pointer| pointer.starts_with(&place));
+            let (own, others) = repeated.split_at(own.count());
+            repeated = others;
+            let (envelope, result) = match request {
+                Value::Object(request) => {
+                    let repeated = below(own, &format!("{place}params")).collect();
+                    let (envelope, call) = read(request, repeated, caller);
+                    (envelope, call.and_then(|call| registry.run(call)))
+                }
+                _ => {
+                    let error = RpcError::new(code::INVALID_REQUEST, "Invalid Request object");
+                    (Envelope::UNKNOWN, Err(error))
+                }
+            };
+            if !envelope.is_notification() {
+                answered = true;
+                write_reply(out, result, envelope);
             }
-            _ => {
-                let error = RpcError::new(code::INVALID_REQUEST, "Invalid Request object");
-                (Envelope::UNKNOWN, RpcReply::from(Err(error)))
-            }
-        };
-        if !envelope.is_notification() {
-            replies.push(reply_object(reply, envelope));
         }
-    }
+    });
     // An empty batch names no version, so old clients must still get their empty array.
-    if replies.is_empty() && !was_empty {
+    if !answered && !was_empty {
         return HttpReply::empty(204);
     }
-    HttpReply::json(200, &Value::Array(replies))
+    HttpReply::json(200, out)
 }
 
 /// The pointers into what `place` points to, as pointers from there.
@@ -289,29 +290,52 @@ fn failure(error: RpcError, envelope: Envelope) -> HttpReply {
         code::METHOD_NOT_FOUND => 404,
         _ => 500,
     };
-    HttpReply::json(status, &reply_object(RpcReply::from(Err(error)), envelope))
+    let mut out = JsonWriter::default();
+    write_reply(&mut out, Err(error), envelope);
+    HttpReply::json(status, out)
 }
 
-fn reply_object(reply: RpcReply, envelope: Envelope) -> Value {
-    let mut object = Map::new();
-    let error = reply
-        .error
-        .map(|error| json!({"code": error.code, "message": error.message}));
-    match (envelope.version, error) {
-        (Version::V1, error) => {
-            object.insert("result".to_owned(), reply.result);
-            object.insert("error".to_owned(), error.unwrap_or_default());
-        }
-        (Version::V2, error) => {
-            object.insert("jsonrpc".to_owned(), Value::from("2.0"));
-            match error {
-                Some(error) => object.insert("error".to_owned(), error),
-                None => object.insert("result".to_owned(), reply.result),
-            };
-        }
+/// Bytes that a reply will take at least.
+fn reply_capacity(result: &Result<Output, RpcError>) -> usize {
+    /// What stands around the result.
+    const ENVELOPE: usize = 128;
+    match result {
+        Ok(Output::Text(text)) => text.len() + ENVELOPE,
+        _ => ENVELOPE,
     }
-    if let Some(id) = envelope.id {
-        object.insert("id".to_owned(), id);
-    }
-    Value::Object(object)
+}
+
+fn write_reply(out: &mut JsonWriter, result: Result<Output, RpcError>, envelope: Envelope) {
+    let write_result = |out: &mut JsonWriter, result: &Output| match result {
+        Output::Value(value) => out.value(value),
+        Output::Text(text) => out.json(text),
+    };
+    let write_error = |out: &mut JsonWriter, error: &RpcError| {
+        out.object(|out| {
+            out.key("code").number(error.code);
+            out.key("message").string(&error.message);
+        });
+    };
+    out.object(|out| {
+        match (envelope.version, &result) {
+            (Version::V1, Ok(result)) => {
+                write_result(out.key("result"), result);
+                out.key("error").value(&Value::Null);
+            }
+            (Version::V1, Err(error)) => {
+                out.key("result").value(&Value::Null);
+                write_error(out.key("error"), error);
+            }
+            (Version::V2, result) => {
+                out.key("jsonrpc").plain("2.0");
+                match result {
+                    Ok(result) => write_result(out.key("result"), result),
+                    Err(error) => write_error(out.key("error"), error),
+                }
+            }
+        }
+        if let Some(id) = &envelope.id {
+            out.key("id").value(id);
+        }
+    });
 }

@@ -1,18 +1,22 @@
 //! The methods that show the mempool.
 
 mod file;
+mod view;
 
-use super::context::{Entry, NodeParts};
-use super::registry::{RequestContext, RpcResult};
+use super::context::{Entry, NodeParts, TextEntry};
+use super::registry::{RequestContext, RpcResult, TextResult};
 use crate::mempool::{self, Pool};
 use bitcoin::consensus::encode::serialize_hex;
+use bitcoin::hashes::Hash;
 use bitcoin::{OutPoint, Transaction, Txid};
 use btc_interfaces::rpc::table::{Arg, Kind, Method};
 use btc_interfaces::rpc::value::Field;
+use btc_interfaces::rpc::writer::JsonWriter;
 use btc_interfaces::rpc::{RpcError, code, value};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::sync::LazyLock;
+use view::View;
 
 const TXID: Arg = Arg::required("txid", Kind::StringHex, "The transaction's id");
 
@@ -56,25 +60,6 @@ const METHODS: &[Entry] = &[
             examples: &[""],
         },
         run: get_mempool_info,
-    },
-    Entry {
-        method: Method {
-            name: "getrawmempool",
-            category: "blockchain",
-            summary: "Lists the mempool's transactions.",
-            args: &[
-                VERBOSE,
-                Arg::default(
-                    "mempool_sequence",
-                    Kind::Bool,
-                    "false",
-                    "With ids: an object that also tells the number of changes so far",
-                ),
-            ],
-            result: "[\"hex\", ...]    (json array) Ids; or a json object, see verbose and mempool_sequence",
-            examples: &["true"],
-        },
-        run: get_raw_mempool,
     },
     Entry {
         method: Method {
@@ -201,6 +186,27 @@ const METHODS: &[Entry] = &[
     },
 ];
 
+/// The methods with large results.
+pub(super) const TEXTS: &[TextEntry] = &[TextEntry {
+    method: Method {
+        name: "getrawmempool",
+        category: "blockchain",
+        summary: "Lists the mempool's transactions.",
+        args: &[
+            VERBOSE,
+            Arg::default(
+                "mempool_sequence",
+                Kind::Bool,
+                "false",
+                "With ids: an object that also tells the number of changes so far",
+            ),
+        ],
+        result: "[\"hex\", ...]    (json array) Ids; or a json object, see verbose and mempool_sequence",
+        examples: &["true"],
+    },
+    run: get_raw_mempool,
+}];
+
 fn not_in_mempool() -> RpcError {
     RpcError::new(code::INVALID_ADDRESS_OR_KEY, "Transaction not in mempool")
 }
@@ -240,7 +246,7 @@ fn get_mempool_info(parts: &NodeParts, _: &RequestContext<'_>) -> RpcResult {
     Ok(Value::Object(out))
 }
 
-fn get_raw_mempool(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult {
+fn get_raw_mempool(parts: &NodeParts, context: &RequestContext<'_>) -> TextResult {
     let (verbose, with_sequence) = (context.arguments.bool(0)?, context.arguments.bool(1)?);
     if verbose && with_sequence {
         return Err(RpcError::new(
@@ -248,18 +254,47 @@ fn get_raw_mempool(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult
             "Verbose results cannot contain mempool sequence values.",
         ));
     }
-    Ok(parts.mempool.read(|pool| {
-        let txids = pool.sorted().map(|entry| entry.txid);
-        if verbose {
-            return list(pool, txids, true, parts);
-        }
-        let txids = list(pool, txids, false, parts);
-        if with_sequence {
-            json!({ "txids": txids, "mempool_sequence": pool.sequence() })
-        } else {
+    let in_order = |pool: &Pool| -> Vec<Txid> {
+        let chunks = pool.graph().chunks();
+        chunks
+            .flat_map(|chunk| chunk.txids.iter().copied())
+            .collect()
+    };
+    // What is written is taken out first: the mempool is not kept from its work while a long text is made.
+    if verbose {
+        let entries: Vec<View> = parts.mempool.read(|pool| {
+            let txids = in_order(pool).into_iter();
             txids
-        }
-    }))
+                .filter_map(|txid| View::of(pool, &txid, parts))
+                .collect()
+        });
+        let mut out = JsonWriter::with_capacity(entries.len() * View::ROOM);
+        out.object(|out| {
+            for entry in &entries {
+                out.key(&entry.txid.to_string());
+                entry.write(out);
+            }
+        });
+        return Ok(out.into_text());
+    }
+    let (txids, sequence) = parts.mempool.read(|pool| (in_order(pool), pool.sequence()));
+    let mut out = JsonWriter::with_capacity(txids.len() * 68 + 64);
+    let list = |out: &mut JsonWriter| {
+        out.array(|out| {
+            for txid in &txids {
+                out.hash(txid.to_byte_array());
+            }
+        });
+    };
+    if with_sequence {
+        out.object(|out| {
+            list(out.key("txids"));
+            out.key("mempool_sequence").number(sequence);
+        });
+    } else {
+        list(&mut out);
+    }
+    Ok(out.into_text())
 }
 
 /// Transactions as ids, or as objects by id.
@@ -290,53 +325,7 @@ fn relatives(
 
 /// One transaction of the mempool with its figures.
 fn entry(pool: &Pool, txid: &Txid, parts: &NodeParts) -> Option<Value> {
-    let graph = pool.graph();
-    let entry = graph.get(txid)?;
-    let chunk = graph.chunk_of(txid)?;
-    let ancestors = graph.ancestors([*txid]);
-    let above = graph.totals(&ancestors);
-    let below = graph.totals(&graph.descendants([*txid]));
-    let vsize = entry.vsize();
-    let mut out = Map::new();
-    out.insert("vsize_adjusted".into(), json!(vsize));
-    out.insert("vsize".into(), json!(vsize));
-    out.insert("vsize_bip141".into(), json!((entry.weight + 3) / 4));
-    out.insert("weight".into(), json!(entry.weight));
-    out.insert("time".into(), json!(entry.time));
-    out.insert("height".into(), json!(entry.height));
-    out.insert("descendantcount".into(), json!(below.count));
-    out.insert("descendantsize".into(), json!(below.vsize));
-    out.insert("ancestorcount".into(), json!(above.count));
-    out.insert("ancestorsize".into(), json!(above.vsize));
-    out.insert("wtxid".into(), json!(entry.wtxid.to_string()));
-    out.insert("chunkweight".into(), json!(chunk.feerate.size));
-    out.insert(
-        "fees".into(),
-        json!({
-            "base": value::from_sat(entry.fee),
-            "modified": value::from_sat(entry.modified_fee()),
-            "ancestor": value::from_sat(above.fees),
-            "descendant": value::from_sat(below.fees),
-            "chunk": value::from_sat(chunk.feerate.fee),
-        }),
-    );
-    let mut depends: Vec<String> = entry.parents.iter().map(Txid::to_string).collect();
-    depends.sort();
-    let spent_by: Vec<String> = entry.children.iter().map(Txid::to_string).collect();
-    out.insert("depends".into(), json!(depends));
-    out.insert("spentby".into(), json!(spent_by));
-    out.insert(
-        "unbroadcast".into(),
-        json!(pool.unbroadcast().contains(txid)),
-    );
-    if parts.is_deprecated_enabled("bip125") {
-        let signals = ancestors
-            .iter()
-            .filter_map(|txid| graph.get(txid))
-            .any(|entry| entry.tx.input.iter().any(|input| input.sequence.is_rbf()));
-        out.insert("bip125-replaceable".into(), json!(signals));
-    }
-    Some(Value::Object(out))
+    View::of(pool, txid, parts).map(|view| view.value())
 }
 
 fn get_mempool_cluster(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult {

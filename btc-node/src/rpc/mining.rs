@@ -5,6 +5,8 @@ mod submit;
 mod template;
 
 pub(super) use generate::address_script;
+pub use template::GivenTemplate;
+pub(super) use template::TEXTS;
 
 use super::block_json::target_hex;
 use super::blockchain::warnings;
@@ -25,7 +27,6 @@ pub fn methods() -> &'static [Entry] {
         let mut methods = OWN.to_vec();
         methods.extend(generate::METHODS);
         methods.extend(submit::METHODS);
-        methods.extend(template::METHODS);
         methods
     });
     &METHODS

@@ -19,6 +19,31 @@ pub type RpcResult = Result<Value, RpcError>;
 /// A method of this process.
 pub type LocalHandler = Arc<dyn Fn(&RequestContext<'_>) -> RpcResult + Send + Sync>;
 
+/// What a call is answered with by a method whose result is large: the result's JSON, written as it is to be sent.
+pub type TextResult = Result<String, RpcError>;
+
+/// A method of this process that writes its result.
+pub type TextHandler = Arc<dyn Fn(&RequestContext<'_>) -> TextResult + Send + Sync>;
+
+/// The result of a call.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    /// A value.
+    Value(Value),
+    /// The JSON of one.
+    Text(String),
+}
+
+impl Output {
+    /// The value; a text is read for it.
+    pub fn into_value(self) -> Value {
+        match self {
+            Self::Value(value) => value,
+            Self::Text(text) => serde_json::from_str(&text).expect("methods write JSON"),
+        }
+    }
+}
+
 /// What a method of this process gets to see of a call.
 pub struct RequestContext<'a> {
     /// The arguments, checked against the method's table.
@@ -95,6 +120,7 @@ struct Entry {
 #[derive(Clone)]
 enum Target {
     Local(&'static Method, LocalHandler),
+    Text(&'static Method, TextHandler),
     Remote(Arc<RpcCommand>, Arc<dyn RpcHandler>),
 }
 
@@ -141,6 +167,12 @@ impl Registry {
     #[must_use = "dropping the registration takes the method away"]
     pub fn register(&self, method: &'static Method, handler: LocalHandler) -> Registration {
         self.add(method.name, Target::Local(method, handler))
+    }
+
+    /// As [`register`](Self::register), for a method that writes its result.
+    #[must_use = "dropping the registration takes the method away"]
+    pub fn register_text(&self, method: &'static Method, handler: TextHandler) -> Registration {
+        self.add(method.name, Target::Text(method, handler))
     }
 
     /// Registers a method that `handler` answers, usually in another process, until the registration is dropped.
@@ -239,7 +271,7 @@ impl Registry {
             .values()
             .filter_map(|entries| entries.last());
         last.filter_map(|entry| match &entry.target {
-            Target::Local(method, _) => Some(*method),
+            Target::Local(method, _) | Target::Text(method, _) => Some(*method),
             Target::Remote(..) => None,
         })
         .collect()
@@ -247,10 +279,14 @@ impl Registry {
 
     /// Runs one call to its end, on this thread.
     pub fn execute(&self, request: RpcRequest) -> RpcReply {
-        RpcReply::from(self.run(request))
+        RpcReply::from(self.run(request).map(Output::into_value))
     }
 
-    fn run(&self, request: RpcRequest) -> RpcResult {
+    /// Runs one call to its end, on this thread, and leaves its result as the method gives it.
+    ///
+    /// # Errors
+    /// What the caller is told in place of a result.
+    pub fn run(&self, request: RpcRequest) -> Result<Output, RpcError> {
         if let Some(status) = self.warmup_status() {
             return Err(RpcError::new(code::IN_WARMUP, status));
         }
@@ -302,7 +338,7 @@ impl Registry {
 impl Target {
     fn listed(&self) -> Listed {
         match self {
-            Self::Local(method, _) => Listed {
+            Self::Local(method, _) | Self::Text(method, _) => Listed {
                 name: method.name.to_owned(),
                 category: method.category.to_owned(),
                 help: method.help(),
@@ -315,22 +351,35 @@ impl Target {
         }
     }
 
-    fn call(&self, request: RpcRequest, interrupt: &Interrupt) -> RpcResult {
+    fn call(&self, request: RpcRequest, interrupt: &Interrupt) -> Result<Output, RpcError> {
         match self {
             Self::Local(method, handler) => {
-                let arguments = method.bind_request(&request)?;
-                handler(&RequestContext {
-                    arguments: &arguments,
-                    request: &request,
-                    interrupt,
-                })
+                bound(method, &request, interrupt, |context| handler(context)).map(Output::Value)
+            }
+            Self::Text(method, handler) => {
+                bound(method, &request, interrupt, |context| handler(context)).map(Output::Text)
             }
             Self::Remote(_, handler) => match handler.call(request) {
-                Ok(reply) => reply.into_result(),
+                Ok(reply) => reply.into_result().map(Output::Value),
                 Err(error) => Err(remote_failure(&error)),
             },
         }
     }
+}
+
+/// Runs a method of this process with its arguments checked.
+fn bound<T>(
+    method: &Method,
+    request: &RpcRequest,
+    interrupt: &Interrupt,
+    handler: impl FnOnce(&RequestContext<'_>) -> Result<T, RpcError>,
+) -> Result<T, RpcError> {
+    let arguments = method.bind_request(request)?;
+    handler(&RequestContext {
+        arguments: &arguments,
+        request,
+        interrupt,
+    })
 }
 
 /// What the caller of a method gets when the process that has it did not answer.

@@ -117,3 +117,50 @@ fn a_set_time_is_everybodys_time() {
     );
     node.stop_cleanly();
 }
+
+#[test]
+fn a_node_goes_on_in_the_background() {
+    use std::process::{Command, Stdio};
+    let dir = tempfile::tempdir().unwrap();
+    let port = crate::harness::free_port();
+    let start = |options: &[&str]| {
+        Command::new(crate::harness::node_program())
+            .args(["-regtest", "-listen=0", "-disablewallet", "-daemonwait"])
+            .arg(format!("-datadir={}", dir.path().display()))
+            .arg(format!("-rpcport={port}"))
+            .args(options)
+            .stdin(Stdio::null())
+            .output()
+            .expect("the node starts")
+    };
+    let wrong = start(&["-blockmaxweight=5000000"]);
+    assert_eq!(wrong.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&wrong.stderr);
+    assert!(told.contains("Specified -blockmaxweight"), "{told}");
+
+    let started = start(&[]);
+    assert!(started.status.success(), "{started:?}");
+    assert!(String::from_utf8_lossy(&started.stdout).ends_with(" starting\n"));
+    assert!(started.stderr.is_empty(), "{started:?}");
+    let log = dir.path().join("regtest/debug.log");
+    let text = std::fs::read_to_string(&log).unwrap();
+    assert!(text.contains("Done loading"), "it is ready: {text}");
+
+    // The data directory is in use, which shows only behind the terminal's back.
+    let second = start(&[]);
+    assert_eq!(second.status.code(), Some(1));
+    assert_eq!(
+        String::from_utf8_lossy(&second.stderr),
+        "Error during initialization - check debug.log for details\n"
+    );
+
+    let pid_file = dir.path().join("regtest/bitcoind.pid");
+    let stop = Command::new(env!("CARGO_BIN_EXE_bitcoin-cli"))
+        .arg("-regtest")
+        .arg(format!("-datadir={}", dir.path().display()))
+        .args([format!("-rpcport={port}"), "stop".to_owned()])
+        .output()
+        .expect("the command line starts");
+    assert!(stop.status.success(), "{stop:?}");
+    crate::harness::wait_for("the node's end", || (!pid_file.exists()).then_some(()));
+}

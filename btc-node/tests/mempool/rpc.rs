@@ -26,6 +26,7 @@ impl Rpc {
             mempool: Arc::clone(&node.mempool),
             indexes: Arc::default(),
             template: TemplateOptions::default(),
+            given_template: Arc::default(),
             subversion: "/Test:0.1.0/".into(),
             client_version: 100,
             warnings: Arc::new(|| vec!["untested".into()]),

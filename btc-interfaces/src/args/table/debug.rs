@@ -140,8 +140,7 @@ pub(super) const DEBUG: &[OptionSpec] = &[
     debug(
         "printpriority",
         "Log the feerate of transactions when mining (default: 0).",
-    )
-    .pending(),
+    ),
     debug(
         "stopafterblockimport",
         "Stop when blocks are imported (default: 0).",
@@ -160,9 +159,9 @@ pub(super) const DEBUG: &[OptionSpec] = &[
 pub(super) const HIDDEN: &[OptionSpec] = &[
     hidden("h"),
     hidden("?"),
-    hidden("checkpoints").pending(),
+    hidden("checkpoints"),
     hidden("dbcrashratio"),
     hidden("forcecompactdb"),
-    hidden("limitancestorsize").pending(),
-    hidden("limitdescendantsize").pending(),
+    hidden("limitancestorsize"),
+    hidden("limitdescendantsize"),
 ];

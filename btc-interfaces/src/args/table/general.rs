@@ -54,12 +54,11 @@ pub(super) const GENERAL: &[OptionSpec] = &[
         "conf=<file>",
         "Configuration file, relative to the data directory (default: bitcoin.conf).",
     ),
-    general("daemon", "Run in the background (default: 0).").refused(),
+    general("daemon", "Run in the background (default: 0)."),
     general(
         "daemonwait",
         "As -daemon, but return only once the node is ready (default: 0).",
-    )
-    .refused(),
+    ),
     general("datadir=<dir>", "Data directory.").no_negation(),
     general(
         "dbbatchsize",

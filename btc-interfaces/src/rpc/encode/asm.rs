@@ -1,8 +1,8 @@
 //! Scripts as text for people.
 
 use super::kind::Pushes;
+use crate::rpc::writer::push_hex;
 use bitcoin::Script;
-use bitcoin::hex::DisplayHex;
 
 /// The script as opcode names, small numbers in decimal and data in hex; `[error]` where it ends inside a push. With
 /// `decode_signatures` data that has the form of a signature shows its hash type by name, as for scriptSigs.
@@ -11,23 +11,29 @@ pub fn script_to_asm(script: &Script, decode_signatures: bool) -> String {
     // Data behind OP_RETURN may look like a signature by chance.
     let decode_signatures =
         decode_signatures && bytes.first() != Some(&0x6a) && bytes.len() <= 10_000;
-    let mut words = Vec::new();
+    let mut words = String::with_capacity(2 * bytes.len() + 32);
     for instruction in Pushes::new(bytes) {
-        words.push(match instruction {
-            Err(_) => "[error]".to_owned(),
+        if !words.is_empty() {
+            words.push(' ');
+        }
+        match instruction {
+            Err(_) => words.push_str("[error]"),
             Ok(push) => match push.data {
-                Some(data) if data.len() <= 4 => number(data).to_string(),
+                Some(data) if data.len() <= 4 => words.push_str(&number(data).to_string()),
                 Some(data) => match signature_hash_type(data).filter(|_| decode_signatures) {
                     Some(name) => {
-                        format!("{}[{name}]", data[..data.len() - 1].to_lower_hex_string())
+                        push_hex(&mut words, &data[..data.len() - 1]);
+                        words.push('[');
+                        words.push_str(name);
+                        words.push(']');
                     }
-                    None => data.to_lower_hex_string(),
+                    None => push_hex(&mut words, data),
                 },
-                None => opcode_name(push.opcode),
+                None => words.push_str(&opcode_name(push.opcode)),
             },
-        });
+        }
     }
-    words.join(" ")
+    words
 }
 
 /// Script's numbers: little-endian, the highest bit is the sign.

@@ -339,6 +339,7 @@ pub(super) fn template(args: &Args) -> Result<TemplateOptions, StartError> {
         )));
     }
     Ok(TemplateOptions {
+        log_feerates: args.flag("printpriority").unwrap_or(false),
         max_weight,
         reserved_weight,
         min_feerate: amount(args, "blockmintxfee")?

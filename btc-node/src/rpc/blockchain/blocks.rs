@@ -1,12 +1,15 @@
 //! Blocks and headers by hash and height.
 
 use super::super::block_json::{self, Detail};
-use super::super::context::{Entry, NodeParts, block_not_found, store_error};
-use super::super::registry::{RequestContext, RpcResult};
+use super::super::context::{Entry, NodeParts, TextEntry, block_not_found, store_error};
+use super::super::registry::{RequestContext, RpcResult, TextResult};
+use crate::chain::record::FilePos;
 use crate::chainstate::BlockSummary;
+use crate::store::StoreError;
 use bitcoin::Block;
 use bitcoin::consensus::encode::serialize_hex;
 use btc_interfaces::rpc::table::{Arg, Kind, Method};
+use btc_interfaces::rpc::writer::JsonWriter;
 use btc_interfaces::rpc::{RpcError, code, value};
 use serde_json::{Value, json};
 
@@ -42,26 +45,28 @@ pub(super) const METHODS: &[Entry] = &[
         },
         run: get_block_header,
     },
-    Entry {
-        method: Method {
-            name: "getblock",
-            category: "blockchain",
-            summary: "Shows a block.",
-            args: &[
-                Arg::required("blockhash", Kind::StringHex, "The block's hash"),
-                Arg::default(
-                    "verbosity|verbose",
-                    Kind::Any("numeric"),
-                    "1",
-                    "0 for hex, 1 for an object, 2 for an object with transactions, 3 also with the outputs they spend",
-                ),
-            ],
-            result: "{...}    (json object) The header's fields, sizes and transactions, or a string of hex",
-            examples: &["\"00000000c937983704a73af28acdec37b049d214adbda81d7e2a3dd146f6ed09\""],
-        },
-        run: get_block,
-    },
 ];
+
+/// The methods of this module with large results.
+pub(in crate::rpc) const TEXTS: &[TextEntry] = &[TextEntry {
+    method: Method {
+        name: "getblock",
+        category: "blockchain",
+        summary: "Shows a block.",
+        args: &[
+            Arg::required("blockhash", Kind::StringHex, "The block's hash"),
+            Arg::default(
+                "verbosity|verbose",
+                Kind::Any("numeric"),
+                "1",
+                "0 for hex, 1 for an object, 2 for an object with transactions, 3 also with the outputs they spend",
+            ),
+        ],
+        result: "{...}    (json object) The header's fields, sizes and transactions, or a string of hex",
+        examples: &["\"00000000c937983704a73af28acdec37b049d214adbda81d7e2a3dd146f6ed09\""],
+    },
+    run: get_block,
+}];
 
 fn get_block_hash(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult {
     let height: i32 = context.arguments.int(0)?;
@@ -85,13 +90,18 @@ fn get_block_header(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResul
     }
 }
 
-fn get_block(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult {
+fn get_block(parts: &NodeParts, context: &RequestContext<'_>) -> TextResult {
     let hash = context.arguments.hash(0)?;
     let verbosity = context.arguments.verbosity(1, 1)?;
     let summary = parts.block(&hash)?;
+    if verbosity <= 0 {
+        let bytes = read_raw_block(parts, &summary)?;
+        let mut out = JsonWriter::with_capacity(2 * bytes.len() + 2);
+        out.hex(&bytes);
+        return Ok(out.into_text());
+    }
     let block = read_block(parts, &summary)?;
     let detail = match verbosity {
-        ..=0 => return Ok(json!(serialize_hex(&block))),
         1 => Detail::Txid,
         2 => Detail::Transaction,
         _ => Detail::Prevouts,
@@ -118,23 +128,44 @@ pub(in crate::rpc) fn read_block(
     parts: &NodeParts,
     summary: &BlockSummary,
 ) -> Result<Block, RpcError> {
-    if !summary.has_data {
-        let reason = if summary.pruned {
-            "Block not available (pruned data)"
-        } else {
-            "Block not available (not fully downloaded)"
-        };
-        return Err(RpcError::new(code::MISC_ERROR, reason));
-    }
-    let missing = || RpcError::new(code::MISC_ERROR, "Block not found on disk");
+    check_stored(summary)?;
     parts
         .chain
         .read_block(&summary.hash)
-        .map_err(|error| {
-            tracing::error!("{}", store_error(error).message);
-            missing()
-        })?
-        .ok_or_else(missing)
+        .map_err(unreadable)?
+        .ok_or_else(not_on_disk)
+}
+
+/// As [`read_block`], for those who need its bytes alone.
+fn read_raw_block(parts: &NodeParts, summary: &BlockSummary) -> Result<Vec<u8>, RpcError> {
+    check_stored(summary)?;
+    let (file, offset) = summary.data_pos.ok_or_else(not_on_disk)?;
+    parts
+        .chain
+        .block_reader()
+        .read_raw_block(FilePos { file, offset })
+        .map_err(unreadable)
+}
+
+fn check_stored(summary: &BlockSummary) -> Result<(), RpcError> {
+    if summary.has_data {
+        return Ok(());
+    }
+    let reason = if summary.pruned {
+        "Block not available (pruned data)"
+    } else {
+        "Block not available (not fully downloaded)"
+    };
+    Err(RpcError::new(code::MISC_ERROR, reason))
+}
+
+fn unreadable(error: StoreError) -> RpcError {
+    tracing::error!("{}", store_error(error).message);
+    not_on_disk()
+}
+
+fn not_on_disk() -> RpcError {
+    RpcError::new(code::MISC_ERROR, "Block not found on disk")
 }
 
 /// What the block spent should be on disk and is not.

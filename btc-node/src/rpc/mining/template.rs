@@ -1,27 +1,31 @@
 //! Templates for miners that bring their own coinbase (BIP 22, 23, 9 and 145).
 
 use super::super::block_json::target_hex;
-use super::super::context::{Entry, NodeParts};
+use super::super::context::{NodeParts, TextEntry};
 use super::super::network;
-use super::super::registry::{RequestContext, RpcResult};
+use super::super::registry::{RequestContext, RpcResult, TextResult};
 use super::generate::template_error;
 use super::submit::decode_block;
 use crate::chain::Validity;
 use crate::chainstate::SubmitError;
 use crate::mining::create;
 use crate::mining::template::{MAX_BLOCK_SIGOPS, MAX_BLOCK_WEIGHT, Template};
-use bitcoin::consensus::encode::serialize_hex;
+use bitcoin::consensus::Encodable;
+use bitcoin::hashes::Hash;
 use bitcoin::{BlockHash, Txid};
 use btc_consensus::params::{BuriedDeployment, Deployment};
+use btc_consensus::pow;
 use btc_consensus::versionbits::{ThresholdState, mask};
 use btc_interfaces::rpc::table::{Arg, Kind, Method};
+use btc_interfaces::rpc::writer::JsonWriter;
 use btc_interfaces::rpc::{RpcError, code, value};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The methods of this module.
-pub(super) const METHODS: &[Entry] = &[Entry {
+pub(in crate::rpc) const TEXTS: &[TextEntry] = &[TextEntry {
     method: Method {
         name: "getblocktemplate",
         category: "mining",
@@ -67,7 +71,7 @@ pub(super) const METHODS: &[Entry] = &[Entry {
     run: get_block_template,
 }];
 
-fn get_block_template(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult {
+fn get_block_template(parts: &NodeParts, context: &RequestContext<'_>) -> TextResult {
     let invalid = |message: &str| RpcError::new(code::INVALID_PARAMETER, message);
     let request = context.arguments.object(0)?;
     let mode = match request.get("mode") {
@@ -76,7 +80,7 @@ fn get_block_template(parts: &NodeParts, context: &RequestContext<'_>) -> RpcRes
         Some(_) => return Err(invalid("Invalid mode")),
     };
     if mode == "proposal" {
-        return check_proposal(parts, request.get("data"));
+        return check_proposal(parts, request.get("data")).map(|verdict| verdict.to_string());
     }
     let mut rules = BTreeSet::new();
     if let Some(Value::Array(names)) = request.get("rules") {
@@ -122,8 +126,8 @@ fn get_block_template(parts: &NodeParts, context: &RequestContext<'_>) -> RpcRes
             "getblocktemplate must be called with the segwit rule set (call with {\"rules\": [\"segwit\"]})",
         ));
     }
-    let template = create(&parts.chain, &parts.mempool, &parts.template).map_err(template_error)?;
-    show(parts, &template, &rules)
+    let given = parts.given_template.current(parts)?;
+    show(parts, &given, &rules)
 }
 
 fn check_proposal(parts: &NodeParts, data: Option<&Value>) -> RpcResult {
@@ -175,7 +179,8 @@ fn wait_for_news(parts: &NodeParts, context: &RequestContext<'_>, id: Option<&st
     }
 }
 
-fn show(parts: &NodeParts, template: &Template, client_rules: &BTreeSet<String>) -> RpcResult {
+fn show(parts: &NodeParts, given: &Given, client_rules: &BTreeSet<String>) -> TextResult {
+    let template = &given.template;
     let params = parts.chain.params();
     let block = &template.block;
     let segwit = params.is_active(BuriedDeployment::Segwit, template.height);
@@ -228,78 +233,141 @@ fn show(parts: &NodeParts, template: &Template, client_rules: &BTreeSet<String>)
             ThresholdState::Defined | ThresholdState::Failed => {}
         }
     }
-    // Before segregated witness costs were counted in units four times as large.
-    let scale = if segwit { 1 } else { 4 };
-    let bits = block.header.bits.to_consensus();
-    let updates = parts.mempool.read(|pool| pool.updates());
-    let mut out = Map::new();
-    out.insert("capabilities".into(), json!(["proposal"]));
-    out.insert("version".into(), json!(version));
-    out.insert("rules".into(), json!(rules));
-    out.insert("vbavailable".into(), Value::Object(available));
-    out.insert("vbrequired".into(), json!(0));
-    out.insert(
-        "previousblockhash".into(),
-        json!(block.header.prev_blockhash.to_string()),
-    );
-    out.insert("transactions".into(), transactions(template, scale));
-    out.insert("coinbaseaux".into(), json!({}));
-    out.insert(
-        "coinbasevalue".into(),
-        json!(template.coinbase.block_reward_remaining),
-    );
-    out.insert(
-        "longpollid".into(),
-        json!(format!("{}{updates}", block.header.prev_blockhash)),
-    );
-    out.insert("target".into(), json!(target_hex(bits)));
-    out.insert("mintime".into(), json!(template.min_time));
-    out.insert(
-        "mutable".into(),
-        json!(["time", "transactions", "prevblock"]),
-    );
-    out.insert("noncerange".into(), json!("00000000ffffffff"));
-    out.insert("sigoplimit".into(), json!(MAX_BLOCK_SIGOPS / scale));
-    out.insert("sizelimit".into(), json!(MAX_BLOCK_WEIGHT / scale));
-    if segwit {
-        out.insert("weightlimit".into(), json!(MAX_BLOCK_WEIGHT));
-    }
-    out.insert("curtime".into(), json!(block.header.time));
-    out.insert("bits".into(), json!(format!("{bits:08x}")));
-    out.insert("height".into(), json!(template.height));
-    if let Some(challenge) = &params.signet_challenge {
-        out.insert("signet_challenge".into(), json!(challenge.to_hex_string()));
-    }
-    if let Some(commitment) = template.coinbase.required_outputs.first() {
-        let script = commitment.script_pubkey.to_hex_string();
-        out.insert("default_witness_commitment".into(), json!(script));
-    }
-    Ok(Value::Object(out))
+    let scale = sigop_scale(parts, template.height);
+    let (time, bits) = parts.chain.with_tip(|view| {
+        let now = u32::try_from(parts.chain.clock().now()).unwrap_or(0);
+        let time = now.max(block.header.time);
+        (time, pow::next_bits(view, time, params))
+    });
+    let mut out = JsonWriter::with_capacity(given.transactions.len() + 2048);
+    out.object(|out| {
+        out.key("capabilities").value(&json!(["proposal"]));
+        out.key("version").value(&json!(version));
+        out.key("rules").value(&json!(rules));
+        out.key("vbavailable").value(&Value::Object(available));
+        out.key("vbrequired").value(&json!(0));
+        out.key("previousblockhash")
+            .value(&json!(block.header.prev_blockhash.to_string()));
+        out.key("transactions").json(&given.transactions);
+        out.key("coinbaseaux").value(&json!({}));
+        out.key("coinbasevalue")
+            .value(&json!(template.coinbase.block_reward_remaining));
+        out.key("longpollid").value(&json!(format!(
+            "{}{}",
+            block.header.prev_blockhash, given.updates
+        )));
+        out.key("target").value(&json!(target_hex(bits)));
+        out.key("mintime").value(&json!(template.min_time));
+        out.key("mutable")
+            .value(&json!(["time", "transactions", "prevblock"]));
+        out.key("noncerange").value(&json!("00000000ffffffff"));
+        out.key("sigoplimit")
+            .value(&json!(MAX_BLOCK_SIGOPS / scale));
+        out.key("sizelimit").value(&json!(MAX_BLOCK_WEIGHT / scale));
+        if segwit {
+            out.key("weightlimit").value(&json!(MAX_BLOCK_WEIGHT));
+        }
+        out.key("curtime").value(&json!(time));
+        out.key("bits").value(&json!(format!("{bits:08x}")));
+        out.key("height").value(&json!(template.height));
+        if let Some(challenge) = &params.signet_challenge {
+            out.key("signet_challenge")
+                .value(&json!(challenge.to_hex_string()));
+        }
+        if let Some(commitment) = template.coinbase.required_outputs.first() {
+            let script = commitment.script_pubkey.to_hex_string();
+            out.key("default_witness_commitment").value(&json!(script));
+        }
+    });
+    Ok(out.into_text())
 }
 
-fn transactions(template: &Template, scale: u64) -> Value {
-    // Numbered from 1: the coinbase is 0.
-    let mut numbers: HashMap<Txid, usize> = HashMap::new();
-    let mut shown = Vec::new();
-    let without_coinbase = template.block.txdata.iter().enumerate().skip(1);
-    for (((number, tx), fee), sigops) in without_coinbase.zip(&template.fees).zip(&template.sigops)
-    {
-        let txid = tx.compute_txid();
-        let depends: Vec<usize> = tx
-            .input
-            .iter()
-            .filter_map(|input| numbers.get(&input.previous_output.txid).copied())
-            .collect();
-        shown.push(json!({
-            "data": serialize_hex(tx),
-            "txid": txid.to_string(),
-            "hash": tx.compute_wtxid().to_string(),
-            "depends": depends,
-            "fee": fee,
-            "sigops": sigops.unsigned_abs() / scale,
-            "weight": tx.weight().to_wu(),
-        }));
-        numbers.insert(txid, number);
+/// What costs are divided by: before segregated witness they were counted in units four times as large.
+fn sigop_scale(parts: &NodeParts, height: u32) -> u64 {
+    let params = parts.chain.params();
+    if params.is_active(BuriedDeployment::Segwit, height) {
+        1
+    } else {
+        4
     }
-    Value::Array(shown)
+}
+
+/// The template that miners were given last. They ask often, and for a while get the same one again.
+#[derive(Default)]
+pub struct GivenTemplate(Mutex<Option<Arc<Given>>>);
+
+/// A template, and what it was made of.
+struct Given {
+    template: Template,
+    /// Its transactions as they are shown.
+    transactions: String,
+    /// The mempool's count of changes before it was made.
+    updates: u64,
+    /// When it was made, in seconds since 1970.
+    made: i64,
+}
+
+impl GivenTemplate {
+    /// How long a template is given though the mempool has changed, in seconds. Source: Core.
+    const LIFETIME: i64 = 5;
+
+    /// The last one as long as it will do, else another.
+    fn current(&self, parts: &NodeParts) -> Result<Arc<Given>, RpcError> {
+        // Several miners wait for one template rather than make one each.
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let updates = parts.mempool.read(|pool| pool.updates());
+        let now = parts.chain.clock().now();
+        let tip = parts.chain.tip().hash;
+        if let Some(given) = kept.as_ref()
+            && given.template.block.header.prev_blockhash == tip
+            && (given.updates == updates || now - given.made <= Self::LIFETIME)
+        {
+            return Ok(Arc::clone(given));
+        }
+        *kept = None;
+        let template =
+            create(&parts.chain, &parts.mempool, &parts.template).map_err(template_error)?;
+        let scale = sigop_scale(parts, template.height);
+        let given = Arc::new(Given {
+            transactions: transactions(&template, scale),
+            template,
+            updates,
+            made: now,
+        });
+        *kept = Some(Arc::clone(&given));
+        Ok(given)
+    }
+}
+
+fn transactions(template: &Template, scale: u64) -> String {
+    // Numbered from 1: the coinbase is 0.
+    let mut numbers: HashMap<Txid, u32> = HashMap::new();
+    let without_coinbase = (0u32..).zip(&template.block.txdata).skip(1);
+    let figures = template.fees.iter().zip(&template.sigops);
+    let mut out = JsonWriter::default();
+    let mut bytes = Vec::new();
+    out.array(|out| {
+        for ((number, tx), (fee, sigops)) in without_coinbase.zip(figures) {
+            let txid = tx.compute_txid();
+            bytes.clear();
+            let written = tx.consensus_encode(&mut bytes);
+            written.expect("a vector takes all that is written");
+            out.object(|out| {
+                out.key("data").hex(&bytes);
+                out.key("txid").hash(txid.to_byte_array());
+                out.key("hash").hash(tx.compute_wtxid().to_byte_array());
+                out.key("depends").array(|out| {
+                    let sources = tx.input.iter().map(|input| input.previous_output.txid);
+                    for number in sources.filter_map(|txid| numbers.get(&txid)) {
+                        out.number(*number);
+                    }
+                });
+                out.key("fee").number(*fee);
+                out.key("sigops").number(sigops.unsigned_abs() / scale);
+                out.key("weight").number(tx.weight().to_wu());
+            });
+            numbers.insert(txid, number);
+        }
+    });
+    out.into_text()
 }

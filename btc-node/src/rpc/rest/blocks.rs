@@ -71,7 +71,7 @@ fn whole_block(request: &Request<'_>, detail: Detail) -> Answer {
             .map_err(unreadable(request.param))?
     };
     let shown = block_json::block(request.parts, &summary, &block, undo.as_ref(), detail);
-    Ok(format::json(&shown, Cache::NoStore))
+    Ok(format::json_text(shown, Cache::NoStore))
 }
 
 pub(super) fn block_part(request: &Request<'_>) -> Answer {

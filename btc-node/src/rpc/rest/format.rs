@@ -129,11 +129,17 @@ pub(super) fn text(text: &str, cache: Cache) -> Reply {
 }
 
 pub(super) fn json(value: &Value, cache: Cache) -> Reply {
+    json_text(value.to_string(), cache)
+}
+
+/// As [`json`], for what is written already.
+pub(super) fn json_text(mut text: String, cache: Cache) -> Reply {
+    text.push('\n');
     Reply {
         status: 200,
         cache: cache.header(),
         content_type: "application/json",
-        body: format!("{value}\n").into_bytes(),
+        body: text.into_bytes(),
     }
 }
 
