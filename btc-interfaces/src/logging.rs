@@ -3,9 +3,12 @@
 //! An event's target is its category: `tracing::debug!(target: "net", …)` is shown where `-debug=net` is set, as
 //! `[net] …`. Events of other targets have no category; they are shown from the level info up. A line is in the file
 //! before the call that logged it returns, in one write, so that several processes may share the file.
+//!
+//! What one place in the program may write in an hour is bounded, unless the event has a field `unlimited`.
 
 mod categories;
 mod error;
+mod limit;
 mod line;
 mod sink;
 
@@ -15,13 +18,14 @@ pub use line::{Format, iso8601};
 
 use crate::GlobalArgs;
 use crate::args::{Args, Program};
+use limit::{Limiter, Place, Verdict};
 use sink::Sink;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 use tracing::subscriber::Interest;
-use tracing::{Event, Metadata, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 /// What is logged, how and where.
@@ -35,6 +39,8 @@ pub struct LogOptions {
     pub shrink: bool,
     /// Whether lines go to standard output, too.
     pub console: bool,
+    /// Whether a place in the program that logs too much is kept from the file for a while (`-logratelimit`).
+    pub limited: bool,
     /// How a line looks.
     pub format: Format,
     /// Which lines there are.
@@ -80,6 +86,7 @@ impl LogOptions {
                 "printtoconsole",
                 !flag("daemon", false) && !flag("daemonwait", false),
             ),
+            limited: flag("logratelimit", true),
             format: Format {
                 timestamps: flag("logtimestamps", true),
                 micros: flag("logtimemicros", false),
@@ -101,6 +108,8 @@ struct Inner {
     format: Format,
     mock_time: AtomicI64,
     sink: Mutex<Sink>,
+    /// Locked after the sink.
+    limiter: Option<Mutex<Limiter>>,
     path: Option<PathBuf>,
     new_run: bool,
     shrink: bool,
@@ -114,6 +123,9 @@ impl Logger {
             format: options.format,
             mock_time: AtomicI64::new(0),
             sink: Mutex::new(Sink::new(options.console)),
+            limiter: options
+                .limited
+                .then(|| Mutex::new(Limiter::new(Instant::now()))),
             path: options.file.clone(),
             new_run: options.new_run,
             shrink: options.shrink,
@@ -234,7 +246,37 @@ impl<S: Subscriber> Layer<S> for LogLayer {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let inner = &self.0.0;
         let mock_time = inner.mock_time.load(Ordering::Relaxed);
-        let line = inner.format.line(event, SystemTime::now(), mock_time);
-        self.0.sink().write(&line);
+        let (now, format) = (SystemTime::now(), inner.format);
+        let line = format.line(event, now, mock_time);
+        let mut sink = self.0.sink();
+        let Some(limiter) = &inner.limiter else {
+            return sink.write(&line);
+        };
+        // A panic inside leaves at worst a count that is too low.
+        let mut limiter = limiter.lock().unwrap_or_else(PoisonError::into_inner);
+        if sink.keeps() {
+            return sink.write(&line);
+        }
+        let own = |text: &str| format.own_line(Level::WARN, text, now, mock_time);
+        for text in limiter.renew(Instant::now()) {
+            sink.write(&own(&text));
+        }
+        let verdict = match Place::of(event.metadata()) {
+            Some(place) => limiter.consume(place, line.len()),
+            None => Verdict::Write,
+        };
+        // So that nobody searches in vain for lines that are not there.
+        let marked = |line: String| match limiter.is_suppressing() {
+            true => format!("[*] {line}"),
+            false => line,
+        };
+        match verdict {
+            Verdict::Write => sink.write(&marked(line)),
+            Verdict::Last(text) => {
+                sink.write(&marked(own(&text)));
+                sink.write(&marked(line));
+            }
+            Verdict::Drop => sink.write_to_console(&marked(line)),
+        }
     }
 }

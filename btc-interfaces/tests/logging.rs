@@ -243,3 +243,40 @@ fn a_file_that_cannot_be_opened_is_an_error() {
         "Could not open debug log file /nowhere/at/all/debug.log"
     );
 }
+
+#[test]
+fn one_place_does_not_fill_the_disk() {
+    let long = "x".repeat(100_000);
+    let log_much = |_: &Logger| {
+        for _ in 0..15 {
+            tracing::info!("{long}");
+            tracing::info!(unlimited = true, "counted elsewhere {long}");
+        }
+        tracing::debug!(target: "net", "details");
+        tracing::info!("another place");
+    };
+    let arguments = ["-nologtimestamps", "-debug=net"];
+    let text = logged(&arguments, log_much);
+    let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
+    let of_place = |start: &str| {
+        let lines = lines.iter().map(|line| line.trim_start_matches("[*] "));
+        lines.filter(|line| line.starts_with(start)).count()
+    };
+    // Ten fit into a MiB, and one more is the last.
+    assert_eq!(of_place("xxx"), 11);
+    assert_eq!(of_place("counted elsewhere"), 15);
+    let told = lines
+        .iter()
+        .find(|line| line.starts_with("[*] [warning] Excessive logging detected from "))
+        .expect("it is told");
+    assert!(told.contains(": >1048576 bytes logged during the last time window of 3600s."));
+    assert_eq!(
+        &lines[lines.len() - 2..],
+        ["[*] [net] details", "[*] another place"]
+    );
+    assert!(!lines[0].starts_with("[*]"));
+
+    let all = logged(&["-nologtimestamps", "-nologratelimit"], log_much);
+    let lines = all.lines().filter(|line| line.starts_with("xxx"));
+    assert_eq!(lines.count(), 15);
+}

@@ -1,6 +1,7 @@
 //! One line.
 
 use super::CATEGORIES;
+use super::limit::UNLIMITED;
 use std::fmt::{self, Write as _};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tracing::field::{Field, Visit};
@@ -25,6 +26,37 @@ impl Format {
     /// The line for an event, with its newline. `mock_time` is shown unless it is 0.
     pub(super) fn line(&self, event: &Event<'_>, now: SystemTime, mock_time: i64) -> String {
         let metadata = event.metadata();
+        let place = (
+            metadata.file().unwrap_or("?"),
+            metadata.line().unwrap_or(0),
+            metadata.module_path().unwrap_or("?"),
+        );
+        let mut message = Message::default();
+        event.record(&mut message);
+        let (target, level) = (metadata.target(), *metadata.level());
+        self.compose((target, level), place, &message.0, now, mock_time)
+    }
+
+    /// As [`line`](Self::line), for what the log itself says.
+    pub(super) fn own_line(
+        &self,
+        level: Level,
+        text: &str,
+        now: SystemTime,
+        mock_time: i64,
+    ) -> String {
+        let place = (file!(), line!(), module_path!());
+        self.compose((module_path!(), level), place, text, now, mock_time)
+    }
+
+    fn compose(
+        &self,
+        (target, level): (&str, Level),
+        (file, number, module): (&str, u32, &str),
+        text: &str,
+        now: SystemTime,
+        mock_time: i64,
+    ) -> String {
         let mut line = String::new();
         if self.timestamps {
             let since = since_1970(now);
@@ -43,15 +75,10 @@ impl Format {
             let _ = write!(line, "[{}] ", thread.name().unwrap_or("unknown"));
         }
         if self.source_locations {
-            let file = metadata.file().unwrap_or("?");
-            let number = metadata.line().unwrap_or(0);
-            let module = metadata.module_path().unwrap_or("?");
             let _ = write!(line, "[{file}:{number}] [{module}] ");
         }
-        self.push_prefix(metadata.target(), *metadata.level(), &mut line);
-        let mut message = Message::default();
-        event.record(&mut message);
-        escape(message.0.trim_end_matches('\n'), &mut line);
+        self.push_prefix(target, level, &mut line);
+        escape(text.trim_end_matches('\n'), &mut line);
         line.push('\n');
         line
     }
@@ -87,7 +114,7 @@ impl Visit for Message {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         if field.name() == "message" {
             self.0 = format!("{value:?}{}", self.0);
-        } else {
+        } else if field.name() != UNLIMITED {
             let _ = write!(self.0, " {}={value:?}", field.name());
         }
     }

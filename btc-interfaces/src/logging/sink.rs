@@ -43,6 +43,19 @@ impl Sink {
         self.put(line);
     }
 
+    /// Whether lines are only kept yet.
+    pub(super) fn keeps(&self) -> bool {
+        self.kept.is_some()
+    }
+
+    /// Shows a line that does not go into the file.
+    pub(super) fn write_to_console(&mut self, line: &str) {
+        if self.console {
+            let mut out = io::stdout().lock();
+            let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
+        }
+    }
+
     /// Writes what was kept; from now on lines are written at once.
     pub(super) fn release(&mut self, file: Option<File>, new_run: bool) {
         self.file = file;
@@ -66,10 +79,7 @@ impl Sink {
         if let Some(file) = &mut self.file {
             let _ = file.write_all(line.as_bytes());
         }
-        if self.console {
-            let mut out = io::stdout().lock();
-            let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
-        }
+        self.write_to_console(line);
     }
 }
 

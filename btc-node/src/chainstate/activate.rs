@@ -391,6 +391,8 @@ impl Shared {
         let tip = state.summary(state.tip_id());
         tracing::info!(
             target: "validation",
+            // There are as many as there are blocks, which cost more to make than a line.
+            unlimited = true,
             "UpdateTip: new best={} height={} version=0x{:08x} log2_work={:.6} tx={} date='{}' progress={:.6} cache={:.1}MiB({}txo)",
             tip.hash,
             tip.height,

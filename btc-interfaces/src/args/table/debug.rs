@@ -42,8 +42,7 @@ pub(super) const LOGGING: &[OptionSpec] = &[
     logging(
         "logratelimit",
         "Bound what one place in the program may log in an hour (default: 1).",
-    )
-    .pending(),
+    ),
     logging(
         "logsourcelocations",
         "Log where in the program a line comes from (default: 0).",
