@@ -30,3 +30,21 @@ pub mod registry;
 pub mod rest;
 pub mod server;
 pub mod util;
+
+use btc_interfaces::rpc::table::Method;
+
+/// The tables of all methods of a node without wallets.
+pub fn tables() -> Vec<&'static Method> {
+    let categories = [
+        blockchain::methods(),
+        fees::methods(),
+        mempool::methods(),
+        mining::methods(),
+        network::methods(),
+        rawtransaction::methods(),
+        util::methods(),
+    ];
+    let entries = categories.into_iter().flatten();
+    let tables = entries.map(|entry| &entry.method);
+    tables.chain(control::methods()).collect()
+}

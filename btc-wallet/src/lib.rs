@@ -36,3 +36,8 @@ pub use error::WalletError;
 pub use keys::KeyError;
 pub use loader::{WalletInit, local};
 pub use options::OptionError;
+
+/// The tables of all methods of a wallet.
+pub fn rpc_tables() -> impl Iterator<Item = &'static btc_interfaces::rpc::table::Method> {
+    rpc::methods().map(|entry| &entry.method)
+}

@@ -7,6 +7,7 @@ mod addresses;
 mod coins;
 mod descriptors;
 mod encryption;
+mod psbt;
 mod received;
 mod send;
 mod transactions;
@@ -45,6 +46,7 @@ pub(crate) fn methods() -> impl Iterator<Item = &'static Entry> {
         received::METHODS,
         transactions::METHODS,
         send::METHODS,
+        psbt::METHODS,
         descriptors::METHODS,
         encryption::METHODS,
     ]

@@ -1,6 +1,6 @@
 //! What somebody who updates or signs knows of scripts and keys.
 
-use crate::descriptor::{DerivedKey, Expansion, KeyOrigin, Secret};
+use crate::descriptor::{DerivedKey, ExpandedScript, Expansion, KeyOrigin, Secret};
 use bitcoin::hashes::{Hash, ripemd160};
 use bitcoin::key::{Keypair, XOnlyPublicKey};
 use bitcoin::taproot::{LeafVersion, TapLeafHash, TaprootSpendInfo};
@@ -56,17 +56,22 @@ impl Provider {
         self.secrets.insert(x_only(&secret.public_key()), secret);
     }
 
+    /// Adds what an output commits to.
+    pub fn add_expanded(&mut self, script: &ExpandedScript) {
+        let within = [&script.redeem_script, &script.witness_script];
+        for script in within.into_iter().flatten() {
+            self.add_script(script.clone());
+        }
+        if let Some(taproot) = &script.taproot {
+            let output = taproot.spend.output_key().to_x_only_public_key();
+            self.taproot.insert(output, taproot.clone());
+        }
+    }
+
     /// Adds what a descriptor says at one index.
     pub fn add_expansion(&mut self, expansion: &Expansion) {
         for script in &expansion.scripts {
-            let within = [&script.redeem_script, &script.witness_script];
-            for script in within.into_iter().flatten() {
-                self.add_script(script.clone());
-            }
-            if let Some(taproot) = &script.taproot {
-                let output = taproot.spend.output_key().to_x_only_public_key();
-                self.taproot.insert(output, taproot.clone());
-            }
+            self.add_expanded(script);
         }
         for key in &expansion.keys {
             self.add_key(key);

@@ -75,6 +75,8 @@ pub struct Session<'t> {
     spent: Option<Vec<TxOut>>,
     /// Signatures are stand-ins of the usual size.
     dummy: bool,
+    /// What goes into nonces of Schnorr signatures beside the key and the message.
+    randomness: Option<[u8; 32]>,
 }
 
 impl<'t> Session<'t> {
@@ -89,7 +91,16 @@ impl<'t> Session<'t> {
             cache: SighashCache::new(tx),
             spent,
             dummy: false,
+            randomness: None,
         }
+    }
+
+    /// Mixes these bytes into the nonces of Schnorr signatures, against who watches the computer while it signs (BIP
+    /// 340).
+    #[must_use]
+    pub fn with_randomness(mut self, randomness: [u8; 32]) -> Self {
+        self.randomness = Some(randomness);
+        self
     }
 
     /// Makes stand-ins for signatures, to see how large the transaction will be.
@@ -118,13 +129,87 @@ pub fn sign_input(
     if input.is_finalized() {
         return Ok(());
     }
+    let spend = fill(
+        provider,
+        input,
+        &output,
+        whole,
+        index,
+        session,
+        options.sighash_type,
+        missing,
+    )?;
+    if spend.complete && options.finalize {
+        input.partial_signatures.clear();
+        input.keys.clear();
+        input.redeem_script = None;
+        input.witness_script = None;
+        input.final_script_sig = (!spend.script_sig.is_empty()).then_some(spend.script_sig);
+        input.final_script_witness = (!spend.witness.is_empty()).then_some(spend.witness);
+    }
+    if spend.segwit {
+        input.witness_utxo = Some(output);
+    }
+    if spend.complete {
+        Ok(())
+    } else {
+        Err(SignError::Incomplete)
+    }
+}
+
+/// A script and a witness for an input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spend {
+    /// The script.
+    pub script_sig: ScriptBuf,
+    /// The witness.
+    pub witness: Witness,
+    /// Whether they are all that is needed; else they hold empty elements where signatures lack.
+    pub complete: bool,
+    segwit: bool,
+}
+
+/// As [`sign_input`], for an input that spends `output`, of which the caller is sure; gives what there is also if it is
+/// not complete, and leaves it to the caller to put it in its place.
+pub fn sign_spent(
+    provider: &Provider,
+    input: &mut PsbtInput,
+    output: &TxOut,
+    index: usize,
+    session: &mut Session<'_>,
+    sighash_type: Option<u32>,
+) -> Result<Spend, SignError> {
+    let mut missing = Missing::default();
+    fill(
+        provider,
+        input,
+        output,
+        true,
+        index,
+        session,
+        sighash_type,
+        &mut missing,
+    )
+}
+
+#[expect(clippy::too_many_arguments, reason = "one call from two places")]
+fn fill(
+    provider: &Provider,
+    input: &mut PsbtInput,
+    output: &TxOut,
+    trusted: bool,
+    index: usize,
+    session: &mut Session<'_>,
+    sighash_type: Option<u32>,
+    missing: &mut Missing,
+) -> Result<Spend, SignError> {
     let taproot = output.script_pubkey.is_p2tr();
     let usual = if taproot {
         SIGHASH_DEFAULT
     } else {
         SIGHASH_ALL
     };
-    let sighash = options.sighash_type.unwrap_or(usual);
+    let sighash = sighash_type.unwrap_or(usual);
     if input.sighash_type.is_some_and(|kind| kind != sighash) {
         return Err(SignError::SighashMismatch);
     }
@@ -138,34 +223,24 @@ pub fn sign_input(
         input: &mut known,
         index,
         session,
-        output: &output,
+        output,
         sighash,
         missing,
         witness: false,
     };
-    let (solved, script_sig, stack) = work.produce();
-    let witness = work.witness;
+    let (complete, script_sig, stack) = work.produce();
+    let segwit = work.witness;
     // The value of an output that nobody can check is covered by signatures of segwit alone.
-    if !whole && !witness {
+    if !trusted && !segwit {
         return Err(SignError::Incomplete);
     }
     *input = known;
-    if solved && options.finalize {
-        input.partial_signatures.clear();
-        input.keys.clear();
-        input.redeem_script = None;
-        input.witness_script = None;
-        input.final_script_sig = (!script_sig.is_empty()).then_some(script_sig);
-        input.final_script_witness = (!stack.is_empty()).then(|| Witness::from_slice(&stack));
-    }
-    if witness {
-        input.witness_utxo = Some(output);
-    }
-    if solved {
-        Ok(())
-    } else {
-        Err(SignError::Incomplete)
-    }
+    Ok(Spend {
+        script_sig,
+        witness: Witness::from_slice(&stack),
+        complete,
+        segwit,
+    })
 }
 
 /// Signatures that are there must cover what new ones will.
@@ -593,7 +668,10 @@ impl Work<'_, '_> {
         let kind = TapSighashType::from_consensus_u8(u8::try_from(self.sighash).ok()?).ok()?;
         let message = self.schnorr_digest(leaf, kind)?;
         let signature = taproot::Signature {
-            signature: secp().sign_schnorr_no_aux_rand(&message, pair),
+            signature: match &self.session.randomness {
+                Some(randomness) => secp().sign_schnorr_with_aux_rand(&message, pair, randomness),
+                None => secp().sign_schnorr_no_aux_rand(&message, pair),
+            },
             sighash_type: kind,
         };
         Some(signature.to_vec())

@@ -353,7 +353,7 @@ fn send_many(call: &Call<'_>) -> Result<Value> {
     )
 }
 
-fn coverage(text: Option<&str>) -> Result<Coverage> {
+pub(super) fn coverage(text: Option<&str>) -> Result<Coverage> {
     let Some(text) = text else {
         return Ok(Coverage::default());
     };

@@ -90,6 +90,8 @@ struct Known {
     version: transaction::Version,
     sequence: bitcoin::Sequence,
     lock_time: absolute::LockTime,
+    /// Lock times count as reached: it is the size that is asked for.
+    dummy: bool,
 }
 
 fn preimages<K: Ord + Copy>(from: &BTreeMap<K, Vec<u8>>) -> BTreeMap<K, [u8; 32]> {
@@ -121,6 +123,7 @@ impl Known {
                 .get(work.index)
                 .map_or(bitcoin::Sequence::MAX, |input| input.sequence),
             lock_time: tx.lock_time,
+            dummy: work.session.dummy,
         }
     }
 
@@ -208,15 +211,17 @@ where
 
     fn check_older(&self, lock: relative::LockTime) -> bool {
         // Version 1 has no relative lock times (BIP 68).
-        self.version.0.cast_unsigned() >= 2
-            && self
-                .sequence
-                .to_relative_lock_time()
-                .is_some_and(|own| lock.is_implied_by(own))
+        self.dummy
+            || self.version.0.cast_unsigned() >= 2
+                && self
+                    .sequence
+                    .to_relative_lock_time()
+                    .is_some_and(|own| lock.is_implied_by(own))
     }
 
     fn check_after(&self, lock: absolute::LockTime) -> bool {
-        self.sequence.enables_absolute_lock_time() && lock.is_implied_by(self.lock_time)
+        self.dummy
+            || self.sequence.enables_absolute_lock_time() && lock.is_implied_by(self.lock_time)
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) const METHODS: &[Entry] = &[
             category: "blockchain",
             summary: "Shows an unspent output, or null if there is none.",
             args: &[
-                Arg::required("txid", Kind::StringHex, "The transaction's id"),
+                Arg::required("txid", Kind::String, "The transaction's id"),
                 Arg::required("n", Kind::Number, "The output's number"),
                 Arg::default(
                     "include_mempool",

@@ -144,7 +144,7 @@ pub(super) const METHODS: &[Entry] = &[
                     Kind::String,
                     "The message's type, up to 12 characters",
                 ),
-                Arg::required("msg", Kind::String, "The payload"),
+                Arg::required("msg", Kind::StringHex, "The payload"),
             ],
             result: "{}    (empty json object)",
             examples: &["0 \"addr\" \"ffffff\""],

@@ -45,7 +45,7 @@ pub(super) const METHODS: &[Entry] = &[
             category: "rawtransactions",
             summary: "Signs the inputs of a transaction with keys from the call.",
             args: &[
-                Arg::required("hexstring", Kind::StringHex, "The transaction"),
+                Arg::required("hexstring", Kind::String, "The transaction"),
                 Arg::required("privkeys", Kind::Array, "Private keys in WIF").with(&[
                     Arg::optional("privatekey", Kind::String, "A key"),
                 ]),
