@@ -266,14 +266,19 @@ pub fn connect_hashed(
     }
 
     let inputs = block.txdata.iter().map(|tx| tx.input.len()).sum();
+    let outputs = block.txdata.iter().map(|tx| tx.output.len()).sum();
     let mut connection = Connection {
         context,
         height: context.height(),
         flags: flags_for_block(context.height(), &block_hash, context.params),
-        created_at: HashMap::new(),
+        created_at: HashMap::with_capacity(outputs),
         spent: HashSet::with_capacity(inputs),
         sigop_cost: 0,
-        delta: Delta::default(),
+        delta: Delta {
+            spent: Vec::with_capacity(block.txdata.len()),
+            created: Vec::with_capacity(outputs),
+            fees: Amount::ZERO,
+        },
         jobs: Vec::with_capacity(if context.check_scripts { inputs } else { 0 }),
     };
     for (index, (transaction, txid)) in block.txdata.iter().zip(block.txids()).enumerate() {

@@ -9,14 +9,14 @@ use std::thread::JoinHandle;
 /// Something to be checked on any thread.
 pub(super) trait Job: Send + Sync + 'static {
     /// Why a check failed.
-    type Error: Send;
+    type Error: Clone + Send;
 
     /// Runs the check.
     fn run(&self) -> Result<(), Self::Error>;
 }
 
 /// How the checks of one block ended.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Failure<E> {
     /// The check with this number failed, the first that did in the order of the jobs.
     Job(usize, E),
@@ -124,7 +124,7 @@ impl<J: Job> Ticket<J> {
                 .wait(outcome)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-        outcome.failure.take().map_or(Ok(()), Err)
+        outcome.failure.clone().map_or(Ok(()), Err)
     }
 }
 
@@ -304,6 +304,7 @@ mod tests {
                 Ok(())
             };
             assert_eq!(ticket.wait(), expected);
+            assert_eq!(ticket.wait(), expected, "asked again, it says the same");
         }
     }
 

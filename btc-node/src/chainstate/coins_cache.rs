@@ -282,6 +282,11 @@ impl<'a> Overlay<'a> {
         }
     }
 
+    /// Makes room for changes to so many more outpoints.
+    pub fn reserve(&mut self, outpoints: usize) {
+        self.changes.coins.reserve(outpoints);
+    }
+
     /// The coin at `outpoint`, with the changes applied.
     pub fn coin(&mut self, outpoint: &OutPoint) -> Result<Option<&Coin>, StoreError> {
         match self.changes.coins.get(outpoint) {

@@ -120,6 +120,7 @@ fn check_coins(
 
 /// Does to the coins what the block does to those that it was just checked against.
 fn apply_delta(block: &HashedBlock, delta: Delta, coins: &mut Overlay<'_>) -> BlockUndo {
+    coins.reserve(delta.created.len() + delta.spent.iter().map(Vec::len).sum::<usize>());
     for (outpoint, coin) in delta.created {
         // Two coinbases of the main network repeat others: only a coinbase may replace a coin.
         let overwrite = coin.coinbase;
