@@ -135,6 +135,10 @@ fn say_what_is_odd(args: &mut Args, messages: &Messages) {
             "Config setting for -{option} only applied on {chain} network when in [{chain}] section."
         ));
     }
+    let unnamed = args.values("addnode");
+    for _ in unnamed.iter().filter(|name| name.trim().is_empty()) {
+        tracing::warn!("Ignoring empty -addnode value");
+    }
     for warning in args.take_warnings() {
         tracing::warn!("{warning}");
     }

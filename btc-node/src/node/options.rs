@@ -264,11 +264,11 @@ mod tests {
             ),
             (
                 "-blockmaxweight=4000001",
-                "Specified -blockmaxweight (4000001) exceeds",
+                "-blockmaxweight (4000001) exceeds consensus maximum block weight (4000000)",
             ),
             (
                 "-blockreservedweight=1999",
-                "Specified -blockreservedweight (1999) is lower",
+                "-blockreservedweight (1999) is lower than minimum safety value of (2000)",
             ),
         ] {
             let error = read(&[argument]).unwrap_err().to_string();

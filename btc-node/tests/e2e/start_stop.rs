@@ -136,7 +136,7 @@ fn a_node_goes_on_in_the_background() {
     let wrong = start(&["-blockmaxweight=5000000"]);
     assert_eq!(wrong.status.code(), Some(1));
     let told = String::from_utf8_lossy(&wrong.stderr);
-    assert!(told.contains("Specified -blockmaxweight"), "{told}");
+    assert!(told.contains("-blockmaxweight (5000000) exceeds"), "{told}");
 
     let started = start(&[]);
     assert!(started.status.success(), "{started:?}");

@@ -25,6 +25,13 @@ const EXTRA_TRANSACTIONS: i64 = 100;
 /// Part of the incoming peers that transactions are told to, unless `-inboundrelaypercent` says otherwise.
 const RELAYING_PERCENT: i64 = 50;
 
+/// The peers of `-addnode` that have a name.
+fn added(args: &Args) -> Vec<String> {
+    let mut names = args.values("addnode");
+    names.retain(|name| !name.trim().is_empty());
+    names
+}
+
 pub(super) fn network(args: &Args, chain: Chain) -> Result<NetworkOptions, StartError> {
     let port = port(args, chain)?;
     let max_connections = args.int("maxconnections").unwrap_or(MAX_CONNECTIONS);
@@ -60,7 +67,7 @@ pub(super) fn network(args: &Args, chain: Chain) -> Result<NetworkOptions, Start
             .filter(|target| target != "0")
             .collect(),
         dials: !args.is_set("connect"),
-        add: args.values("addnode"),
+        add: added(args),
         seed_nodes: args.values("seednode"),
         seeds: seeds(args, max_connections)?,
         max_automatic: limited(max_connections.min(OUTBOUND)),

@@ -321,22 +321,22 @@ pub(super) fn template(args: &Args) -> Result<TemplateOptions, StartError> {
     };
     let max_weight = weight("blockmaxweight", default.max_weight);
     let reserved_weight = weight("blockreservedweight", default.reserved_weight);
-    if max_weight > MAX_BLOCK_WEIGHT {
-        return Err(option(format!(
-            "Specified -blockmaxweight ({max_weight}) exceeds consensus maximum block weight ({MAX_BLOCK_WEIGHT})"
-        )));
-    }
-    if reserved_weight > MAX_BLOCK_WEIGHT {
-        return Err(option(format!(
-            "Specified -blockreservedweight ({reserved_weight}) exceeds consensus maximum block weight \
-             ({MAX_BLOCK_WEIGHT})"
-        )));
-    }
-    if reserved_weight < MIN_RESERVED_WEIGHT {
-        return Err(option(format!(
-            "Specified -blockreservedweight ({reserved_weight}) is lower than minimum safety value of \
-             ({MIN_RESERVED_WEIGHT})"
-        )));
+    let beyond = format!("exceeds consensus maximum block weight ({MAX_BLOCK_WEIGHT})");
+    let wrong = if reserved_weight < MIN_RESERVED_WEIGHT {
+        let least = format!("is lower than minimum safety value of ({MIN_RESERVED_WEIGHT})");
+        Some(("blockreservedweight", reserved_weight, least))
+    } else if reserved_weight > MAX_BLOCK_WEIGHT {
+        Some(("blockreservedweight", reserved_weight, beyond))
+    } else if max_weight > MAX_BLOCK_WEIGHT {
+        Some(("blockmaxweight", max_weight, beyond))
+    } else if reserved_weight > max_weight {
+        let most = format!("exceeds -blockmaxweight ({max_weight})");
+        Some(("blockreservedweight", reserved_weight, most))
+    } else {
+        None
+    };
+    if let Some((name, value, problem)) = wrong {
+        return Err(option(format!("-{name} ({value}) {problem}")));
     }
     Ok(TemplateOptions {
         log_feerates: args.flag("printpriority").unwrap_or(false),
