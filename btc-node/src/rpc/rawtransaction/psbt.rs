@@ -206,7 +206,8 @@ fn convert(_: &NodeParts, context: &RequestContext<'_>) -> RpcResult {
         .and_then(|bytes| decode_transaction(&bytes, witness != Some(true), witness != Some(false)))
         .ok_or_else(|| undecodable("TX decode failed"))?;
     for input in &mut tx.input {
-        if !permit && !(input.script_sig.is_empty() && input.witness.is_empty()) {
+        let signed = !input.script_sig.is_empty() || !input.witness.is_empty();
+        if signed && !permit {
             return Err(undecodable(
                 "Inputs must not have scriptSigs and scriptWitnesses",
             ));

@@ -188,10 +188,10 @@ fn process(
     let mut session = Session::new(&psbt, &tx);
     for (index, input) in psbt.inputs.iter_mut().enumerate() {
         let mut missing = Missing::default();
-        match sign_input(provider, input, index, &mut session, options, &mut missing) {
-            Err(error @ SignError::SighashMismatch) => return Err(sign_error(error)),
-            // What lacks may come from others.
-            Ok(()) | Err(_) => {}
+        let outcome = sign_input(provider, input, index, &mut session, options, &mut missing);
+        // Whatever else lacks may come from others.
+        if let Err(error @ SignError::SighashMismatch) = outcome {
+            return Err(sign_error(error));
         }
     }
     for output in &mut psbt.outputs {
