@@ -1,7 +1,10 @@
-//! Times the engine beside the system's LevelDB on the same work, turn by turn, and counts lost and risen keys after churn.
+//! Times the engine beside the system's LevelDB on the same work, turn by turn, counts lost and risen keys after churn, and
+//! says how much memory each takes.
 //!
-//! `engines bench [--rounds N] [--engine NAME] DIRECTORY` or `engines churn [--engine NAME] DIRECTORY`; engines are
-//! `rust` and `leveldb`, both without the option. Of several rounds the quickest counts. The directory must be empty.
+//! `engines bench [--rounds N] [--engine NAME] DIRECTORY`, `engines churn [--engine NAME] DIRECTORY` or
+//! `engines memory --engine NAME DIRECTORY`; engines are `rust` and `leveldb`, both without the option. Of several rounds
+//! the quickest counts. The directory must be empty. The last column is how many times as long LevelDB takes, by the
+//! clock and in CPU time.
 
 #[path = "../tests/support/leveldb.rs"]
 mod leveldb;
@@ -200,11 +203,35 @@ fn print(names: &[&str], columns: &[Vec<(String, Cost)>]) {
         }
         match columns {
             [ours, theirs] => {
-                let ratio = theirs[row].1.wall / ours[row].1.wall;
-                println!("{:>9}", format!("{ratio:.2}x"));
+                let (ours, theirs) = (ours[row].1, theirs[row].1);
+                let wall = format!("{:.2}x", theirs.wall / ours.wall);
+                // What is only waited for has no CPU time.
+                let cpu = match ours.cpu > 0.0 {
+                    true => format!("({:.2}x)", theirs.cpu / ours.cpu),
+                    false => String::new(),
+                };
+                println!("{wall:>9} {cpu}");
             }
             _ => println!(),
         }
+    }
+}
+
+/// Says how much memory this process took for writing and reading.
+fn memory(name: &str, path: &Path) {
+    let db = fill(name, path, &mut Vec::new());
+    REPEATED.iter().for_each(|(_, work)| work(&db));
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mib = |field: &str| {
+        let line = status.lines().find(|line| line.starts_with(field))?;
+        let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+        Some(kib / 1024)
+    };
+    match (mib("VmHWM:"), mib("RssAnon:"), mib("RssFile:")) {
+        (Some(peak), Some(own), Some(mapped)) => println!(
+            "{name}: {peak} MiB resident at most; at the end {own} MiB of its own and {mapped} MiB of mapped files"
+        ),
+        _ => println!("{name}: this system does not tell"),
     }
 }
 
@@ -273,6 +300,7 @@ fn main() {
         ([what, path], Some(rounds), Some(names)) if what == "bench" => {
             bench(names, Path::new(path), rounds);
         }
+        ([what, path], _, Some(&[name])) if what == "memory" => memory(name, Path::new(path)),
         ([what, path], _, Some(names)) if what == "churn" => {
             let mut columns = Vec::new();
             for name in names {
@@ -282,7 +310,7 @@ fn main() {
         }
         _ => {
             eprintln!(
-                "usage: engines [bench|churn] [--rounds N] [--engine rust|leveldb] DIRECTORY"
+                "usage: engines [bench|churn|memory] [--rounds N] [--engine rust|leveldb] DIRECTORY"
             );
             std::process::exit(2);
         }

@@ -10,6 +10,8 @@ use std::ptr;
 use leveldb_engine::{Batch, Change, Options};
 
 type Object = *mut c_void;
+/// Keys and values.
+pub type Entries = Vec<(Vec<u8>, Vec<u8>)>;
 
 #[link(name = "leveldb")]
 unsafe extern "C" {
@@ -179,11 +181,11 @@ impl LevelDb {
         }
     }
 
-    pub fn entries(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+    pub fn entries(&self) -> Entries {
         self.try_entries().expect("iterates")
     }
 
-    pub fn try_entries(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>, String> {
+    pub fn try_entries(&self) -> Result<Entries, String> {
         let mut entries = Vec::new();
         // SAFETY: key and value are valid while the iterator stands on them.
         unsafe {
