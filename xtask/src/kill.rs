@@ -1,11 +1,13 @@
 //! `cargo xtask kill`: the node is killed at random points of its work and must come back with all it had reported.
 
 mod chain;
+mod known;
 mod phase;
 
 use crate::node::Node;
 use crate::{Result, build};
 use chain::Chain;
+use known::Known;
 use phase::{Phase, Setting};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -110,6 +112,7 @@ pub fn run(arguments: &[String]) -> Result {
         let options = [OPTIONS, &[&load], more].concat();
         Node::start(&programs, dir, "regtest", &options)?.stop()?;
     }
+    let known = Known::make(&programs, &dir.path().join("known"))?;
     println!(
         "a chain of {} blocks on two branches, made in {:.0} s",
         chain.blocks.len(),
@@ -121,6 +124,7 @@ pub fn run(arguments: &[String]) -> Result {
         blocks: &blocks,
         trunk: &trunk,
         pruned: &pruned,
+        known: &known,
     };
     let share = arguments.count.div_ceil(arguments.phases.len() as u64);
     let mut failed = Vec::new();
@@ -165,7 +169,7 @@ fn many(
             .map_err(|error| format!("kill {kill}, after {after:?}: {error}"))?;
         heights.push(outcome.height);
         done += u64::from(outcome.done);
-        fresh = outcome.done || (kill + 1) % KILLS_PER_DIRECTORY == 0;
+        fresh = outcome.done || phase.ends_with_a_start() || (kill + 1) % KILLS_PER_DIRECTORY == 0;
         if fresh {
             setting
                 .finish(phase, dir)

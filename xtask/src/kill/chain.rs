@@ -160,11 +160,11 @@ impl Chain {
     }
 
     pub(super) fn trunk_tip(&self) -> &str {
-        &self.trunk[TRUNK as usize]
+        &self.trunk[self.trunk.len() - 1]
     }
 
     pub(super) fn branch_tip(&self) -> &str {
-        &self.branch[(BRANCH - FORK - 1) as usize]
+        &self.branch[self.branch.len() - 1]
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use super::chain::{Chain, digest, text};
+use super::known::{BASE, Known, chainstates};
 use super::{OPTIONS, Random};
 
 /// A kind of work.
@@ -27,16 +28,22 @@ pub(super) enum Phase {
     Reindex,
     /// The coins are rebuilt.
     ReindexChainstate,
+    /// A snapshot is loaded, and blocks come in above and below it.
+    Snapshot,
+    /// A snapshot that was validated takes the place of the coins below it, as the node starts.
+    SnapshotAdoption,
 }
 
 impl Phase {
-    pub(super) const ALL: [(&str, Self); 6] = [
+    pub(super) const ALL: [(&str, Self); 8] = [
         ("ibd", Self::Ibd),
         ("reorg", Self::Reorg),
         ("flush", Self::Flush),
         ("prune", Self::Prune),
         ("reindex", Self::Reindex),
         ("reindex-chainstate", Self::ReindexChainstate),
+        ("snapshot", Self::Snapshot),
+        ("snapshot-adoption", Self::SnapshotAdoption),
     ];
 
     /// Options of every start in this phase.
@@ -58,6 +65,11 @@ impl Phase {
         }
     }
 
+    /// Whether the next start does the work to its end, so that there is nothing more to kill.
+    pub(super) fn ends_with_a_start(self) -> bool {
+        self == Self::SnapshotAdoption
+    }
+
     /// The block at which the chain ends once the work is done.
     fn goal(self, chain: &Chain) -> &str {
         match self {
@@ -77,6 +89,8 @@ pub(super) struct Setting<'a> {
     pub(super) trunk: &'a Path,
     /// As `trunk`, with small block files.
     pub(super) pruned: &'a Path,
+    /// A chain with a snapshot.
+    pub(super) known: &'a Known,
 }
 
 /// What a client was told before the node died.
@@ -86,6 +100,8 @@ struct Reported {
     flushed: Option<String>,
     /// The height up to which blocks were said to be pruned.
     pruned: Option<u64>,
+    /// Whether the snapshot was said to be loaded.
+    loaded: bool,
 }
 
 /// How one kill went.
@@ -97,11 +113,21 @@ pub(super) struct Outcome {
 }
 
 impl Setting<'_> {
+    /// The chain of a phase.
+    fn chain(&self, phase: Phase) -> &Chain {
+        match phase {
+            Phase::Snapshot | Phase::SnapshotAdoption => &self.known.chain,
+            _ => self.chain,
+        }
+    }
+
     /// Prepares the directory for a phase.
     pub(super) fn prepare(&self, phase: Phase, dir: &Path) -> Result {
         let from = match phase {
             Phase::Ibd => None,
             Phase::Prune => Some(self.pruned),
+            Phase::Snapshot => Some(&*self.known.begun),
+            Phase::SnapshotAdoption => Some(&*self.known.validated),
             _ => Some(self.trunk),
         };
         if dir.exists() {
@@ -180,21 +206,30 @@ impl Setting<'_> {
             &Self::options(phase, work.as_ref()),
         )?;
         self.drive(phase, &node.rpc, &Mutex::default(), &mut Random::new(2))?;
-        let goal = phase.goal(self.chain);
+        let goal = phase.goal(self.chain(phase));
         let tip = text(&node.rpc.call("getbestblockhash", json!([]))?);
         if tip != goal {
             return Err(format!("the chain ends in {tip} and not in {goal}").into());
         }
         self.check(phase, &node, None)?;
         let pruned = node.rpc.call("getblockchaininfo", json!([]))?["pruneheight"].as_u64();
-        for height in pruned.unwrap_or(0)..=self.chain.blocks[goal].height {
-            let hash = self.chain.ancestor(goal, height).ok_or("no such height")?;
+        for height in pruned.unwrap_or(0)..=self.chain(phase).blocks[goal].height {
+            let hash = self
+                .chain(phase)
+                .ancestor(goal, height)
+                .ok_or("no such height")?;
             let raw = text(&node.rpc.call("getblock", json!([hash, 0]))?);
-            if raw != self.chain.blocks[hash].raw {
+            if raw != self.chain(phase).blocks[hash].raw {
                 return Err(format!("block {height} is not what it was").into());
             }
         }
         node.stop()?;
+        if phase == Phase::Snapshot {
+            // Once more: the snapshot takes the place of the coins below it.
+            let node = Node::start(self.programs, dir, "regtest", OPTIONS)?;
+            self.check(Phase::SnapshotAdoption, &node, None)?;
+            node.stop()?;
+        }
         Ok(())
     }
 
@@ -222,9 +257,20 @@ impl Setting<'_> {
                     std::thread::sleep(Duration::from_millis(random.below(200)));
                 }
             }
+            // It is done when the node answers.
+            Phase::SnapshotAdoption => Ok(()),
+            Phase::Snapshot => {
+                self.known.load(client)?;
+                lock(reported).loaded = true;
+                self.known
+                    .feed(client, random, |random| match random.below(6) {
+                        0 => note(client),
+                        _ => Ok(()),
+                    })
+            }
             Phase::Reorg | Phase::Flush | Phase::Prune => {
                 for hash in &self.chain.branch {
-                    let block = &self.chain.blocks[hash];
+                    let block = &self.chain(phase).blocks[hash];
                     client.call("submitblock", json!([block.raw]))?;
                     match phase {
                         Phase::Flush => note(client)?,
@@ -248,7 +294,7 @@ impl Setting<'_> {
     fn check(&self, phase: Phase, node: &Node, reported: Option<&Reported>) -> Result<u64> {
         let tip = text(&node.rpc.call("getbestblockhash", json!([]))?);
         let block = self
-            .chain
+            .chain(phase)
             .blocks
             .get(&tip)
             .ok_or("the tip is no block of the chain")?;
@@ -262,19 +308,19 @@ impl Setting<'_> {
         }
         // A rebuild begins again, but to its end.
         let floor = match phase {
-            Phase::Reindex | Phase::ReindexChainstate => Some(self.chain.trunk_tip()),
+            Phase::Reindex | Phase::ReindexChainstate => Some(self.chain(phase).trunk_tip()),
             _ => reported.and_then(|reported| reported.flushed.as_deref()),
         };
         if let Some(floor) = floor {
             let least = self
-                .chain
+                .chain(phase)
                 .blocks
                 .get(floor)
                 .ok_or("a strange block was reported")?;
             let kept = match phase {
                 // The branch takes over when it has more work; what was reported may lie on the other.
                 Phase::Reorg | Phase::Flush | Phase::Prune => block.height >= least.height,
-                _ => self.chain.ancestor(&tip, least.height) == Some(floor),
+                _ => self.chain(phase).ancestor(&tip, least.height) == Some(floor),
             };
             if !kept {
                 return Err(format!(
@@ -284,14 +330,26 @@ impl Setting<'_> {
                 .into());
             }
         }
-        if node.rpc.call("verifychain", json!([4, 12]))? != true {
+        if reported.is_some_and(|reported| reported.loaded) && block.height < BASE {
+            return Err(format!(
+                "the tip is at {}, but the snapshot was loaded",
+                block.height
+            )
+            .into());
+        }
+        let below = chainstates(&node.rpc)? > 1;
+        if below && phase == Phase::SnapshotAdoption {
+            return Err("the snapshot was validated, but there are two chains of coins".into());
+        }
+        // Below a snapshot not all blocks are there to be looked at.
+        if node.rpc.call("verifychain", json!([4, 12]))? != true && !below {
             return Err("verifychain finds something".into());
         }
         if let Some(pruned) = reported.and_then(|reported| reported.pruned) {
             let info = node.rpc.call("getblockchaininfo", json!([]))?;
             let height = info["pruneheight"].as_u64().unwrap_or(0);
             // Blocks that were said to be gone may be there still, but none beyond them is gone.
-            let first = self.chain.ancestor(&tip, height.max(pruned + 1));
+            let first = self.chain(phase).ancestor(&tip, height.max(pruned + 1));
             if let Some(first) = first {
                 node.rpc.call("getblock", json!([first, 0]))?;
             }
@@ -307,7 +365,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 /// Copies a directory and what is below it.
-fn copy(from: &Path, to: &Path) -> Result {
+pub(super) fn copy(from: &Path, to: &Path) -> Result {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
