@@ -19,6 +19,7 @@ use super::flush::FlushMode;
 use super::options::SubmitOptions;
 use super::state::{Shared, State};
 use super::summary::Accepted;
+use super::text::verdict;
 use super::view::TreeView;
 use crate::chain::BlockId;
 use crate::chain::record::FilePos;
@@ -42,6 +43,22 @@ pub(super) struct Incoming<'a> {
     pub(super) stored: Option<(FilePos, u32)>,
 }
 
+/// Which chains a block is on.
+#[derive(Clone, Copy)]
+struct Standing {
+    active: bool,
+    validated: bool,
+}
+
+impl Standing {
+    fn of(state: &State, id: BlockId) -> Self {
+        Self {
+            active: state.chain.contains(&state.tree, id),
+            validated: state.validated_chain().contains(&state.tree, id),
+        }
+    }
+}
+
 impl Shared {
     /// The clock in the width that headers use.
     fn now(&self) -> u32 {
@@ -61,20 +78,13 @@ impl Shared {
         block: Arc<Block>,
         options: SubmitOptions,
     ) -> Result<Accepted, SubmitError> {
-        // A copy with wrong transactions says nothing about the block: nothing is remembered of it, not even the header.
         let block = HashedBlock::new(block);
-        check_hashed_block(&block, &CHECK_ALL, &self.options.params)?;
-        let (id, new) = {
-            let mut state = self.lock_for_change()?;
-            let incoming = Incoming {
-                block: block.block(),
-                force: options.force,
-                stored: None,
-            };
-            let accepted = self.accept_block(&mut state, &incoming);
-            self.notify_header_tip(&mut state);
-            accepted?
-        };
+        let taken = self.check_and_store(&block, options.force);
+        if let Err(SubmitError::Rejected(BlockRejection::Rule(error))) = &taken {
+            // Tools look for the name of this step in bitcoind.
+            tracing::error!("ProcessNewBlock: AcceptBlock FAILED ({})", verdict(error));
+        }
+        let (id, new, was) = taken?;
         let hash = block.hash();
         // A copy of a block that is there already was not checked in its context: the one on disk counts.
         let rejected = self.activate(new.then_some(&block))?;
@@ -88,15 +98,38 @@ impl Shared {
             // Another thread connected it first, or an ancestor of it turned out invalid.
             return Err(HeaderError::DuplicateInvalid(hash).into());
         }
-        let active = state.chain.contains(&state.tree, id);
+        let is = Standing::of(&state, id);
         let tip = state.chain.tip() == Some(id);
         Ok(Accepted {
             hash,
             height: entry.height,
             new,
-            active,
+            active: is.active,
+            connected: (is.active && !was.active) || (is.validated && !was.validated),
             tip,
         })
+    }
+
+    /// Stores a block that breaks no rule that can be told before it is connected; says whether it did, and where the
+    /// block stands so far.
+    fn check_and_store(
+        &self,
+        block: &HashedBlock,
+        force: bool,
+    ) -> Result<(BlockId, bool, Standing), SubmitError> {
+        // A copy with wrong transactions says nothing about the block: nothing is remembered of it, not even the header.
+        check_hashed_block(block, &CHECK_ALL, &self.options.params)?;
+        let mut state = self.lock_for_change()?;
+        let incoming = Incoming {
+            block: block.block(),
+            force,
+            stored: None,
+        };
+        let accepted = self.accept_block(&mut state, &incoming);
+        self.notify_header_tip(&mut state);
+        let (id, new) = accepted?;
+        let standing = Standing::of(&state, id);
+        Ok((id, new, standing))
     }
 
     /// Adds a header to the tree, unless it breaks a rule.

@@ -13,7 +13,7 @@ use super::flush::FlushMode;
 use super::read_ahead::Place;
 use super::run_ahead::{Connected, Rules, RunAhead};
 use super::state::{Shared, State};
-use super::text::{iso8601, log2_work};
+use super::text::{iso8601, log2_work, verdict};
 use crate::chain::candidates::Rank;
 use crate::chain::{BlockId, Validity};
 use crate::notify::{BlockEvent, Event};
@@ -142,12 +142,9 @@ impl Shared {
                 }
                 Err(ConnectError::Invalid(error)) => {
                     let hash = state.tree.entry(id).hash;
-                    tracing::error!(
-                        target: "validation",
-                        "ConnectBlock {hash} failed, {}, {}",
-                        error.reject_reason(),
-                        error.debug_message()
-                    );
+                    let verdict = verdict(&error);
+                    tracing::info!("Block validation error: {verdict}");
+                    tracing::error!(target: "validation", "ConnectBlock {hash} failed, {verdict}");
                     self.mark_invalid(state, id, &error);
                     rejected.push((hash, error));
                     break;
@@ -284,7 +281,9 @@ impl Shared {
                 state.ahead.take(Place { pos, hash })?
             }
         };
-        let check_scripts = must_check_scripts(&state.tree, &self.options, id);
+        let why = must_check_scripts(&state.tree, &self.options, id);
+        state.tell_of_scripts(id, why);
+        let check_scripts = why.is_some();
         let rules = Rules {
             tree: &state.tree,
             options: &self.options,
@@ -336,7 +335,9 @@ impl Shared {
     pub(super) fn disconnect_tip(&self, state: &mut State) -> Result<(), SubmitError> {
         let (block, event) = match self.undo_tip(state) {
             Ok(done) => done,
-            Err(error) => return Err(self.fail(state, error)),
+            Err(error) => {
+                return Err(self.fail_saying(state, "Failed to disconnect block.", error));
+            }
         };
         self.flush_state(state, FlushMode::IfNeeded)?;
         self.with_mempool(state, |mempool, view| {

@@ -147,7 +147,7 @@ impl Shared {
             chain.set_tip(tree, Some(id));
             return Ok(());
         }
-        let check_scripts = must_check_scripts(tree, &self.options, id);
+        let check_scripts = must_check_scripts(tree, &self.options, id).is_some();
         let prev = TreeView::new(tree, tip);
         let context = connect_context(&self.options, &prev, check_scripts);
         let mut overlay = Overlay::new(coins);

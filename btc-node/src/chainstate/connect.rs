@@ -47,22 +47,57 @@ impl Job for Check {
     }
 }
 
-/// Whether the scripts of a block must be run: always, unless it lies deep under the assumed-valid block on the chain
-/// that has, as far as headers tell, enough work.
-pub(super) fn must_check_scripts(tree: &BlockTree, options: &Options, id: BlockId) -> bool {
-    let skip = || {
-        let assumed = tree.find(&options.assume_valid?)?;
-        let best = tree.best_header()?;
-        let best_work = tree.entry(best).chainwork;
-        let bits = tree.entry(best).header.bits.to_consensus();
-        let age = equivalent_time(best_work, tree.entry(id).chainwork, bits, &options.params);
-        let buried = tree.is_ancestor(id, assumed)
-            && tree.is_ancestor(id, best)
-            && best_work >= options.minimum_chain_work
-            && age > BURIED_SECONDS;
-        Some(buried)
+/// Why the scripts of a block are run. The texts are Core's, for the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ScriptsReason {
+    #[error("assumevalid=0 (always verify)")]
+    Always,
+    #[error("assumevalid hash not in headers")]
+    UnknownAssumed,
+    #[error("block height above assumevalid height")]
+    Above,
+    #[error("block not in assumevalid chain")]
+    OtherChain,
+    #[error("block not in best header chain")]
+    NotBest,
+    #[error("best header chainwork below minimumchainwork")]
+    LittleWork,
+    #[error("block too recent relative to best header")]
+    Recent,
+}
+
+/// Why the scripts of a block must be run; `None` if it lies deep under the assumed-valid block on the chain that has, as
+/// far as headers tell, enough work.
+pub(super) fn must_check_scripts(
+    tree: &BlockTree,
+    options: &Options,
+    id: BlockId,
+) -> Option<ScriptsReason> {
+    let Some(assumed) = options.assume_valid else {
+        return Some(ScriptsReason::Always);
     };
-    !skip().unwrap_or(false)
+    let Some(assumed) = tree.find(&assumed) else {
+        return Some(ScriptsReason::UnknownAssumed);
+    };
+    let entry = tree.entry(id);
+    if !tree.is_ancestor(id, assumed) {
+        return Some(match entry.height > tree.entry(assumed).height {
+            true => ScriptsReason::Above,
+            false => ScriptsReason::OtherChain,
+        });
+    }
+    let best = tree
+        .best_header()
+        .filter(|best| tree.is_ancestor(id, *best));
+    let Some(best) = best.map(|best| tree.entry(best)) else {
+        return Some(ScriptsReason::NotBest);
+    };
+    if best.chainwork < options.minimum_chain_work {
+        return Some(ScriptsReason::LittleWork);
+    }
+    let bits = best.header.bits.to_consensus();
+    let age = equivalent_time(best.chainwork, entry.chainwork, bits, &options.params);
+    (age <= BURIED_SECONDS).then_some(ScriptsReason::Recent)
 }
 
 /// Checks a block against the coins and applies it to them; gives what it takes to undo it. If it fails, the overlay is

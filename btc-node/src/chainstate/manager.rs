@@ -88,14 +88,7 @@ impl ChainstateManager {
         block: Arc<Block>,
         options: SubmitOptions,
     ) -> Result<Accepted, SubmitError> {
-        let hash = block.block_hash();
-        let result = self.shared.submit_block(block, options);
-        if let Err(SubmitError::Rejected(rejection)) = &result {
-            let reason = rejection.reject_reason();
-            tracing::info!("Block validation error: {reason}");
-            tracing::debug!(target: "validation", "block refused: {hash}, {reason}");
-        }
-        result
+        self.shared.submit_block(block, options)
     }
 
     /// Takes a header in and gives its height.

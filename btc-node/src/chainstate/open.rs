@@ -114,6 +114,7 @@ impl Shared {
             pruning: loaded.pruning,
             snapshot,
             background,
+            told_of_scripts: None,
             failed: None,
         };
         load_tip(&mut state)?;

@@ -11,6 +11,7 @@ use super::background::Background;
 use super::checks::CheckQueue;
 use super::clock::Clock;
 use super::coins_cache::CoinsCache;
+use super::connect::ScriptsReason;
 use super::error::SubmitError;
 use super::options::Options;
 use super::prune::Pruning;
@@ -55,6 +56,8 @@ pub(super) struct State {
     pub(super) snapshot: Option<Snapshot>,
     /// What is validated below it.
     pub(super) background: Option<Background>,
+    /// Why the scripts of the last block were run, as last told in the log; before the first, nothing was told.
+    pub(super) told_of_scripts: Option<Option<ScriptsReason>>,
     /// Why nothing may be changed or written any more.
     pub(super) failed: Option<String>,
 }
@@ -71,6 +74,23 @@ impl State {
     pub(super) fn validated_chain(&self) -> &ActiveChain {
         let below = self.background.as_ref();
         below.map_or(&self.chain, |below| &below.chain)
+    }
+
+    /// Tells in the log from which block on scripts are run, or not run any more. Above a snapshot that is not validated
+    /// this says nothing of how much of the chain was.
+    pub(super) fn tell_of_scripts(&mut self, id: BlockId, why: Option<ScriptsReason>) {
+        if self.told_of_scripts == Some(why) || self.background.is_some() {
+            return;
+        }
+        self.told_of_scripts = Some(why);
+        let entry = self.tree.entry(id);
+        let (height, hash) = (entry.height, entry.hash);
+        match why {
+            Some(why) => {
+                tracing::info!("Enabling script verification at block #{height} ({hash}): {why}.");
+            }
+            None => tracing::info!("Disabling script verification at block #{height} ({hash})."),
+        }
     }
 
     /// The rank of the tip among the candidates.
@@ -187,7 +207,18 @@ impl Shared {
     /// Notes a failure of the disk after which the state must not be changed any more, and tells everyone.
     pub(super) fn fail(&self, state: &mut State, error: StoreError) -> SubmitError {
         let message = error.to_string();
-        tracing::error!(target: "validation", "{message}");
+        self.fail_saying(state, &message, error)
+    }
+
+    /// As [`fail`](Self::fail), where the user is told what the node could not do; the log tells why.
+    pub(super) fn fail_saying(
+        &self,
+        state: &mut State,
+        message: &str,
+        error: StoreError,
+    ) -> SubmitError {
+        tracing::error!(target: "validation", "{error}");
+        let message = message.to_owned();
         if state.failed.is_none() {
             state.failed = Some(message.clone());
             self.notifier.send(Event::Fatal { message });

@@ -55,8 +55,11 @@ pub struct Accepted {
     pub height: u32,
     /// Whether it was stored now. False for one that was there, and for one that was not asked for and not worth storing.
     pub new: bool,
-    /// Whether it is on the active chain. If not, nothing is known yet about whether it would connect.
+    /// Whether it is on the active chain.
     pub active: bool,
+    /// Whether it was connected now, to the active chain or the one below a UTXO snapshot. If not, nothing new is known
+    /// about whether it would connect.
+    pub connected: bool,
     /// Whether it is the tip.
     pub tip: bool,
 }

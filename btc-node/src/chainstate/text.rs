@@ -1,6 +1,6 @@
-//! Figures as log lines show them.
+//! Figures and verdicts as log lines show them.
 
-use btc_consensus::Work;
+use btc_consensus::{BlockError, Work};
 
 /// The work of a chain, as the binary logarithm that log lines show.
 pub(super) fn log2_work(work: Work) -> f64 {
@@ -55,5 +55,14 @@ mod tests {
         assert_eq!(iso8601(1_231_006_505), "2009-01-03T18:15:05Z");
         assert_eq!(iso8601(951_782_400), "2000-02-29T00:00:00Z");
         assert_eq!(iso8601(u32::MAX), "2106-02-07T06:28:15Z");
+    }
+}
+
+/// What is wrong with a block, as the log tells it: the reject string, and what explains it further.
+pub(super) fn verdict(error: &BlockError) -> String {
+    let (reason, debug) = (error.reject_reason(), error.debug_message());
+    match debug.is_empty() {
+        true => reason.into_owned(),
+        false => format!("{reason}, {debug}"),
     }
 }

@@ -290,7 +290,9 @@ fn submit(chainstate: &ChainstateManager, block: Block) -> Result<Verdict> {
     match chainstate.submit_block(Arc::new(block), SubmitOptions { force: true }) {
         Ok(Accepted { new: false, .. }) => Ok(refused("duplicate", "")),
         // It was stored, but whether it would connect is not known.
-        Ok(Accepted { active: false, .. }) => Ok(refused("inconclusive", "")),
+        Ok(Accepted {
+            connected: false, ..
+        }) => Ok(refused("inconclusive", "")),
         Ok(_) => Ok(accepted()),
         Err(error) => rejected(error),
     }

@@ -116,7 +116,8 @@ impl Indexes {
         let spenders = self.spenders.iter().map(SpenderIndex::follower);
         let filters = self.filters.iter().map(FilterIndex::follower);
         let coin_stats = self.coin_stats.iter().map(CoinStatsIndex::follower);
-        txs.chain(spenders).chain(filters).chain(coin_stats)
+        // In the order in which getindexinfo shows them.
+        txs.chain(coin_stats).chain(spenders).chain(filters)
     }
 
     /// Lets them catch up with the chain, once all blocks that are to be read in are.

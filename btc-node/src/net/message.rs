@@ -230,7 +230,7 @@ impl Message {
                 Ok(header)
             })?),
             "sendheaders" => Self::SendHeaders,
-            "block" => Self::Block(Arc::new(reader.read()?)),
+            "block" => Self::Block(Arc::new(reader.block()?)),
             "tx" => Self::Tx(Arc::new(reader.transaction()?)),
             "mempool" => Self::Mempool,
             "ping" => Self::Ping(reader.read()?),

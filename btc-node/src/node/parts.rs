@@ -5,6 +5,7 @@ use super::context::Context;
 use super::pid_file::PidFile;
 #[cfg(feature = "ipc")]
 use super::serve::Incoming;
+use crate::chainstate::SubmitError;
 use crate::notify;
 use crate::rpc;
 use crate::store::data_dir::DataDir;
@@ -107,9 +108,11 @@ impl Parts {
                 Err(error) => tracing::warn!("Failed to dump mempool: {error}. Continuing anyway."),
             }
         }
-        if let Err(error) = chainstate.close() {
+        match chainstate.close() {
+            // Why it had failed was told then.
+            Ok(()) | Err(SubmitError::Failed(_)) => {}
             // Nothing is lost that cannot be rebuilt from the block files, but the user must know.
-            context.fatal(&error.to_string());
+            Err(error) => context.fatal(&error.to_string()),
         }
     }
 }

@@ -513,9 +513,7 @@ fn xor_key(disk: &Disk, dir: &Path, wanted: bool) -> Result<Obfuscation, StoreEr
         let key: [u8; KEY_SIZE] = bytes
             .get(..KEY_SIZE)
             .and_then(|key| key.try_into().ok())
-            .ok_or_else(|| {
-                StoreError::corrupt("xor.dat", format!("{} bytes instead of 8", bytes.len()))
-            })?;
+            .ok_or(StoreError::EndOfFile)?;
         Obfuscation::new(key)
     } else {
         let key = if wanted && is_new(dir)? {

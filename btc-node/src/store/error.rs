@@ -30,6 +30,9 @@ pub enum StoreError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A file is shorter than what it holds; the text is Core's.
+    #[error("AutoFile::read: end of file: iostream error")]
+    EndOfFile,
     /// Less than the reserve would be left on the file system.
     #[error("Disk space is too low!")]
     DiskSpace,

@@ -29,7 +29,7 @@ const BEGUN: u64 = 60;
 const TOP: u64 = 240;
 /// How old a reward is that a block above the snapshot spends.
 const AGE: u64 = 150;
-/// Reward of the blocks up to the snapshot and of the first half of regtest's years, in satoshis.
+/// Rewards in satoshis, each below a height: regtest halves them every 150 blocks.
 const REWARDS: [(u64, u64); 2] = [(150, 50_0000_0000), (u64::MAX, 25_0000_0000)];
 
 /// What the phases with a snapshot work on.

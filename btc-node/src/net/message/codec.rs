@@ -1,9 +1,9 @@
 //! Fields of messages from bytes and to bytes.
 
 use super::{DecodeError, Locator, MAX_LOCATOR};
-use bitcoin::Transaction;
 use bitcoin::consensus::encode::{self, VarInt};
 use bitcoin::consensus::{Decodable, Encodable, deserialize_partial};
+use bitcoin::{Block, Transaction};
 
 /// Reads from a payload.
 pub(crate) struct Reader<'a>(&'a [u8]);
@@ -90,6 +90,17 @@ impl<'a> Reader<'a> {
             list.push(element(self)?);
         }
         Ok(list)
+    }
+
+    /// A block.
+    pub(crate) fn block(&mut self) -> Result<Block, DecodeError> {
+        let header = self.read()?;
+        let count = self.read::<VarInt>()?.0;
+        let mut txdata = Vec::new();
+        for _ in 0..count {
+            txdata.push(self.transaction()?);
+        }
+        Ok(Block { header, txdata })
     }
 
     pub(crate) fn locator(&mut self, command: &'static str) -> Result<Locator, DecodeError> {

@@ -178,3 +178,29 @@ fn transactions_that_no_encoder_makes_are_named_for_what_they_are() {
     );
     assert_eq!(with(1, &[1]), text("DataStream::read(): end of data"));
 }
+
+#[test]
+fn a_block_may_hold_a_transaction_of_nothing() {
+    let nothing = <Vec<u8>>::from_hex("02000000000007000000").expect("hexadecimal");
+    let decode = |command: &str, payload: &[u8]| {
+        let command = Command::new(command).expect("a name");
+        Message::decode(command, payload)
+    };
+    let Ok(Message::Tx(tx)) = decode("tx", &nothing) else {
+        panic!("is a transaction");
+    };
+    let genesis = genesis_block(Network::Regtest);
+    let mut payload = bitcoin::consensus::serialize(&genesis.header);
+    payload.push(2);
+    payload.extend(bitcoin::consensus::serialize(&genesis.txdata[0]));
+    payload.extend(&nothing);
+    let Ok(Message::Block(block)) = decode("block", &payload) else {
+        panic!("is a block");
+    };
+    assert_eq!(block.txdata[0], genesis.txdata[0]);
+    assert_eq!(block.txdata[1], *tx);
+    assert!(decode("block", &payload[..payload.len() - 1]).is_err());
+    // A false count asks for nothing.
+    payload[80] = 0xff;
+    assert!(decode("block", &payload).is_err());
+}

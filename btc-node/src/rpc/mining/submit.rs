@@ -70,7 +70,7 @@ fn submit_block(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult {
         .submit_block(Arc::new(block), SubmitOptions { force: true })
     {
         Ok(accepted) if !accepted.new => Ok(json!("duplicate")),
-        Ok(accepted) if accepted.active => Ok(Value::Null),
+        Ok(accepted) if accepted.connected => Ok(Value::Null),
         // Stored, but not connected: nothing is known of its scripts yet.
         Ok(_) => Ok(json!("inconclusive")),
         Err(SubmitError::Rejected(rejection)) => Ok(json!(rejection.reject_reason())),
