@@ -66,7 +66,7 @@ pub use relay::RelayInfo;
 
 use crate::chainstate::{BlockSummary, ChainstateManager};
 use crate::mempool::Mempool;
-use crate::net::message::DecodeError;
+use crate::net::message::{DecodeError, MAX_LOCATOR};
 use crate::net::{Directory, Message};
 use addresses::AnswerCache;
 use bitcoin::BlockHash;
@@ -409,9 +409,17 @@ impl Peers {
     fn malformed(&mut self, id: PeerId, error: &DecodeError) {
         match error {
             DecodeError::TooMany {
-                command: "getblocks" | "getheaders",
+                command: command @ ("getblocks" | "getheaders"),
+                count,
+            } => {
+                let reason = format!("{command} locator size {count} > {MAX_LOCATOR}");
+                self.disconnect(id, &reason);
+            }
+            // Core passes over these, too.
+            DecodeError::TooMany {
+                command: "notfound",
                 ..
-            } => self.disconnect(id, &error.to_string()),
+            } => {}
             DecodeError::TooMany { .. } => self.misbehaving(id, &error.to_string()),
             DecodeError::Feature => self.disconnect(id, &error.to_string()),
             // A message that cannot be read is passed over.

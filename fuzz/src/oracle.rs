@@ -93,6 +93,41 @@ fn run_case(case: u64, tally: &mut Tally) -> Result<(), String> {
     chains::compare(&mut random, tally)
 }
 
+/// A spend that `choices` make, for libFuzzer: panics on a disagreement.
+pub fn script(choices: &[u8]) {
+    agree(scripts::compare(
+        &mut choosing(choices),
+        &mut Count::default(),
+    ));
+}
+
+/// A transaction that `choices` make, for libFuzzer: panics on a disagreement.
+pub fn transaction(choices: &[u8]) {
+    agree(transactions::compare(
+        &mut choosing(choices),
+        &mut Count::default(),
+    ));
+}
+
+/// A tree of blocks that `choices` make, for libFuzzer: panics on a disagreement.
+pub fn chain(choices: &[u8]) {
+    agree(chains::compare(
+        &mut choosing(choices),
+        &mut Tally::default(),
+    ));
+}
+
+fn choosing(choices: &[u8]) -> Random {
+    bitcoinkernel::disable_logging();
+    Random::from_choices(choices)
+}
+
+fn agree(verdict: Result<(), String>) {
+    if let Err(what) = verdict {
+        panic!("{what}");
+    }
+}
+
 /// Bytes as text, for a finding.
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -155,6 +155,11 @@ fn codegen_request() {
 }
 
 #[test]
+fn config_file() {
+    run("config_file", fuzz::config_file);
+}
+
+#[test]
 fn consensus_script() {
     run("consensus_script", fuzz::consensus_script);
 }
@@ -165,6 +170,31 @@ fn consensus_tx() {
 }
 
 #[test]
+fn descriptor() {
+    run("descriptor", fuzz::descriptor);
+}
+
+#[test]
+fn http_request() {
+    run("http_request", fuzz::http_request);
+}
+
+#[test]
+fn jsonrpc_args() {
+    run("jsonrpc_args", fuzz::jsonrpc_args);
+}
+
+#[test]
+fn leveldb_files() {
+    run("leveldb_files", fuzz::leveldb_files);
+}
+
+#[test]
+fn p2p_message() {
+    run("p2p_message", fuzz::p2p_message);
+}
+
+#[test]
 fn rpc_connection() {
     run("rpc_connection", fuzz::rpc_connection);
 }
@@ -172,6 +202,11 @@ fn rpc_connection() {
 #[test]
 fn rpc_sequence() {
     run("rpc_sequence", fuzz::rpc_sequence);
+}
+
+#[test]
+fn storage_record() {
+    run("storage_record", fuzz::storage_record);
 }
 
 #[test]

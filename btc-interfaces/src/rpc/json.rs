@@ -360,7 +360,7 @@ mod tests {
             ("{1:1}", Unexpected(1)),
             (r#"{"a" 1}"#, Unexpected(5)),
             ("1 2", Unexpected(2)),
-            ("nulll", Unexpected(4)),
+            ("null0", Unexpected(4)),
             ("[] x", Unexpected(3)),
             ("'a'", Unexpected(0)),
             ("\u{b}1", Unexpected(0)),

@@ -53,6 +53,9 @@ const RETRY_ADDED: Duration = Duration::from_secs(60);
 const RETRY_CONNECT: Duration = Duration::from_millis(500);
 /// How often addresses and bans are written.
 const SAVE: Duration = Duration::from_secs(15 * 60);
+/// Connections that were ended for newer ones and may still be open, beside those that peers may make: a flood must not
+/// open them faster than they close.
+const MAX_LEAVING: usize = 8;
 
 /// An address to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -586,6 +589,10 @@ impl Network {
                 dropped(" (discouraged)");
                 return;
             }
+        }
+        if inbound >= self.max_inbound + MAX_LEAVING {
+            dropped(" (full)");
+            return;
         }
         if inbound >= self.max_inbound {
             let (made, actions) = lock(&self.peers).make_room();

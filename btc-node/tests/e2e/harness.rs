@@ -382,3 +382,11 @@ pub(crate) fn signal(pid: u32, name: &str) {
         .expect("kill runs");
     assert!(status.success());
 }
+
+/// What the node's process holds in memory.
+pub(crate) fn memory_kib(node: &TestNode) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", node.process_id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.unwrap().trim().trim_end_matches(" kB");
+    number.parse().unwrap()
+}

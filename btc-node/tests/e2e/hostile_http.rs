@@ -1,6 +1,6 @@
 //! What anybody may send to a running node's RPC port.
 
-use crate::harness::{PATIENCE, TestNode};
+use crate::harness::{PATIENCE, TestNode, memory_kib};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -310,12 +310,4 @@ fn an_output_that_is_named_twice_is_refused() {
         assert_eq!(replies[1]["error"], error, "{params}");
     }
     node.stop_cleanly();
-}
-
-/// What the node's process holds in memory.
-fn memory_kib(node: &TestNode) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", node.process_id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let number = line.unwrap().trim().trim_end_matches(" kB");
-    number.parse().unwrap()
 }

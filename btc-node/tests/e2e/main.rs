@@ -6,6 +6,7 @@ mod bad_input;
 mod death;
 mod harness;
 mod hostile_http;
+mod hostile_peer;
 mod other_programs;
 mod payment;
 mod start_stop;

@@ -35,10 +35,22 @@ fn main() -> ExitCode {
     }
 }
 
+/// Seconds that the processor worked for this process, where the system says it.
+fn processor_seconds() -> Option<u64> {
+    // Hundredths of seconds, in the fields after the program's name, which ends with the last parenthesis.
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = |index: usize| fields.get(index)?.parse::<u64>().ok();
+    Some((ticks(11)? + ticks(12)?) / 100)
+}
+
 fn text(tally: &Tally) -> String {
     let count = |count: fuzz::oracle::Count| format!("{} ({} valid)", count.all, count.valid);
+    let worked = processor_seconds().map_or(String::new(), |seconds| {
+        format!("; {seconds} s of processor time")
+    });
     format!(
-        "{} spends, {} transactions, {} blocks, {} submissions to {} chains with {} reorganizations",
+        "{} spends, {} transactions, {} blocks, {} submissions to {} chains with {} reorganizations{worked}",
         count(tally.scripts),
         count(tally.transactions),
         count(tally.blocks),

@@ -86,10 +86,16 @@ pub enum Twist {
     NoWork,
     SameTransaction,
     NegativeOutput,
+    TimeTooNew,
+    ShortCoinbaseScript,
+    TwoCommitments,
+    LongCommitment,
+    OddReservedValue,
+    Weight,
 }
 
 impl Twist {
-    const WRONG: [Self; 26] = [
+    const WRONG: [Self; 32] = [
         Self::BadSignature,
         Self::CoinbaseTooMuch,
         Self::SpendTwice,
@@ -116,6 +122,12 @@ impl Twist {
         Self::NoWork,
         Self::SameTransaction,
         Self::NegativeOutput,
+        Self::TimeTooNew,
+        Self::ShortCoinbaseScript,
+        Self::TwoCommitments,
+        Self::LongCommitment,
+        Self::OddReservedValue,
+        Self::Weight,
     ];
 
     /// Usually none.
@@ -182,6 +194,28 @@ pub fn block(random: &mut Random, parent: &Node, twist: Twist) -> (Block, Coins)
         if twist == Twist::WrongCommitment {
             let mut bytes = commitment.into_bytes();
             bytes[10] ^= 1;
+            commitment = ScriptBuf::from_bytes(bytes);
+        }
+        if twist == Twist::TwoCommitments {
+            // The last one counts.
+            let mut other = commitment.to_bytes();
+            other[20] ^= 1;
+            let mut both = [commitment, ScriptBuf::from_bytes(other)];
+            both.rotate_left(random.below(2));
+            let [first, last] = both;
+            block.txdata[0].output.push(TxOut {
+                value: Amount::ZERO,
+                script_pubkey: first,
+            });
+            commitment = last;
+        }
+        if twist == Twist::LongCommitment {
+            let mut bytes = commitment.into_bytes();
+            if random.once_in(3) {
+                bytes.pop();
+            } else {
+                bytes.extend(random.bytes(20));
+            }
             commitment = ScriptBuf::from_bytes(bytes);
         }
         let output = TxOut {
@@ -261,6 +295,8 @@ fn time(random: &mut Random, parent: &Node, twist: Twist) -> u32 {
     match twist {
         Twist::TimeTooOld => past - random.below(3) as u32,
         Twist::TimeAtLimit => past + 1,
+        // Whenever this is run.
+        Twist::TimeTooNew => 4_000_000_000 + random.below(1000) as u32,
         _ => parent.header.time.max(past) + 1 + random.below(900) as u32,
     }
 }
@@ -274,11 +310,14 @@ fn coinbase(random: &mut Random, height: u32, fees: u64, twist: Twist) -> Transa
     };
     let mut script_sig = Builder::new().push_int(told.into()).into_script();
     let extra = match twist {
+        Twist::ShortCoinbaseScript => random.below(2),
         Twist::LongCoinbaseScript => random.pick(&[90, 96, 97, 98, 99, 110]),
         _ => 4,
     };
     let filler: Vec<u8> = (0..extra).map(|_| random.byte()).collect();
-    script_sig.push_slice(PushBytesBuf::try_from(filler).expect("it is short"));
+    if twist != Twist::ShortCoinbaseScript || extra > 0 {
+        script_sig.push_slice(PushBytesBuf::try_from(filler).expect("it is short"));
+    }
     let excess = u64::from(twist == Twist::CoinbaseTooMuch);
     let spare = if random.once_in(5) {
         random.below(1000) as u64
@@ -296,6 +335,8 @@ fn coinbase(random: &mut Random, height: u32, fees: u64, twist: Twist) -> Transa
             sequence: Sequence::MAX,
             witness: if twist == Twist::NoCommitment && random.once_in(2) {
                 Witness::new()
+            } else if twist == Twist::OddReservedValue {
+                odd_reserved_value(random)
             } else {
                 Witness::from_slice(&[WITNESS_RESERVED_VALUE])
             },
@@ -304,6 +345,18 @@ fn coinbase(random: &mut Random, height: u32, fees: u64, twist: Twist) -> Transa
             value: Amount::from_sat(amount),
             script_pubkey: lock(random),
         }],
+    }
+}
+
+/// What a coinbase's witness may not be, or another value that the commitment does not fit.
+fn odd_reserved_value(random: &mut Random) -> Witness {
+    let value = WITNESS_RESERVED_VALUE;
+    match random.below(5) {
+        0 => Witness::new(),
+        1 => Witness::from_slice(&[value, value]),
+        2 => Witness::from_slice(&[&value[..31]]),
+        3 => Witness::from_slice(&[vec![0; 33]]),
+        _ => Witness::from_slice(&[[1; 32]]),
     }
 }
 
@@ -457,6 +510,15 @@ fn bend(random: &mut Random, block: &mut Block, twist: Twist) {
         }
         Twist::NoCoinbase => {
             block.txdata.remove(0);
+        }
+        Twist::Weight => {
+            // Without the commitment's output, which is 47 bytes, and the three bytes that longer lengths take.
+            let own = block.weight().to_wu() / 4 + 47 + 12;
+            let script = vec![0x6a; (1_000_000 - own) as usize - 5 + random.below(12)];
+            block.txdata[0].output.push(TxOut {
+                value: Amount::ZERO,
+                script_pubkey: ScriptBuf::from_bytes(script),
+            });
         }
         Twist::ManySigops | Twist::SigopsAtLimit => {
             // Each counts one, four times over: 20,000 are the limit.

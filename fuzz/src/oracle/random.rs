@@ -1,16 +1,34 @@
 //! Numbers that are the same for the same seed.
 
-/// A generator of numbers (SplitMix64), good enough to spread choices.
-pub struct Random(u64);
+/// A generator of numbers (SplitMix64), good enough to spread choices; or the choices of somebody else.
+pub struct Random {
+    state: u64,
+    /// Choices to be made before any others, the last one first.
+    given: Vec<u8>,
+}
 
 impl Random {
     pub fn new(seed: u64) -> Self {
-        Self(seed ^ 0x5eed_0f0a_c1e5)
+        let state = seed ^ 0x5eed_0f0a_c1e5;
+        let given = Vec::new();
+        Self { state, given }
+    }
+
+    /// Chooses as `choices` say, one byte for each; what comes after them depends on how many there were.
+    pub fn from_choices(choices: &[u8]) -> Self {
+        let given = choices.iter().rev().copied().collect();
+        Self {
+            given,
+            ..Self::new(choices.len() as u64)
+        }
     }
 
     pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
+        if let Some(choice) = self.given.pop() {
+            return choice.into();
+        }
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.state;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)

@@ -6,7 +6,7 @@ use bitcoin::hashes::{Hash, hash160, sha256};
 use bitcoin::key::{Secp256k1, TapTweak};
 use bitcoin::script::PushBytesBuf;
 use bitcoin::secp256k1::{All, Keypair, Message, SecretKey};
-use bitcoin::sighash::{EcdsaSighashType, Prevouts, SighashCache, TapSighashType};
+use bitcoin::sighash::{Annex, EcdsaSighashType, Prevouts, SighashCache, TapSighashType};
 use bitcoin::taproot::{LeafVersion, TapLeafHash, TaprootBuilder};
 use bitcoin::transaction::Version;
 use bitcoin::{
@@ -64,6 +64,8 @@ struct Case {
     transaction: Transaction,
     prevouts: Vec<TxOut>,
     input: usize,
+    /// Comes after what a taproot input has in its witness.
+    annex: Option<Vec<u8>>,
 }
 
 /// Makes a spend and compares what both say of it.
@@ -97,6 +99,7 @@ fn judge(case: &Case, ours: ScriptFlags, theirs: u32) -> Result<bool, String> {
         transaction,
         prevouts,
         input,
+        annex: _,
     } = case;
     let bytes = serialize(transaction);
     let describe = |said: &str| {
@@ -195,12 +198,21 @@ fn make(random: &mut Random) -> Case {
         transaction,
         prevouts,
         input,
+        annex: random.once_in(6).then(|| {
+            let mut annex = random.bytes(60);
+            annex.insert(0, 0x50);
+            annex
+        }),
     };
-    match random.below(10) {
+    match random.below(16) {
         0 => key_hash(random, &mut case, false),
         1 => key_hash(random, &mut case, true),
         2 => taproot_key(random, &mut case),
         3..=6 => signed_script(random, &mut case),
+        7 => locked(random, &mut case),
+        8 => budget(random, &mut case),
+        9 => limited(random, &mut case),
+        10 => deleted(random, &mut case),
         _ => free_script(random, &mut case),
     }
     case
@@ -219,8 +231,13 @@ fn number(random: &mut Random) -> u32 {
     }
 }
 
-fn hash_type(random: &mut Random) -> EcdsaSighashType {
-    EcdsaSighashType::from_consensus(random.pick(&[1, 1, 2, 3, 0x81, 0x82, 0x83]))
+/// How much is signed, at times in a way that has no name.
+fn hash_type(random: &mut Random) -> u8 {
+    if random.once_in(8) {
+        random.pick(&[0, 4, 0x1f, 0x41, 0x43, 0x80, 0xff])
+    } else {
+        random.pick(&[1, 1, 2, 3, 0x81, 0x82, 0x83])
+    }
 }
 
 fn key(random: &mut Random) -> Keypair {
@@ -239,15 +256,16 @@ fn ecdsa(
     let mut cache = SighashCache::new(&case.transaction);
     let hash = if segwit {
         let value = case.prevouts[case.input].value;
+        let kind = EcdsaSighashType::from_consensus(kind.into());
         let hash = cache.p2wsh_signature_hash(case.input, code, value, kind);
         hash.expect("the input exists").to_byte_array()
     } else {
-        let hash = cache.legacy_signature_hash(case.input, code, kind.to_u32());
+        let hash = cache.legacy_signature_hash(case.input, code, kind.into());
         hash.expect("the input exists").to_byte_array()
     };
     let signature = SECP.sign_ecdsa(&Message::from_digest(hash), &key.secret_key());
     let mut bytes = signature.serialize_der().to_vec();
-    bytes.push(kind as u8);
+    bytes.push(kind);
     bytes
 }
 
@@ -306,13 +324,20 @@ fn taproot_type(random: &mut Random) -> TapSighashType {
     ])
 }
 
-/// A Schnorr signature over the input, for a key or a leaf; random where there is no output to sign.
-fn schnorr(random: &mut Random, case: &Case, leaf: Option<TapLeafHash>, key: &Keypair) -> Vec<u8> {
+/// A Schnorr signature over the input, for a key or a leaf with the place of the last `OP_CODESEPARATOR` in it; random
+/// where there is no output to sign.
+fn schnorr(
+    random: &mut Random,
+    case: &Case,
+    leaf: Option<(TapLeafHash, u32)>,
+    key: &Keypair,
+) -> Vec<u8> {
     let kind = taproot_type(random);
     let prevouts = Prevouts::All(&case.prevouts);
-    let leaf = leaf.map(|hash| (hash, u32::MAX));
+    let annex = case.annex.as_deref().map(Annex::new);
+    let annex = annex.map(|annex| annex.expect("it begins as one"));
     let hash = SighashCache::new(&case.transaction)
-        .taproot_signature_hash(case.input, &prevouts, None, leaf, kind);
+        .taproot_signature_hash(case.input, &prevouts, annex, leaf, kind);
     let Ok(hash) = hash else {
         return random.bytes(66);
     };
@@ -334,9 +359,7 @@ fn taproot_key(random: &mut Random, case: &mut Case) {
     let tweaked = pair.tap_tweak(&SECP, None).to_keypair();
     let signature = schnorr(random, case, None, &tweaked);
     let mut witness = Witness::from_slice(&[signature]);
-    if random.once_in(6) {
-        let mut annex = random.bytes(10);
-        annex.insert(0, 0x50);
+    if let Some(annex) = &case.annex {
         witness.push(annex);
     }
     case.transaction.input[case.input].witness = witness;
@@ -356,6 +379,7 @@ fn signed_script(random: &mut Random, case: &mut Case) {
         _ => {}
     }
     let separated = script.last() == Some(&0xab);
+    let mut separator = separated.then_some(1);
     let multiple = !tapscript && random.once_in(2);
     let mut signers = Vec::new();
     if multiple {
@@ -381,6 +405,7 @@ fn signed_script(random: &mut Random, case: &mut Case) {
         }
         if tapscript && random.once_in(3) {
             script.splice(0..0, [0]);
+            separator = separator.map(|place| place + 1);
             script.push(0xba);
         } else {
             script.push(0xac);
@@ -400,7 +425,12 @@ fn signed_script(random: &mut Random, case: &mut Case) {
         .map(|pair| {
             if tapscript {
                 let leaf = TapLeafHash::from_script(&script, LeafVersion::TapScript);
-                schnorr(random, case, Some(leaf), pair)
+                schnorr(
+                    random,
+                    case,
+                    Some((leaf, separator.unwrap_or(u32::MAX))),
+                    pair,
+                )
             } else {
                 ecdsa(random, case, &code, segwit, pair)
             }
@@ -423,12 +453,170 @@ fn signed_script(random: &mut Random, case: &mut Case) {
     place(case, wrapping, items, script, control);
 }
 
+/// A script that looks at the lock time or the sequence, at numbers where something changes.
+fn locked(random: &mut Random, case: &mut Case) {
+    let wrapping = wrapping(random);
+    let input = &case.transaction.input[case.input];
+    let near = if random.once_in(2) {
+        case.transaction.lock_time.to_consensus_u32()
+    } else {
+        input.sequence.to_consensus_u32()
+    };
+    let asked = match random.below(8) {
+        0 => i64::from(number(random)),
+        1 => -i64::from(number(random)),
+        2 => (1 << random.pick(&[16, 22, 31, 32, 38, 39])) + random.below(3) as i64 - 1,
+        3 => i64::from(near & 0x0040_ffff),
+        _ => i64::from(near) + random.pick(&[-1, 0, 0, 1]),
+    };
+    let mut script = Vec::new();
+    push(&mut script, &script_number(asked));
+    script.extend([random.pick(&[0xb1, 0xb2]), 0x75, 0x51]);
+    lock_up(random, case, wrapping, script, Vec::new());
+}
+
+/// The number as scripts have it, of as few bytes as it takes.
+fn script_number(number: i64) -> Vec<u8> {
+    let mut bytes = number.unsigned_abs().to_le_bytes().to_vec();
+    while bytes.last() == Some(&0) {
+        bytes.pop();
+    }
+    if bytes.last().is_some_and(|last| *last >= 0x80) {
+        bytes.push(0);
+    }
+    if let Some(last) = bytes.last_mut().filter(|_| number < 0) {
+        *last |= 0x80;
+    }
+    bytes
+}
+
+/// A tapscript that checks one signature about as often as its witness's size allows.
+fn budget(random: &mut Random, case: &mut Case) {
+    let pair = key(random);
+    let mut script = Vec::new();
+    for _ in 0..6 + random.below(14) {
+        script.push(0x76);
+        push(&mut script, &pair.x_only_public_key().0.serialize());
+        script.push(0xad);
+    }
+    script.extend([0x75, 0x51]);
+    let script = ScriptBuf::from_bytes(script);
+    let (output, control) = wrap(random, Wrapping::Tapscript, &script);
+    case.prevouts[case.input].script_pubkey = output;
+    let leaf = TapLeafHash::from_script(&script, LeafVersion::TapScript);
+    let signature = schnorr(random, case, Some((leaf, u32::MAX)), &pair);
+    place(case, Wrapping::Tapscript, vec![signature], script, control);
+}
+
+/// A script at one of the limits, or one beyond.
+fn limited(random: &mut Random, case: &mut Case) {
+    let wrapping = wrapping(random);
+    let around = |random: &mut Random, limit: usize| limit - 1 + random.below(3);
+    let mut script = Vec::new();
+    let mut items = Vec::new();
+    match random.below(6) {
+        // Bytes of a script.
+        0 => {
+            for _ in 0..19 {
+                push(&mut script, &[7; 520]);
+                script.push(0x75);
+            }
+            let left = around(random, 10_000) - script.len() - 3;
+            push(&mut script, &vec![7; left]);
+            script.push(0x75);
+        }
+        // Opcodes.
+        1 => script.extend(vec![0x61; around(random, 201)]),
+        // Elements on the stack.
+        2 => {
+            let elements = around(random, 1000);
+            script.extend(vec![0x51; elements]);
+            script.extend(vec![0x75; elements]);
+        }
+        // Bytes of an element.
+        3 => {
+            push(&mut script, &vec![7; around(random, 520)]);
+            script.push(0x75);
+        }
+        // Keys, and opcodes that they count as.
+        4 => {
+            let keys = around(random, 20);
+            script.extend(vec![0x61; around(random, 201 - keys - 1)]);
+            script.extend([0, 0]);
+            for _ in 0..keys {
+                push(&mut script, &key(random).public_key().serialize());
+            }
+            script.extend([1, keys as u8, 0xae, 0x75]);
+        }
+        // What a witness brings.
+        _ => {
+            if random.once_in(2) {
+                items.push(vec![7; around(random, 520)]);
+                script.push(0x75);
+            } else {
+                items = vec![Vec::new(); around(random, 1000)];
+                script.extend(vec![0x75; items.len()]);
+            }
+        }
+    }
+    script.push(0x51);
+    lock_up(random, case, wrapping, script, items);
+}
+
+/// A signature that is part of the script which it signs, and separators that no signature sees.
+fn deleted(random: &mut Random, case: &mut Case) {
+    let wrapping = random.pick(&[
+        Wrapping::Bare,
+        Wrapping::ScriptHash,
+        Wrapping::WitnessScriptHash,
+    ]);
+    let pair = key(random);
+    let mut code = vec![0x75];
+    push(&mut code, &pubkey(random, &pair));
+    code.push(0xac);
+    let segwit = wrapping == Wrapping::WitnessScriptHash;
+    let signature = ecdsa(
+        random,
+        case,
+        &ScriptBuf::from_bytes(code.clone()),
+        segwit,
+        &pair,
+    );
+    let mut script = Vec::new();
+    push(&mut script, &signature);
+    if random.once_in(6) {
+        // Only a push of its own kind is deleted.
+        script.splice(0..1, [0x4c, script[0]]);
+    }
+    script.extend(code);
+    if random.once_in(2) {
+        script.push(0xab);
+    }
+    lock_up(random, case, wrapping, script, vec![signature]);
+}
+
+/// Has the input spend an output of this script with these items.
+fn lock_up(
+    random: &mut Random,
+    case: &mut Case,
+    wrapping: Wrapping,
+    script: Vec<u8>,
+    items: Vec<Vec<u8>>,
+) {
+    let script = ScriptBuf::from_bytes(script);
+    let (output, control) = wrap(random, wrapping, &script);
+    case.prevouts[case.input].script_pubkey = output;
+    place(case, wrapping, items, script, control);
+}
+
 /// A script of any opcodes, with any small items.
 fn free_script(random: &mut Random, case: &mut Case) {
     let wrapping = wrapping(random);
     let mut script = Vec::new();
     for _ in 0..random.below(14) {
-        match random.below(12) {
+        match random.below(13) {
+            // Opcodes that end a tapscript well, whatever else is in it.
+            12 => script.push(random.pick(&[0x50, 0x62, 0x7e, 0x81, 0x89, 0x95, 0xbb, 0xfe, 0xff])),
             0..=3 => script.push(0x51 + random.below(16) as u8),
             4 => push(&mut script, &small(random)),
             5 => script.extend([0x63, 0x51, 0x67, 0x00, 0x68]),
@@ -440,11 +628,8 @@ fn free_script(random: &mut Random, case: &mut Case) {
             _ => script.push(0x82 + random.below(0x24) as u8),
         }
     }
-    let script = ScriptBuf::from_bytes(script);
-    let (output, control) = wrap(random, wrapping, &script);
-    case.prevouts[case.input].script_pubkey = output;
     let items = (0..random.below(6)).map(|_| small(random)).collect();
-    place(case, wrapping, items, script, control);
+    lock_up(random, case, wrapping, script, items);
 }
 
 /// An item as scripts use them: a number, a truth, or a few bytes.
@@ -540,6 +725,7 @@ fn place(
         }
         Wrapping::Tapscript => {
             items.extend([script.into_bytes(), control]);
+            items.extend(case.annex.clone());
             input.witness = Witness::from_slice(&items);
         }
     }

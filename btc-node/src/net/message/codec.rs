@@ -82,6 +82,12 @@ impl<'a> Reader<'a> {
     ) -> Result<Vec<T>, DecodeError> {
         let count = self.read::<VarInt>()?.0;
         if count > max as u64 {
+            // As in Core, a count of what is not there is a mistake; only headers are counted before they are read.
+            if command != "headers" {
+                for _ in 0..count {
+                    element(self)?;
+                }
+            }
             return Err(DecodeError::TooMany { command, count });
         }
         // Every element takes a byte at least, so a false count cannot ask for much memory.

@@ -204,3 +204,32 @@ fn a_block_may_hold_a_transaction_of_nothing() {
     payload[80] = 0xff;
     assert!(decode("block", &payload).is_err());
 }
+
+#[test]
+fn more_than_a_message_may_hold_is_told_from_a_count_of_nothing() {
+    let many = |name: &str, count: u16, length: usize| {
+        let mut payload = vec![0xfd];
+        payload.extend(count.to_le_bytes());
+        payload.resize(3 + usize::from(count) * length, 0);
+        let command = Command::new(name).expect("a name");
+        let whole = Message::decode(command, &payload);
+        payload.pop();
+        (whole, Message::decode(command, &payload))
+    };
+    for (name, count, length) in [
+        ("inv", 50_001, 36),
+        ("notfound", 50_001, 36),
+        ("addr", 1001, 30),
+    ] {
+        let (whole, cut) = many(name, count, length);
+        assert!(matches!(whole, Err(DecodeError::TooMany { .. })), "{name}");
+        assert!(matches!(cut, Err(DecodeError::Text(_))), "{name}");
+    }
+    // Headers are counted before they are read.
+    let headers = Message::decode(
+        Command::new("headers").expect("a name"),
+        &[0xfd, 0xd1, 0x07],
+    );
+    let error = headers.expect_err("too many");
+    assert_eq!(error.to_string(), "headers message size = 2001");
+}
