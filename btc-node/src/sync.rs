@@ -30,6 +30,7 @@
 //! | `requests` | whom to ask for which transaction, and when |
 //! | `orphans` | transactions that wait for their parents |
 //! | [`relay`] | how fast transactions are told |
+//! | `upload` | how much is sent in a day |
 
 mod addresses;
 mod announce;
@@ -56,6 +57,7 @@ pub mod relay;
 mod requests;
 mod serve;
 mod transactions;
+mod upload;
 
 pub use blocks::FetchError;
 pub use event::{Action, ConnectionKind, Event, NewPeer, PeerId, Permissions};
@@ -63,6 +65,7 @@ pub use filters::FilterSource;
 pub use info::PeerInfo;
 pub use orphans::OrphanInfo;
 pub use relay::RelayInfo;
+pub use upload::UploadInfo;
 
 use crate::chainstate::{BlockSummary, ChainstateManager};
 use crate::mempool::Mempool;
@@ -82,6 +85,10 @@ use relay::Backlogs;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
+use upload::Upload;
+
+/// How long peers that say nothing may wait for what is due.
+const ROUND: Duration = Duration::from_millis(100);
 
 /// How a node behaves towards its peers.
 #[derive(Clone, Debug)]
@@ -94,6 +101,8 @@ pub struct Config {
     pub v2_transport: bool,
     /// How long a new peer may take for its first messages (`-peertimeout`).
     pub peer_timeout: Duration,
+    /// Bytes to be sent in a day, 0 for any number (`-maxuploadtarget`).
+    pub upload_target: u64,
     /// Transactions told in a second (`-txsendrate`).
     pub tx_send_rate: u32,
     /// Offers to reconcile transactions (`-txreconciliation`).
@@ -125,6 +134,7 @@ impl Default for Config {
             blocks_only: false,
             v2_transport: false,
             peer_timeout: Duration::from_secs(60),
+            upload_target: 0,
             tx_send_rate: relay::DEFAULT_RATE,
             reconciliation: false,
             bloom_filters: false,
@@ -158,6 +168,8 @@ pub struct Peers {
     /// The time of the event at hand, since 1970.
     now: Duration,
     peers: BTreeMap<PeerId, Peer>,
+    /// When all peers were last looked after.
+    last_round: Duration,
     in_flight: InFlight,
     /// Peers that are asked to tell of new blocks compactly, the last useful one last.
     announcers: VecDeque<PeerId>,
@@ -166,6 +178,7 @@ pub struct Peers {
     stalling_timeout: Duration,
     downloads: Downloads,
     backlogs: Backlogs,
+    upload: Upload,
     /// The block whose announcement last made a peer be asked for headers that was not asked before.
     last_asked_for: Option<BlockHash>,
     /// When transactions are next told to incoming peers; one time for all, so that many connections learn no more.
@@ -194,6 +207,7 @@ impl Peers {
         let salts = rng.r#gen();
         let downloads = Downloads::new(rng.r#gen());
         let backlogs = Backlogs::new(config.tx_send_rate);
+        let upload = Upload::new(config.upload_target);
         let extra = ExtraTransactions::new(config.extra_transactions);
         Self {
             config,
@@ -208,12 +222,14 @@ impl Peers {
             rng,
             now: Duration::ZERO,
             peers: BTreeMap::new(),
+            last_round: Duration::ZERO,
             in_flight: InFlight::default(),
             announcers: VecDeque::new(),
             extra,
             stalling_timeout: blocks::STALLING_TIMEOUT,
             downloads,
             backlogs,
+            upload,
             last_asked_for: None,
             next_inbound_trickle: Duration::ZERO,
             actions: Vec::new(),
@@ -266,7 +282,12 @@ impl Peers {
             Event::Received(id, message) => {
                 self.received(id, message);
                 self.process_orphans();
-                self.work(id);
+                // As much time may have gone by as between two ticks, if it is mocked or this node was busy.
+                if self.now >= self.last_round.saturating_add(ROUND) {
+                    self.work_all();
+                } else {
+                    self.work(id);
+                }
             }
             Event::Malformed(id, error) => self.malformed(id, &error),
             Event::Congested(id, congested) => {
@@ -304,6 +325,7 @@ impl Peers {
     }
 
     fn work_all(&mut self) {
+        self.last_round = self.now;
         let ids: Vec<PeerId> = self.peers.keys().copied().collect();
         for id in ids {
             self.work(id);

@@ -36,6 +36,7 @@ use bitcoin::p2p::ServiceFlags;
 use files::{Files, I2pKey, MAX_ANCHORS};
 use links::{Attempt, Links, Wanted};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -116,6 +117,8 @@ pub(crate) struct NetworkOptions {
     pub(crate) reconciliation: bool,
     /// `-peerbloomfilters`.
     pub(crate) bloom_filters: bool,
+    /// `-maxuploadtarget` in bytes.
+    pub(crate) upload_target: u64,
     /// `-txsendrate`.
     pub(crate) tx_send_rate: u32,
     /// `-blockreconstructionextratxn`.
@@ -134,6 +137,8 @@ pub(crate) struct NetworkOptions {
     pub(crate) discover: bool,
     /// `-capturemessages`.
     pub(crate) capture: bool,
+    /// By what addresses are grouped (`-asmap`): a file, or nothing for the map in the program.
+    pub(crate) asmap: Option<Option<PathBuf>>,
     /// The address book.
     pub(crate) book: BookOptions,
 }
@@ -197,7 +202,8 @@ pub(super) fn start(context: &Arc<Context>) -> Result<Running, StartError> {
         .map_err(|error| StartError::Network(error.to_string()))?;
     let files = Files::new(&context.net_dir, context.params.magic);
     context.messages.progress("Loading P2P addresses…");
-    let book = files.load_book(&options.book)?;
+    let groups = files.load_groups(options.asmap.as_ref())?;
+    let book = files.load_book(&options.book, groups)?;
     context.messages.progress("Loading banlist…");
     let bans = files.load_bans(options.book.ban_time);
     let reachable = options.ways.reachable.iter().copied().collect();
@@ -219,6 +225,7 @@ pub(super) fn start(context: &Arc<Context>) -> Result<Running, StartError> {
         dials: options.dials,
         max_inbound_relaying: options.max_inbound_relaying,
         extra_transactions: options.extra_transactions,
+        upload_target: options.upload_target,
         tx_send_rate: options.tx_send_rate,
         max_full_relay,
         max_block_relay,
@@ -645,8 +652,10 @@ impl Network {
 
     fn handle(&self, event: Event) {
         // Held until all is carried out, so that what two threads do to one peer does not mix.
+        let (now, sent) = (self.now(), self.connections.totals().1);
         let mut peers = lock(&self.peers);
-        let actions = peers.handle(self.now(), event);
+        peers.note_sent(now, sent);
+        let actions = peers.handle(now, event);
         self.carry_out(actions);
     }
 

@@ -23,7 +23,7 @@ use crate::net::dial::Proxy;
 use crate::net::message::Command;
 use crate::net::subnet::Subnet;
 use crate::net::{Directory, Endpoint, NetAddress, Network};
-use crate::sync::{ConnectionKind, FetchError, OrphanInfo, PeerInfo, RelayInfo};
+use crate::sync::{ConnectionKind, FetchError, OrphanInfo, PeerInfo, RelayInfo, UploadInfo};
 use bitcoin::Transaction;
 use bitcoin::p2p::ServiceFlags;
 use btc_interfaces::rpc::{RpcError, code};
@@ -150,6 +150,8 @@ pub trait PeerHooks: Send + Sync {
     fn fetch_block(&self, id: u64, block: &BlockSummary) -> Result<(), FetchError>;
     /// The transactions that wait for their parents.
     fn orphans(&self) -> Vec<OrphanInfo>;
+    /// How it stands with `-maxuploadtarget`.
+    fn upload(&self) -> UploadInfo;
     /// How fast transactions are told.
     fn relay(&self) -> RelayInfo;
     /// What is known of addresses.

@@ -3,6 +3,7 @@
 use super::Peers;
 use super::event::PeerId;
 use super::peer::Peer;
+use super::upload::HISTORICAL_AGE;
 use crate::chain::Validity;
 use crate::chainstate::BlockSummary;
 use crate::chainstate::prune::MIN_BLOCKS_TO_KEEP;
@@ -235,6 +236,10 @@ impl Peers {
         let Some(mut bloom) = self.peers.get(&id).and_then(|peer| peer.bloom.clone()) else {
             return 0;
         };
+        if self.is_over_upload_target(id) {
+            self.disconnect(id, "historical block serving limit reached");
+            return 0;
+        }
         let Some(block) = self.block_to_give(id, hash) else {
             return 0;
         };
@@ -291,6 +296,12 @@ impl Peers {
             );
             return None;
         }
+        let newest = self.chain.best_header().time;
+        let age = Duration::from_secs(newest.saturating_sub(block.time).into());
+        if age > HISTORICAL_AGE && self.is_over_upload_target(id) {
+            self.disconnect(id, "historical block serving limit reached");
+            return None;
+        }
         let limited = !self.services().has(ServiceFlags::NETWORK);
         let trusted = (self.peers.get(&id)).is_some_and(|peer| peer.permissions.no_ban);
         let depth = self.chain.tip().height.saturating_sub(block.height);
@@ -318,6 +329,12 @@ impl Peers {
         }
     }
 
+    /// Whether a peer is given nothing that it could have from others.
+    fn is_over_upload_target(&self, id: PeerId) -> bool {
+        let may_exceed = (self.peers.get(&id)).is_some_and(|peer| peer.permissions.download);
+        !may_exceed && self.upload.is_history_over(self.now)
+    }
+
     /// Whether a block may be shown: those of the active chain, and young ones that once were.
     pub(super) fn may_be_given(&self, block: &BlockSummary) -> bool {
         if block.active {
@@ -341,6 +358,12 @@ impl Peers {
         if !peer.permissions.mempool && !self.config.bloom_filters {
             if !peer.permissions.no_ban {
                 self.disconnect(id, "mempool request with bloom filters disabled");
+            }
+            return;
+        }
+        if self.upload.is_reached() && !peer.permissions.mempool {
+            if !peer.permissions.no_ban {
+                self.disconnect(id, "mempool request with bandwidth limit reached");
             }
             return;
         }

@@ -1,6 +1,7 @@
 //! Whole networks: whatever happens on the way, the nodes end on one chain.
 
 use crate::simulator::{Network, Node};
+use bitcoin::Amount;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -174,4 +175,53 @@ fn blocks_travel_compactly_once_peers_proved_themselves() {
         (sent("cmpctblock"), sent("getblocktxn"), sent("block")),
         (2, 0, 0)
     );
+}
+
+#[test]
+fn a_child_that_came_first_waits_for_its_parent_and_then_travels_on() {
+    let mut net = Network::new(3, 9);
+    net.nodes[0].generate(110);
+    net.connect(1, 0);
+    net.connect(2, 1);
+    assert!(net.run_until(5 * MINUTE, Network::agree));
+    let parent = net.nodes[0].spend_coinbase(2);
+    let child = net.nodes[0].spend_output(&parent, Amount::from_sat(2000));
+    let txid = child.compute_txid();
+    // The first node has both; it tells the child alone.
+    let sender = &net.nodes[0];
+    sender
+        .mempool
+        .submit(&sender.chain, Arc::new(parent))
+        .unwrap();
+    net.send_tx(0, child);
+    let waits = |net: &Network| !net.nodes[1].peers.orphans().is_empty();
+    assert!(net.run_until(MINUTE, waits));
+    let everywhere = |net: &Network| net.nodes.iter().all(|node| node.mempool.contains(&txid));
+    assert!(net.run_until(5 * MINUTE, everywhere));
+    assert!(net.nodes.iter().all(|node| node.peers.orphans().is_empty()));
+}
+
+#[test]
+fn a_parent_without_a_fee_travels_with_the_child_that_pays_for_it() {
+    let mut net = Network::new(3, 10);
+    net.nodes[0].generate(110);
+    net.connect(1, 0);
+    net.connect(2, 1);
+    assert!(net.run_until(5 * MINUTE, Network::agree));
+    let mut parent = net.nodes[0].spend_coinbase(2);
+    parent.output[0].value += Amount::from_sat(1000);
+    let child = net.nodes[0].spend_output(&parent, Amount::from_sat(5000));
+    let ids = [parent.compute_txid(), child.compute_txid()];
+    let package = [Arc::new(parent), Arc::new(child)];
+    let sender = &net.nodes[0];
+    let outcome = sender.mempool.submit_package(&sender.chain, &package, None);
+    assert_eq!(outcome.error, None);
+    for tx in package {
+        net.broadcast(0, tx);
+    }
+    let everywhere = |net: &Network| {
+        let has = |node: &Node| ids.iter().all(|txid| node.mempool.contains(txid));
+        net.nodes.iter().all(has)
+    };
+    assert!(net.run_until(10 * MINUTE, everywhere));
 }

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 /// When every simulation starts, in seconds since 1970.
 pub(crate) const START: u64 = 1_700_000_000;
-const MAGIC: [u8; 4] = [0xfa, 0xbf, 0xb5, 0xda];
+pub(crate) const MAGIC: [u8; 4] = [0xfa, 0xbf, 0xb5, 0xda];
 
 /// One node.
 pub(crate) struct Node {
@@ -131,6 +131,14 @@ impl Node {
         }
     }
 
+    /// Spends the first output of a transaction, to anyone, for a fee.
+    pub(crate) fn spend_output(&self, parent: &Transaction, fee: bitcoin::Amount) -> Transaction {
+        let mut tx = parent.clone();
+        tx.input[0].previous_output = OutPoint::new(parent.compute_txid(), 0);
+        tx.output[0].value = parent.output[0].value - fee;
+        tx
+    }
+
     pub(crate) fn tip(&self) -> BlockHash {
         self.chain.tip().hash
     }
@@ -224,6 +232,11 @@ impl Network {
             .mempool
             .submit(&sender.chain, Arc::clone(&tx))
             .unwrap();
+        self.broadcast(node, tx);
+    }
+
+    /// Has a node tell of a transaction that its mempool has.
+    pub(crate) fn broadcast(&mut self, node: usize, tx: Arc<Transaction>) {
         self.step(node, Event::Broadcast(tx));
     }
 

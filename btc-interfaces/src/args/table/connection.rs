@@ -19,8 +19,7 @@ pub(super) const CONNECTION: &[OptionSpec] = &[
     connection(
         "asmap=<file>",
         "Map from addresses to networks' operators, to spread connections over them.",
-    )
-    .pending(),
+    ),
     connection("bantime=<n>", "Seconds that a ban lasts (default: 86400)."),
     connection(
         "bind=<addr>[:<port>][=onion]",
@@ -87,8 +86,7 @@ pub(super) const CONNECTION: &[OptionSpec] = &[
     connection(
         "maxuploadtarget=<n>",
         "Bytes to send in a day, with k, K, m, M, g, G, t or T (default: 0M, no bound).",
-    )
-    .pending(),
+    ),
     connection(
         "natpmp",
         "Ask the router for a port by PCP or NAT-PMP (default: 1).",

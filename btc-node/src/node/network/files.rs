@@ -2,6 +2,7 @@
 //! own address on I2P, `i2p_private_key`.
 
 use crate::net::addrman::{AddrMan, AddrManFileError};
+use crate::net::asmap::Asmap;
 use crate::net::bans::Bans;
 use crate::net::dial::i2p::KeyFile;
 use crate::net::message::{Reader, put};
@@ -10,7 +11,9 @@ use crate::net::{Directory, PeerAddress};
 use crate::node::StartError;
 use crate::store::checked_file::{self, CheckedFile};
 use crate::store::data_dir::replace_file;
+use bitcoin::Txid;
 use bitcoin::consensus::encode::VarInt;
+use bitcoin::hashes::Hash;
 use bitcoin::key::rand::{RngCore, rngs::OsRng};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -19,6 +22,9 @@ use std::time::Instant;
 const BUG_REPORT: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/issues");
 /// Peers for blocks that are tried first after a restart.
 pub(super) const MAX_ANCHORS: usize = 2;
+
+/// The greatest map of operators, in bytes; those in use take some two million.
+const MAX_ASMAP: u64 = 100_000_000;
 
 /// Where the files are, and of which network.
 #[derive(Clone, Debug)]
@@ -36,8 +42,6 @@ pub(crate) struct BookOptions {
     pub(crate) deterministic: bool,
     /// `-bantime`, in seconds.
     pub(crate) ban_time: i64,
-    /// By what addresses are grouped (`-asmap`).
-    pub(crate) groups: NetGroups,
 }
 
 /// The key of this node's address on I2P.
@@ -91,7 +95,57 @@ impl Files {
     }
 
     /// Reads the address book, or makes a new one.
-    pub(super) fn load_book(&self, options: &BookOptions) -> Result<AddrMan, StartError> {
+    /// What addresses are grouped by: a map from a file, `Some(None)` for one that this program does not bring along.
+    pub(super) fn load_groups(
+        &self,
+        asmap: Option<&Option<PathBuf>>,
+    ) -> Result<NetGroups, StartError> {
+        let failed = |text: String| Err(StartError::Network(text));
+        let path = match asmap {
+            None => {
+                tracing::info!("Using /16 prefix for IP bucketing");
+                return Ok(NetGroups::default());
+            }
+            Some(None) => return failed("Embedded asmap data not available".to_owned()),
+            Some(Some(path)) => self.dir.join(path),
+        };
+        let quoted = format!("\"{}\"", path.display());
+        if !path.exists() {
+            return failed(format!("Could not find asmap file {quoted}"));
+        }
+        let unreadable = || failed(format!("Could not parse asmap file {quoted}"));
+        let length = std::fs::metadata(&path).map_or(u64::MAX, |metadata| metadata.len());
+        if length > MAX_ASMAP {
+            tracing::warn!("asmap file {quoted} is larger than any map");
+            return unreadable();
+        }
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                tracing::warn!("Failed to open asmap file from disk: {error}");
+                return unreadable();
+            }
+        };
+        tracing::info!(
+            "Opened asmap file {quoted} ({} bytes) from disk",
+            bytes.len()
+        );
+        let Ok(asmap) = Asmap::new(bytes) else {
+            tracing::warn!("Sanity check of asmap file {quoted} failed");
+            return unreadable();
+        };
+        // Hashes are shown with their bytes in reverse.
+        let version = Txid::from_byte_array(asmap.version());
+        tracing::info!("Using asmap version {version} for IP bucketing");
+        Ok(NetGroups::new(Some(asmap)))
+    }
+
+    /// Reads the address book.
+    pub(super) fn load_book(
+        &self,
+        options: &BookOptions,
+        groups: NetGroups,
+    ) -> Result<AddrMan, StartError> {
         let started = Instant::now();
         let path = self.peers();
         let quoted = format!("\"{}\"", path.display());
@@ -103,7 +157,7 @@ impl Files {
         let mut seed = [0; 32];
         OsRng.fill_bytes(&mut seed);
         let fresh = || {
-            let groups = options.groups.clone();
+            let groups = groups.clone();
             if options.deterministic {
                 AddrMan::deterministic(groups, options.check_ratio)
             } else {
@@ -120,7 +174,7 @@ impl Files {
         let content = file
             .content(self.magic)
             .map_err(|error| corrupt(error.to_string()))?;
-        let groups = options.groups.clone();
+        let groups = groups.clone();
         match AddrMan::decode(content, groups, seed, options.check_ratio) {
             Ok((book, length)) => {
                 file.verify(length)

@@ -9,7 +9,7 @@ use crate::net::subnet::Subnet;
 use crate::net::{self, Directory, Endpoint, Message, NetAddress};
 use crate::rpc::network::{AddConnectionError, AddError, AddedNode, PeerHooks, PeerView};
 use crate::sync::dial::{Dialer, MAX_FEELERS};
-use crate::sync::{ConnectionKind, Event, FetchError, OrphanInfo, PeerId, RelayInfo};
+use crate::sync::{ConnectionKind, Event, FetchError, OrphanInfo, PeerId, RelayInfo, UploadInfo};
 use bitcoin::Transaction;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -222,6 +222,13 @@ impl PeerHooks for Network {
 
     fn orphans(&self) -> Vec<OrphanInfo> {
         lock(&self.peers).orphans()
+    }
+
+    fn upload(&self) -> UploadInfo {
+        let now = self.now();
+        let mut peers = lock(&self.peers);
+        peers.note_sent(now, self.connections.totals().1);
+        peers.upload_info(now)
     }
 
     fn relay(&self) -> RelayInfo {

@@ -9,6 +9,7 @@ use crate::sync::{Permissions, relay};
 use btc_consensus::params::Chain;
 use btc_interfaces::args::Args;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Connections at one time, unless `-maxconnections` says otherwise.
@@ -84,6 +85,8 @@ pub(super) fn network(args: &Args, chain: Chain) -> Result<NetworkOptions, Start
         blocks_only: flag("blocksonly", false),
         reconciliation: flag("txreconciliation", false),
         bloom_filters: flag("peerbloomfilters", false),
+        upload_target: upload_target(args)?,
+        asmap: asmap(args),
         tx_send_rate: args
             .int("txsendrate")
             .and_then(|rate| u32::try_from(rate.clamp(1, MAX_SEND_RATE)).ok())
@@ -112,6 +115,39 @@ pub(super) fn network(args: &Args, chain: Chain) -> Result<NetworkOptions, Start
         listen: listening.addresses,
         listen_if_possible: listening.if_possible,
     })
+}
+
+/// `-asmap`: nothing if it is not set, and `Some(None)` if it is switched on without a file.
+fn asmap(args: &Args) -> Option<Option<PathBuf>> {
+    if !args.is_set("asmap") || args.is_negated("asmap") {
+        return None;
+    }
+    let is_switch = args.flag("asmap") == Some(true);
+    let file = args.value("asmap").filter(|_| !is_switch);
+    Some(file.map(PathBuf::from))
+}
+
+/// `-maxuploadtarget` in bytes: a number and a unit, of 1000 in lower case and of 1024 in upper case.
+fn upload_target(args: &Args) -> Result<u64, StartError> {
+    let Some(text) = args.value("maxuploadtarget") else {
+        return Ok(0);
+    };
+    let unit = |unit: char| {
+        let base: u64 = if unit.is_lowercase() { 1000 } else { 1024 };
+        let power = "kmgt".find(unit.to_ascii_lowercase())?;
+        base.checked_pow(u32::try_from(power).ok()? + 1)
+    };
+    let (digits, factor) = match text.strip_suffix(|last: char| last.is_ascii_alphabetic()) {
+        Some(digits) => (digits, text.chars().last().and_then(unit)),
+        None => (text.as_str(), unit('M')),
+    };
+    let number = Some(digits)
+        .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()))
+        .and_then(|digits| digits.parse::<u64>().ok());
+    number
+        .zip(factor)
+        .and_then(|(number, factor)| number.checked_mul(factor))
+        .ok_or_else(|| option(format!("Unable to parse -maxuploadtarget: '{text}'")))
 }
 
 /// Where to listen.

@@ -23,7 +23,14 @@ pub(super) const METHODS: &[Entry] = &[
   "totalbytesrecv" : n,      (numeric) Bytes received
   "totalbytessent" : n,      (numeric) Bytes sent
   "timemillis" : n,          (numeric) The system's time in milliseconds since 1970
-  "uploadtarget" : {...}     (json object) The bound on what is sent; there is none yet
+  "uploadtarget" : {         (json object) The bound on what is sent
+    "timeframe" : n,         (numeric) The time that it is for, in seconds
+    "target" : n,            (numeric) Bytes to be sent in this time; 0 for any number
+    "target_reached" : b,    (boolean) Whether they are sent
+    "serve_historical_blocks" : b, (boolean) Whether old blocks are given to peers
+    "bytes_left_in_cycle" : n, (numeric) Bytes that are left
+    "time_left_in_cycle" : n (numeric) Seconds that are left
+  }
 }"#,
             examples: &[""],
         },
@@ -160,7 +167,9 @@ fn time_offset(peers: &[PeerView]) -> i64 {
 }
 
 fn net_totals(parts: &NodeParts, _: &RequestContext<'_>) -> RpcResult {
-    let (received, sent) = network(parts)?.totals();
+    let network = network(parts)?;
+    let (received, sent) = network.totals();
+    let upload = network.upload();
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
@@ -169,12 +178,12 @@ fn net_totals(parts: &NodeParts, _: &RequestContext<'_>) -> RpcResult {
         "totalbytessent": sent,
         "timemillis": u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
         "uploadtarget": {
-            "timeframe": 86400,
-            "target": 0,
-            "target_reached": false,
-            "serve_historical_blocks": true,
-            "bytes_left_in_cycle": 0,
-            "time_left_in_cycle": 0,
+            "timeframe": upload.cycle.as_secs(),
+            "target": upload.target,
+            "target_reached": upload.reached,
+            "serve_historical_blocks": upload.serves_history,
+            "bytes_left_in_cycle": upload.bytes_left,
+            "time_left_in_cycle": upload.time_left.as_secs(),
         },
     }))
 }
