@@ -383,6 +383,9 @@ fn milliseconds(seconds: Option<f64>) -> String {
     }
 }
 
+/// Whether a peer counts in a row.
+type Counts = fn(&Peer) -> bool;
+
 fn count(peers: &[Peer], networks: &Value, out: &mut String) {
     let mut columns = Vec::new();
     out.push_str("     ");
@@ -409,7 +412,7 @@ fn count(peers: &[Peer], networks: &Value, out: &mut String) {
     if manual > 0 {
         out.push_str("  manual");
     }
-    let rows: [(&str, fn(&Peer) -> bool); 3] = [
+    let rows: [(&str, Counts); 3] = [
         ("in", |peer| peer.inbound),
         ("out", |peer| !peer.inbound),
         ("total", |_| true),
