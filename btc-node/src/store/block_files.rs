@@ -149,6 +149,11 @@ impl BlockFiles {
         options: &BlockFilesOptions,
     ) -> Result<Self, StoreError> {
         let obfuscation = xor_key(disk, dir, options.xor)?;
+        tracing::info!(
+            "Using obfuscation key for blocksdir *.dat files ({}): '{}'",
+            dir.display(),
+            obfuscation.hex()
+        );
         let chunk = if options.fast_prune {
             FAST_PRUNE_CHUNK
         } else {
@@ -534,7 +539,7 @@ fn xor_key(disk: &Disk, dir: &Path, wanted: bool) -> Result<Obfuscation, StoreEr
         key
     };
     if !wanted && !key.is_none() {
-        let key = key.key().iter().map(|byte| format!("{byte:02x}")).collect();
+        let key = key.hex();
         return Err(StoreError::XorKeyStored { key, path });
     }
     Ok(key)

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use bitcoin::hex::DisplayHex;
+
 use super::codec::Reader;
 use super::error::StoreError;
 use super::kv::{Batch, Change, Entries, KvError, KvStore, Sync};
@@ -33,6 +35,11 @@ impl Obfuscation {
     /// The key's bytes.
     pub fn key(&self) -> [u8; KEY_SIZE] {
         self.0
+    }
+
+    /// The key in hexadecimal.
+    pub fn hex(&self) -> String {
+        self.0.to_lower_hex_string()
     }
 
     /// Whether applying it changes nothing.
@@ -90,10 +97,18 @@ impl ObfuscatedKv {
                 let mut batch = Batch::new();
                 batch.put(DB_KEY, value);
                 inner.write(&batch, Sync::Lazy)?;
+                if let Some(path) = inner.path() {
+                    let (path, key) = (path.display(), key.hex());
+                    tracing::info!("Wrote new obfuscation key for {path}: {key}");
+                }
                 key
             }
             None => Obfuscation::default(),
         };
+        if let Some(path) = inner.path() {
+            let (path, key) = (path.display(), key.hex());
+            tracing::info!("Using obfuscation key for {path}: {key}");
+        }
         Ok(Self { inner, key })
     }
 }
