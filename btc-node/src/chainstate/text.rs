@@ -37,6 +37,15 @@ pub(super) fn iso8601(time: u32) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
+/// What is wrong with a block, as the log tells it: the reject string, and what explains it further.
+pub(super) fn verdict(error: &BlockError) -> String {
+    let (reason, debug) = (error.reject_reason(), error.debug_message());
+    match debug.is_empty() {
+        true => reason.into_owned(),
+        false => format!("{reason}, {debug}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,14 +64,5 @@ mod tests {
         assert_eq!(iso8601(1_231_006_505), "2009-01-03T18:15:05Z");
         assert_eq!(iso8601(951_782_400), "2000-02-29T00:00:00Z");
         assert_eq!(iso8601(u32::MAX), "2106-02-07T06:28:15Z");
-    }
-}
-
-/// What is wrong with a block, as the log tells it: the reject string, and what explains it further.
-pub(super) fn verdict(error: &BlockError) -> String {
-    let (reason, debug) = (error.reject_reason(), error.debug_message());
-    match debug.is_empty() {
-        true => reason.into_owned(),
-        false => format!("{reason}, {debug}"),
     }
 }

@@ -110,7 +110,6 @@ pub(super) fn network(args: &Args, chain: Chain) -> Result<NetworkOptions, Start
             check_ratio: positive(args, "checkaddrman").unwrap_or(0).min(1_000_000),
             deterministic: args.values("test").iter().any(|test| test == "addrman"),
             ban_time: args.int("bantime").unwrap_or(BAN_TIME),
-            ..BookOptions::default()
         },
         listen: listening.addresses,
         listen_if_possible: listening.if_possible,
