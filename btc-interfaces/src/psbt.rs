@@ -1,7 +1,7 @@
 //! Partially signed transactions: what several parties and programs pass around until a transaction can be sent.
 //!
 //! Versions 0 and 2, with the fields of taproot and MuSig2, read and written as Bitcoin Core does. Source: BIPs 174, 370,
-//! 371 and 373. Pure: no I/O, no keys of its own; [`sign`](crate::psbt::sign) fills in what somebody knows.
+//! 371 and 373. Pure: no I/O, no keys of its own; [`sign`] fills in what somebody knows.
 //!
 //! ```
 //! use bitcoin::{absolute::LockTime, transaction::Version, Transaction};
