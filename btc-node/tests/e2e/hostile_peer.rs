@@ -1,6 +1,6 @@
 //! What anybody may send to a running node's port for peers.
 
-use crate::harness::{PATIENCE, TestNode};
+use crate::harness::{PATIENCE, TestNode, wait_for};
 use bitcoin::block::{Header, Version as BlockVersion};
 use bitcoin::consensus::serialize;
 use bitcoin::hashes::{Hash, sha256d};
@@ -326,5 +326,27 @@ fn what_only_an_attacker_sends_ends_the_connection() {
     let mut peer = listening.greet();
     peer.utter("notfound", &list(50_001, &inventory));
     assert!(peer.is_heard());
+    listening.node.stop_cleanly();
+}
+
+#[test]
+fn a_burst_of_connections_takes_no_more_places_than_there_are() {
+    // Of 40, eleven are for connections of the node's own; eight more may be on their way out.
+    let listening = Listening::start(&["-maxconnections=40"]);
+    let burst: Vec<TcpStream> = (0..200)
+        .map(|_| TcpStream::connect(listening.address).unwrap())
+        .collect();
+    let answered = |log: &str| {
+        let lines = log.lines().filter(|line| line.contains("onnection"));
+        lines
+            .filter(|line| line.ends_with(" accepted") || line.contains(" dropped"))
+            .count()
+    };
+    wait_for("every connection to be answered", || {
+        (answered(&listening.node.log()) >= burst.len()).then_some(())
+    });
+    let count = listening.node.call("getconnectioncount", json!([]));
+    let count = count.as_u64().unwrap();
+    assert!((29..=37).contains(&count), "{count}");
     listening.node.stop_cleanly();
 }

@@ -107,14 +107,15 @@ fn size_of_message(payload: &[u8]) -> usize {
     HEADER + payload.len()
 }
 
-/// Carries messages both ways until either end is done.
-pub(super) async fn run(
+/// Carries messages both ways until either end is done. That the connection is open is told before this returns, not
+/// only once the future runs: so the next who knocks finds it counted.
+pub(super) fn run(
     shared: Arc<Shared>,
     stream: Stream,
     address: Endpoint,
     origin: Origin,
     v2: bool,
-) -> After {
+) -> impl Future<Output = After> + Send + 'static {
     // Small messages should not wait for more; without this they do, and no harm is done.
     let _ = stream.set_nodelay();
     let id = shared.next_id.fetch_add(1, Ordering::Relaxed);
@@ -147,32 +148,35 @@ pub(super) async fn run(
         address,
         origin,
     }));
-    let reason = tokio::select! {
-        result = receive(&shared, &stream, &link, id) => result.err(),
-        result = transmit(&shared, &stream, &link, queue, id) => result.err(),
-        () = link.kill.notified() => None,
-        // A peer that does not read must not keep the connection.
-        () = async {
-            link.closing.notified().await;
-            tokio::time::sleep(LAST_WORDS).await;
-        } => None,
-    };
-    if let Some(reason) = reason {
-        tracing::debug!(target: "net", "socket closed: {reason}, peer={id}");
+    async move {
+        let reason = tokio::select! {
+            result = receive(&shared, &stream, &link, id) => result.err(),
+            result = transmit(&shared, &stream, &link, queue, id) => result.err(),
+            () = link.kill.notified() => None,
+            // A peer that does not read must not keep the connection.
+            () = async {
+                link.closing.notified().await;
+                tokio::time::sleep(LAST_WORDS).await;
+            } => None,
+        };
+        if let Some(reason) = reason {
+            tracing::debug!(target: "net", "socket closed: {reason}, peer={id}");
+        }
+        shared.links().remove(&id);
+        // A peer of the v1 transport hangs up when it has read as much of a key as a header has.
+        let unanswered =
+            link.transport().is_unanswered_v2() && link.lock().bytes_sent >= HEADER as u64;
+        let retrying = match origin {
+            Origin::Attempt(number) if unanswered => Some(number),
+            Origin::Attempt(_) | Origin::Listener(_) => None,
+        };
+        (shared.on_event)(SocketEvent::Closed { id, retrying });
+        if retrying.is_some() {
+            tracing::debug!(target: "net", "retrying with v1 transport protocol for peer={id}");
+            return After::RetryV1;
+        }
+        After::Rest
     }
-    shared.links().remove(&id);
-    // A peer of the v1 transport hangs up when it has read as much of a key as a header has.
-    let unanswered = link.transport().is_unanswered_v2() && link.lock().bytes_sent >= HEADER as u64;
-    let retrying = match origin {
-        Origin::Attempt(number) if unanswered => Some(number),
-        Origin::Attempt(_) | Origin::Listener(_) => None,
-    };
-    (shared.on_event)(SocketEvent::Closed { id, retrying });
-    if retrying.is_some() {
-        tracing::debug!(target: "net", "retrying with v1 transport protocol for peer={id}");
-        return After::RetryV1;
-    }
-    After::Rest
 }
 
 async fn receive(shared: &Shared, stream: &Stream, link: &Link, id: u64) -> io::Result<()> {
