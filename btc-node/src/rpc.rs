@@ -35,16 +35,9 @@ use btc_interfaces::rpc::table::Method;
 
 /// The tables of all methods of a node without wallets.
 pub fn tables() -> Vec<&'static Method> {
-    let categories = [
-        blockchain::methods(),
-        fees::methods(),
-        mempool::methods(),
-        mining::methods(),
-        network::methods(),
-        rawtransaction::methods(),
-        util::methods(),
-    ];
-    let entries = categories.into_iter().flatten();
+    let entries = context::entries().into_iter().flatten();
     let tables = entries.map(|entry| &entry.method);
+    let large = context::text_entries().map(|entry| &entry.method);
+    let tables = tables.chain(large);
     tables.chain(control::methods()).collect()
 }

@@ -85,6 +85,15 @@ pub fn register(
 /// Registers the methods of every category that works on these parts.
 #[must_use = "dropping the registrations takes the methods away"]
 pub fn register_all(registry: &Registry, parts: &Arc<NodeParts>) -> Vec<Registration> {
+    entries()
+        .into_iter()
+        .flat_map(|entries| register(registry, parts, entries))
+        .chain(register_texts(registry, parts))
+        .collect()
+}
+
+/// The methods of every category, but for those with large results.
+pub(super) fn entries() -> [&'static [Entry]; 7] {
     [
         super::blockchain::methods(),
         super::fees::methods(),
@@ -94,21 +103,20 @@ pub fn register_all(registry: &Registry, parts: &Arc<NodeParts>) -> Vec<Registra
         super::rawtransaction::methods(),
         super::util::methods(),
     ]
-    .into_iter()
-    .flat_map(|entries| register(registry, parts, entries))
-    .chain(register_texts(registry, parts))
-    .collect()
 }
 
-fn register_texts(registry: &Registry, parts: &Arc<NodeParts>) -> Vec<Registration> {
-    let entries = [
+/// The methods with large results.
+pub(super) fn text_entries() -> impl Iterator<Item = &'static TextEntry> {
+    let categories = [
         super::blockchain::TEXTS,
         super::mempool::TEXTS,
         super::mining::TEXTS,
     ];
-    entries
-        .into_iter()
-        .flatten()
+    categories.into_iter().flatten()
+}
+
+fn register_texts(registry: &Registry, parts: &Arc<NodeParts>) -> Vec<Registration> {
+    text_entries()
         .map(|entry| {
             let parts = Arc::clone(parts);
             registry.register_text(

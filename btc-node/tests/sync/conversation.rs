@@ -247,7 +247,9 @@ fn what_no_honest_peer_sends_ends_the_connection() {
         assert_eq!(names(&actions), ["(discourage)", "(disconnect)"]);
     }
     let mut talk = Talk::with_chain(1, Permissions::default());
-    let inv = Message::decode(command("inv"), &[0xfd, 0x51, 0xc3]).unwrap_err();
+    let mut many = vec![0xfd, 0x51, 0xc3];
+    many.resize(3 + 36 * 50_001, 0);
+    let inv = Message::decode(command("inv"), &many).unwrap_err();
     let actions = talk.tell(Event::Malformed(PEER, inv));
     assert_eq!(names(&actions), ["(discourage)", "(disconnect)"]);
 }
