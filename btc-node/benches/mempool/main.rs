@@ -1,8 +1,7 @@
-//! What `cargo xtask bench rpc` and `cargo xtask bench mempool` feed to nodes, and the benchmark of linearization.
+//! What `cargo xtask bench rpc` and `cargo xtask bench mempool` feed to nodes.
 //!
 //! ```text
 //! cargo bench -p btc-node --bench mempool -- generate DIR    blocks, mempool.dat and transactions in DIR
-//! cargo bench -p btc-node --bench mempool -- clusters        what hard clusters cost at each change
 //! ```
 
 #![allow(clippy::unwrap_used)]
