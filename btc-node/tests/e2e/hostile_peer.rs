@@ -337,7 +337,7 @@ fn a_burst_of_connections_takes_no_more_places_than_there_are() {
         .map(|_| TcpStream::connect(listening.address).unwrap())
         .collect();
     let answered = |log: &str| {
-        let lines = log.lines().filter(|line| line.contains("onnection"));
+        let lines = log.lines().filter(|line| line.contains("connection"));
         lines
             .filter(|line| line.ends_with(" accepted") || line.contains(" dropped"))
             .count()
