@@ -4,6 +4,7 @@
 //! taken, in the modules of those names.
 
 mod contest;
+mod generated;
 mod mempool;
 mod rpc;
 mod validation;

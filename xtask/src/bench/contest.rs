@@ -4,14 +4,15 @@
 //! best of all batches beside the median. The processor's time is that of all threads of a node and is summed over all
 //! batches: the system counts it in hundredths of a second.
 
-use crate::{build, procfs};
+use super::generated::{self, Generated, io};
+use crate::procfs;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -29,25 +30,9 @@ pub(crate) enum Error {
     /// An option without its value, or with a wrong one.
     #[error("bench: {0} needs {1}")]
     Value(&'static str, &'static str),
-    /// A file or folder could not be read or written, or a program not be started.
-    #[error("bench: {}: {source}", path.display())]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
-    },
-    /// Building or generating failed, as its output says.
-    #[error("bench: {0}")]
-    Failed(Box<dyn std::error::Error + Send + Sync>),
-    /// The summary of the generated data is not what the generator writes.
-    #[error("bench: {} says nothing of {field}; delete its folder", path.display())]
-    Summary {
-        /// What is missing.
-        field: &'static str,
-        /// The summary.
-        path: PathBuf,
-    },
+    /// The data or a file are not to be had.
+    #[error(transparent)]
+    Data(#[from] generated::Error),
     /// A node does something else than what is measured.
     #[error("bench: {node}: {reason}")]
     Node {
@@ -63,6 +48,8 @@ pub(super) type Result<T = ()> = std::result::Result<T, Error>;
 
 /// How long a node may take to start, to stop and to answer.
 const PATIENCE: Duration = Duration::from_secs(180);
+/// The benchmark program that makes the data.
+const BENCH: &str = "mempool";
 /// What the folder of the data is named by: other data need another number.
 const WORKLOAD: &str = "workload-1";
 
@@ -105,13 +92,9 @@ impl Options {
 
     /// Builds our program and gives all that take part.
     pub(super) fn programs(&self) -> Result<Vec<Program>> {
-        let mut build = build::cargo();
-        build.args(["build", "--quiet", "--release", "-p", "btc-node"]);
-        build::run(build.args(["--bin", "bitcoin-node"])).map_err(Error::Failed)?;
-        let ours = build::target().join("release").join("bitcoin-node");
         let mut programs = vec![Program {
             name: "ours",
-            path: ours,
+            path: generated::node()?,
         }];
         programs.extend(self.core.as_ref().map(|core| Program {
             name: "Core",
@@ -146,39 +129,15 @@ pub(super) struct Workload {
 impl Workload {
     /// The data as an earlier call left them, or made now.
     pub(super) fn obtain() -> Result<Self> {
-        let parent = build::target().join("bench").join("mempool");
-        let folder = parent.join(WORKLOAD);
-        if !folder.join("summary").exists() {
-            println!("generating blocks and transactions...");
-            fs::create_dir_all(&parent).map_err(io(&parent))?;
-            // Half of it must never be taken for all: it gets its name when it is whole.
-            let unfinished = parent.join("unfinished");
-            let mut command = build::cargo();
-            command.args(["bench", "--quiet", "-p", "btc-node", "--bench", "mempool"]);
-            command.args(["--", "generate"]).arg(&unfinished);
-            build::run(&mut command).map_err(Error::Failed)?;
-            fs::rename(&unfinished, &folder).map_err(io(&folder))?;
-        }
-        let summary = folder.join("summary");
-        let text = fs::read_to_string(&summary).map_err(io(&summary))?;
-        let missing = |field: &'static str| Error::Summary {
-            field,
-            path: summary.clone(),
-        };
-        let field = |name: &'static str| {
-            text.lines()
-                .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
-                .ok_or_else(|| missing(name))
-        };
-        let number = |name| field(name)?.parse().map_err(|_| missing(name));
+        let data = Generated::obtain(BENCH, WORKLOAD)?;
         Ok(Self {
-            blocks: number("blocks")?,
-            full: field("full")?.to_owned(),
-            transactions: number("transactions")?,
-            waiting: number("waiting")?,
-            time: number("time")?,
-            address: field("address")?.to_owned(),
-            folder,
+            blocks: data.number("blocks")?,
+            full: data.field("full")?.to_owned(),
+            transactions: data.number("transactions")?,
+            waiting: data.number("waiting")?,
+            time: data.number("time")?,
+            address: data.field("address")?.to_owned(),
+            folder: data.folder().to_owned(),
         })
     }
 
@@ -196,7 +155,7 @@ impl Workload {
 
     /// A node on a data directory of its own that has all blocks and no transactions.
     pub(super) fn node(&self, program: &Program) -> Result<Node> {
-        let parent = build::target().join("bench").join("mempool");
+        let parent = generated::place(BENCH);
         let data_dir = tempfile::Builder::new()
             .prefix("run-")
             .tempdir_in(&parent)
@@ -474,12 +433,6 @@ fn figures(costs: &[Cost], times: u32) -> [f64; 3] {
     let cpu: f64 = costs.iter().map(|cost| cost.cpu).sum();
     let (best, median) = (walls[0], walls[walls.len() / 2]);
     [best, median, cpu / costs.len() as f64].map(|seconds| seconds * scale)
-}
-
-/// An error about a file.
-pub(super) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Error + use<> {
-    let path = path.to_owned();
-    move |source| Error::Io { path, source }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! How fast the node answers calls with large results, beside Bitcoin Core's bitcoind on the same data.
 
-use super::contest::{Error, Node, Options, Result, Table, Workload};
+use super::contest::{Node, Options, Result, Table, Workload};
 use serde_json::Value;
 
 /// What is called, by name, method and parameters, and how often in a row.
@@ -77,9 +77,8 @@ fn agree(nodes: &mut [Node], tasks: &[Task]) -> Result {
             comparable(&mut answer);
             match &first {
                 Some(first) if *first != answer => {
-                    return Err(Error::Failed(
-                        format!("{}: the nodes' answers differ", task.name).into(),
-                    ));
+                    let reason = format!("{} has another answer than the other node", task.name);
+                    return Err(node.error(reason));
                 }
                 Some(_) => {}
                 None => first = Some(answer),

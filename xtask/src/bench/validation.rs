@@ -6,7 +6,8 @@
 //! everything on disk. Programs take turns, and each figure is the best of all rounds: what else the machine does can
 //! only add to it.
 
-use crate::{build, procfs};
+use super::generated::{self, Generated, io};
+use crate::procfs;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,25 +25,9 @@ pub(crate) enum Error {
     /// An option without its value, or with a wrong one.
     #[error("bench validation: {0} needs {1}")]
     Value(&'static str, &'static str),
-    /// A file or folder could not be read or written, or a program not be started.
-    #[error("bench validation: {}: {source}", path.display())]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
-    },
-    /// Building or running a part of it failed, as its output says.
-    #[error("bench validation: {0}")]
-    Failed(Box<dyn std::error::Error + Send + Sync>),
-    /// The chain's summary is not what the generator writes.
-    #[error("bench validation: {} says nothing of {field}; delete its folder", path.display())]
-    Summary {
-        /// What is missing.
-        field: &'static str,
-        /// The summary.
-        path: PathBuf,
-    },
+    /// The chain or a file are not to be had.
+    #[error(transparent)]
+    Data(#[from] generated::Error),
     /// A program ended otherwise than after validating the whole chain.
     #[error("bench validation: {program} with {job} {what}; see {}", log.display())]
     Run {
@@ -61,6 +46,8 @@ pub(crate) enum Error {
 const RUN_LIMIT: Duration = Duration::from_secs(30 * 60);
 /// How often memory is looked at.
 const SAMPLE: Duration = Duration::from_millis(5);
+/// The benchmark program that makes the chain.
+const BENCH: &str = "validation";
 /// What the folder of the chain is named by: another chain needs another number.
 const CHAIN: &str = "chain-1";
 
@@ -69,8 +56,8 @@ const JOBS: [&str; 2] = ["-reindex", "-reindex-chainstate"];
 /// Runs the command with the arguments after its name.
 pub(super) fn run(arguments: &[String]) -> Result<(), Error> {
     let options = Options::parse(arguments)?;
-    let folder = build::target().join("bench").join("validation");
-    let chain = Chain::obtain(&folder)?;
+    let folder = generated::place(BENCH);
+    let chain = Chain::obtain()?;
     println!(
         "{} blocks, {} transactions, {} inputs with {} signatures, {} outputs, {:.1} MB; -dbcache={}",
         chain.blocks,
@@ -81,11 +68,7 @@ pub(super) fn run(arguments: &[String]) -> Result<(), Error> {
         chain.bytes as f64 / 1e6,
         options.dbcache,
     );
-    let mut build = build::cargo();
-    build.args(["build", "--quiet", "--release", "-p", "btc-node"]);
-    build::run(build.args(["--bin", "bitcoin-node"])).map_err(Error::Failed)?;
-    let ours = build::target().join("release").join("bitcoin-node");
-    let mut contestants = vec![("ours", ours)];
+    let mut contestants = vec![("ours", generated::node()?)];
     if let Some(core) = &options.core {
         contestants.push(("Core", core.join("bitcoind")));
     }
@@ -114,7 +97,7 @@ pub(super) fn run(arguments: &[String]) -> Result<(), Error> {
         }
     }
     if options.micro {
-        bench(&["micro"])?;
+        generated::run(BENCH, &["micro"])?;
     }
     Ok(())
 }
@@ -190,37 +173,17 @@ struct Chain {
 
 impl Chain {
     /// The chain as an earlier call left it, or made now.
-    fn obtain(parent: &Path) -> Result<Self, Error> {
-        let folder = parent.join(CHAIN);
-        if !folder.join("summary").exists() {
-            println!("generating the chain...");
-            fs::create_dir_all(parent).map_err(io(parent))?;
-            // Half a chain must never be taken for one: it gets its name when it is whole.
-            let unfinished = parent.join("unfinished");
-            bench(&["generate", &unfinished.display().to_string()])?;
-            fs::rename(&unfinished, &folder).map_err(io(&folder))?;
-        }
-        let summary = folder.join("summary");
-        let text = fs::read_to_string(&summary).map_err(io(&summary))?;
-        let missing = |field: &'static str| Error::Summary {
-            field,
-            path: summary.clone(),
-        };
-        let field = |name: &'static str| {
-            text.lines()
-                .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
-                .ok_or_else(|| missing(name))
-        };
-        let number = |name| field(name)?.parse().map_err(|_| missing(name));
+    fn obtain() -> Result<Self, Error> {
+        let data = Generated::obtain(BENCH, CHAIN)?;
         Ok(Self {
-            blocks: number("blocks")?,
-            transactions: number("transactions")?,
-            inputs: number("inputs")?,
-            outputs: number("outputs")?,
-            signatures: number("signatures")?,
-            bytes: number("bytes")?,
-            tip: field("tip")?.to_owned(),
-            folder,
+            blocks: data.number("blocks")?,
+            transactions: data.number("transactions")?,
+            inputs: data.number("inputs")?,
+            outputs: data.number("outputs")?,
+            signatures: data.number("signatures")?,
+            bytes: data.number("bytes")?,
+            tip: data.field("tip")?.to_owned(),
+            folder: data.folder().to_owned(),
         })
     }
 
@@ -238,23 +201,6 @@ impl Chain {
         }
         Ok(())
     }
-}
-
-/// Runs the benchmark program of the node.
-fn bench(arguments: &[&str]) -> Result<(), Error> {
-    let mut command = build::cargo();
-    command
-        .args([
-            "bench",
-            "--quiet",
-            "-p",
-            "btc-node",
-            "--bench",
-            "validation",
-        ])
-        .arg("--")
-        .args(arguments);
-    build::run(&mut command).map_err(Error::Failed)
 }
 
 /// What one run took.
@@ -377,11 +323,6 @@ fn time(command: &mut Command) -> std::io::Result<Result<Cost, String>> {
     } else {
         Err(format!("ended with {status}"))
     })
-}
-
-fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Error + use<> {
-    let path = path.to_owned();
-    move |source| Error::Io { path, source }
 }
 
 #[cfg(test)]
