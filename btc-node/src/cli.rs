@@ -1,6 +1,7 @@
 //! `bitcoin-cli`: sends a command to a running node and prints the answer.
 
 mod addrinfo;
+mod batch;
 mod client;
 mod getinfo;
 mod ipc;

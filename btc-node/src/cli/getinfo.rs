@@ -1,5 +1,6 @@
 //! `-getinfo`: what the node and its wallet are at, on one screen.
 
+use super::batch::Replies;
 use super::{CliError, request};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -61,25 +62,15 @@ impl Info {
     /// The results in a batch of replies. Without network or chain there is nothing to show, and their error is it; a
     /// wallet may be missing.
     pub(super) fn read(batch: &Value) -> Result<Result<Self, Value>, CliError> {
-        let malformed = || CliError::Server("expected an array of replies".to_owned());
-        let replies = batch.as_array().ok_or_else(malformed)?;
-        let find = |id: u64| {
-            let mut replies = replies.iter();
-            replies
-                .find(|reply| reply["id"].as_u64() == Some(id))
-                .ok_or_else(malformed)
-        };
-        let (network, chain) = (find(0)?, find(1)?);
-        for reply in [network, chain] {
-            if !reply["error"].is_null() {
-                return Ok(Err(reply["error"].clone()));
-            }
+        let replies = Replies::read(batch)?;
+        if let Some(error) = replies.error(&[0, 1])? {
+            return Ok(Err(error.clone()));
         }
         Ok(Ok(Self {
-            network: network["result"].clone(),
-            chain: chain["result"].clone(),
-            wallet: find(2)?["result"].clone(),
-            balances: find(3)?["result"].clone(),
+            network: replies.result(0)?.clone(),
+            chain: replies.result(1)?.clone(),
+            wallet: replies.result(2)?.clone(),
+            balances: replies.result(3)?.clone(),
         }))
     }
 

@@ -1,5 +1,6 @@
 //! `-netinfo`: the node's connections as a table, for people.
 
+use super::batch::Replies;
 use super::{CliError, request};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -88,22 +89,12 @@ pub(super) fn show(
     chain: &str,
     now: i64,
 ) -> Result<Result<String, Value>, CliError> {
-    let malformed = || CliError::Server("expected an array of replies".to_owned());
-    let replies = batch.as_array().ok_or_else(malformed)?;
-    let find = |id: u64| {
-        let mut replies = replies.iter();
-        replies
-            .find(|reply| reply["id"].as_u64() == Some(id))
-            .ok_or_else(malformed)
-    };
-    let (peers, network) = (find(0)?, find(1)?);
-    for reply in [peers, network] {
-        if !reply["error"].is_null() {
-            return Ok(Err(reply["error"].clone()));
-        }
+    let replies = Replies::read(batch)?;
+    if let Some(error) = replies.error(&[0, 1])? {
+        return Ok(Err(error.clone()));
     }
-    let network = &network["result"];
-    let peers: Vec<Peer> = items(&peers["result"])
+    let network = replies.result(1)?;
+    let peers: Vec<Peer> = items(replies.result(0)?)
         .iter()
         .filter_map(|peer| Peer::read(peer, now))
         .collect();
