@@ -5,7 +5,7 @@
 //! | [`data_dir`] | the data directory: layout, locks, atomic file replacement |
 //! | [`kv`], [`engine`], [`obfuscation`] | the key-value seam, our engine for LevelDB's files behind it, and the value obfuscation on top |
 //! | `leveldb` | the system's LevelDB behind the same seam, with feature `system-leveldb` |
-//! | [`disk`] | a gate before every call that changes block files and databases, for tests of what a failing disk leaves |
+//! | [`disk`] | a gate before every call that changes files of the store, for tests of what a failing disk leaves |
 //! | [`codec`], [`compress`], [`undo`] | the encodings of Core's records |
 //! | [`flat_file`], [`block_files`], [`block_reader`] | `blk?????.dat` and `rev?????.dat` with `xor.dat` |
 //! | [`index_db`] | the block index database, `blocks/index` |

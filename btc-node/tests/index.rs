@@ -13,8 +13,15 @@ mod snapshot_source;
 
 #[path = "index/answers.rs"]
 mod answers;
+#[cfg(not(feature = "system-leveldb"))]
+#[path = "index/fault.rs"]
+mod fault;
 #[path = "index/files.rs"]
 mod files;
+#[cfg(not(feature = "system-leveldb"))]
+#[path = "chainstate/fault/gate.rs"]
+#[allow(dead_code, reason = "as above")]
+mod gate;
 #[path = "index/kill.rs"]
 mod kill;
 #[path = "index/reorg.rs"]

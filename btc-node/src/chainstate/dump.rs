@@ -21,7 +21,8 @@ use super::manager::ChainstateManager;
 use super::stats::{self, UtxoHash, UtxoHashKind};
 use super::summary::BlockSummary;
 use crate::store::coins_db::CoinsDb;
-use crate::store::kv::{KvStore, MemoryKv};
+use crate::store::disk::{Disk, DiskFile};
+use crate::store::kv::{DatabaseOptions, KvStore, MemoryKv};
 use crate::store::utxo_snapshot::{SnapshotMetadata, write_coins};
 use crate::store::{Database, StoreError};
 
@@ -106,17 +107,21 @@ impl Drop for PruneLock<'_> {
 }
 
 /// Deletes a directory's database when dropped.
-struct Temporary(PathBuf);
+struct Temporary {
+    disk: Disk,
+    dir: PathBuf,
+}
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        let removed = Database::destroy(&self.0)
+        let Self { disk, dir } = self;
+        let removed = Database::destroy_on(disk, dir)
             .map_err(|error| error.to_string())
-            .and_then(|()| fs::remove_dir_all(&self.0).map_err(|error| error.to_string()));
+            .and_then(|()| disk.remove_dir_all(dir).map_err(|error| error.to_string()));
         if let Err(error) = removed {
             tracing::warn!(
                 "Failed to clean up temporary UTXO database at {}, please remove it manually: {error}",
-                self.0.display()
+                dir.display()
             );
         }
     }
@@ -146,10 +151,12 @@ impl ChainstateManager {
             name.push(".incomplete");
             PathBuf::from(name)
         };
+        let disk = &self.shared.options.disk;
         let opened = if pipe {
-            File::options().write(true).open(&target)
+            let opened = File::options().write(true).open(&target);
+            opened.map(|file| disk.file(&target, file))
         } else {
-            File::create(&target)
+            disk.create(&target)
         };
         let file = opened.map_err(|_| DumpError::Open(target.clone()))?;
         let report = match source {
@@ -159,7 +166,8 @@ impl ChainstateManager {
             }
         };
         if !pipe {
-            fs::rename(&target, path).map_err(StoreError::io("rename", &target))?;
+            disk.rename(&target, path)
+                .map_err(StoreError::io("rename", &target))?;
         }
         Ok(report)
     }
@@ -167,7 +175,7 @@ impl ChainstateManager {
     fn dump_tip(
         &self,
         path: &Path,
-        file: File,
+        file: DiskFile,
         interrupted: &dyn Fn() -> bool,
     ) -> Result<DumpReport, DumpError> {
         loop {
@@ -198,7 +206,7 @@ impl ChainstateManager {
     fn dump_block(
         &self,
         path: &Path,
-        file: File,
+        file: DiskFile,
         hash: &BlockHash,
         in_memory: bool,
         interrupted: &dyn Fn() -> bool,
@@ -228,9 +236,14 @@ impl ChainstateManager {
         } else {
             let parent = path.parent().unwrap_or(Path::new("."));
             let dir = parent.join(format!("temp_utxo_{}", base.height));
-            Database::destroy(&dir)?;
-            let db = Database::open(&dir, ROLLBACK_CACHE)?;
-            _temporary = Temporary(dir);
+            let disk = &self.shared.options.disk;
+            Database::destroy_on(disk, &dir)?;
+            // From here on there is something to clean up, whatever fails.
+            _temporary = Temporary {
+                disk: disk.clone(),
+                dir: dir.clone(),
+            };
+            let db = Database::open_on(disk, &dir, &DatabaseOptions::new(ROLLBACK_CACHE))?;
             Box::new(db)
         };
         let copy = Arc::new(CoinsDb::new(kv));
@@ -305,7 +318,7 @@ impl ChainstateManager {
     fn write_dump(
         &self,
         path: &Path,
-        file: File,
+        file: DiskFile,
         base: BlockSummary,
         counted: Coins<'_>,
         written: Coins<'_>,
@@ -349,10 +362,7 @@ impl ChainstateManager {
         let file = out
             .into_inner()
             .map_err(|error| StoreError::io("write", path)(error.into_error()))?;
-        // A pipe has nothing to be made durable.
-        if file.metadata().is_ok_and(|found| found.is_file()) {
-            file.sync_all().map_err(StoreError::io("sync", path))?;
-        }
+        file.sync().map_err(StoreError::io("sync", path))?;
         Ok(DumpReport {
             base,
             coins: stats.tx_outs,

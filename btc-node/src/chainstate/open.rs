@@ -84,7 +84,8 @@ impl Shared {
         if options.reindex {
             // Before the index: coins of blocks that no index knows would be taken for damage by the next start, if this
             // one were to end here.
-            Database::destroy(&coins_dir(&options.dirs.net)).map_err(OpenError::CoinsDatabase)?;
+            let coins = coins_dir(&options.dirs.net);
+            Database::destroy_on(&options.disk, &coins).map_err(OpenError::CoinsDatabase)?;
         }
         let loaded = load_index(&options, &budget, snapshot.as_ref())?;
         let reader = loaded.files.reader().clone();
@@ -279,7 +280,7 @@ fn load_index(
     let mut files = BlockFiles::open_on(&options.disk, blocks, &files_options)
         .map_err(OpenError::BlockFiles)?;
     if options.reindex {
-        Database::destroy(&index_dir).map_err(OpenError::BlockDatabase)?;
+        Database::destroy_on(&options.disk, &index_dir).map_err(OpenError::BlockDatabase)?;
     }
     let index = IndexDb::new(Box::new(
         Database::open_on(&options.disk, &index_dir, &options.database(budget.index))

@@ -22,6 +22,7 @@ use super::error::SubmitError;
 use super::flush::FlushMode;
 use super::manager::ChainstateManager;
 use super::open::open_coins_db;
+use super::options::Options;
 use super::state::{Shared, State};
 use super::stats::{self, UtxoHash, UtxoHashKind};
 use super::summary::BlockSummary;
@@ -253,7 +254,7 @@ impl Shared {
             .map_err(SnapshotError::from)
             .and_then(|db| self.switch_to_snapshot(base, &known, db));
         if loaded.is_err()
-            && let Err(error) = utxo_snapshot::remove_snapshot(net)
+            && let Err(error) = utxo_snapshot::remove_snapshot(&self.options.disk, net)
         {
             tracing::error!(
                 "Failed to remove snapshot chainstate dir ({}). Manually remove it before restarting. ({error})",
@@ -316,7 +317,7 @@ impl Shared {
             (entry.height, entry.hash)
         };
         tracing::info!("[snapshot] loading {count} coins from snapshot {hash}");
-        utxo_snapshot::remove_snapshot(net)?;
+        utxo_snapshot::remove_snapshot(&self.options.disk, net)?;
         let dir = utxo_snapshot::snapshot_dir(net);
         let db = open_coins_db(&dir, self.coins_db_budget, &self.options)?;
         let mut coins = SnapshotCoins::new(input, count);
@@ -405,7 +406,8 @@ impl Shared {
             }
         }
         self.flush_state(state, FlushMode::Always)?;
-        utxo_snapshot::write_base(&self.options.dirs.net, &known.block_hash)
+        let Options { disk, dirs, .. } = &self.options;
+        utxo_snapshot::write_base(disk, &dirs.net, &known.block_hash)
             .map_err(SnapshotError::Base)?;
         let before = state.chain.tip();
         let mut chain = state.chain.clone();
@@ -494,7 +496,8 @@ impl Shared {
             .unwrap_or(0);
         let height = state.chain.height().unwrap_or(0);
         let mut message = rejection(height, validated);
-        if let Err(error) = utxo_snapshot::set_invalid_aside(&self.options.dirs.net) {
+        let Options { disk, dirs, .. } = &self.options;
+        if let Err(error) = utxo_snapshot::set_invalid_aside(disk, &dirs.net) {
             message = format!("{message}\n{error}");
         }
         self.fail(

@@ -185,7 +185,7 @@ impl CoinStatsIndex {
             );
         }
         let path = indexes.join("coinstatsindex").join("db");
-        let db = Arc::new(IndexDb::open(NAME, &path, options)?);
+        let db = Arc::new(IndexDb::open(NAME, &chain.options().disk, &path, options)?);
         let writer = Writer {
             db: Arc::clone(&db),
             chain: Arc::clone(chain),

@@ -30,16 +30,18 @@ pub(super) struct IndexDb {
 }
 
 impl IndexDb {
-    /// Opens or creates the database in `path`.
+    /// Opens or creates the database in `path` on the chain's disk.
     pub(super) fn open(
         name: &'static str,
+        disk: &Disk,
         path: &Path,
         options: &DatabaseOptions,
     ) -> Result<Self, StoreError> {
         if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent).map_err(StoreError::io("create directory", parent))?;
+            disk.create_dir_all(parent)
+                .map_err(StoreError::io("create directory", parent))?;
         }
-        let db = Database::open_on(&Disk::default(), path, options)?;
+        let db = Database::open_on(disk, path, options)?;
         // Indexes are not obfuscated, but one that another program obfuscated is read.
         Self::over(name, Box::new(db))
     }

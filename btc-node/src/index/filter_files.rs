@@ -9,6 +9,7 @@ use super::error::IndexError;
 use crate::chain::record::FilePos;
 use crate::store::StoreError;
 use crate::store::codec::{MAX_SIZE, Reader, write_compact_size, write_varint};
+use crate::store::disk::Disk;
 use crate::store::flat_file::FlatFiles;
 use crate::store::obfuscation::Obfuscation;
 
@@ -26,8 +27,8 @@ const LONG_HEAD: usize = 37;
 pub(super) struct FilterFiles(FlatFiles);
 
 impl FilterFiles {
-    pub(super) fn new(dir: PathBuf) -> Self {
-        Self(FlatFiles::new(dir, "fltr", CHUNK, Obfuscation::default()))
+    pub(super) fn new(dir: PathBuf, disk: Disk) -> Self {
+        Self(FlatFiles::new(dir, "fltr", CHUNK, Obfuscation::default()).on(disk))
     }
 
     /// Writes a filter at `next`, or at the start of the next file if it does not fit; gives where it lies, and where the
@@ -109,7 +110,7 @@ mod tests {
     #[test]
     fn filters_come_back_from_wherever_they_lie() {
         let dir = tempfile::tempdir().expect("temporary directory");
-        let files = FilterFiles::new(dir.path().to_owned());
+        let files = FilterFiles::new(dir.path().to_owned(), Disk::default());
         let mut next = FilePos { file: 0, offset: 0 };
         let mut places = Vec::new();
         // The third does not fit the first file any more.

@@ -129,10 +129,12 @@ impl FilterIndex {
         options: &DatabaseOptions,
     ) -> Result<Self, StartIndexError> {
         let dir = net_dir.join("indexes").join("blockfilter").join("basic");
-        std::fs::create_dir_all(&dir).map_err(StoreError::io("create directory", &dir))?;
+        let disk = &chain.options().disk;
+        disk.create_dir_all(&dir)
+            .map_err(StoreError::io("create directory", &dir))?;
         let db = Arc::new(FilterDb {
-            db: IndexDb::open(NAME, &dir.join("db"), options)?,
-            files: FilterFiles::new(dir),
+            db: IndexDb::open(NAME, disk, &dir.join("db"), options)?,
+            files: FilterFiles::new(dir, disk.clone()),
         });
         let writer = Writer {
             db: Arc::clone(&db),

@@ -63,7 +63,7 @@ impl SpenderIndex {
             filter: false,
             ..*options
         };
-        let db = IndexDb::open(NAME, &path, &options)?;
+        let db = IndexDb::open(NAME, &chain.options().disk, &path, &options)?;
         let db =
             SpenderDb::over(db).map_err(|source| StartIndexError::State { name: NAME, source })?;
         let db = Arc::new(db);

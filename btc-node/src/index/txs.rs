@@ -76,7 +76,7 @@ impl TxIndex {
         options: &DatabaseOptions,
     ) -> Result<Self, StartIndexError> {
         let path = net_dir.join("indexes").join("txindex");
-        let db = IndexDb::open(NAME, &path, options)?;
+        let db = IndexDb::open(NAME, &chain.options().disk, &path, options)?;
         let db = TxDb::over(db).map_err(|source| StartIndexError::State { name: NAME, source })?;
         if db.old {
             tracing::info!(

@@ -23,6 +23,8 @@ pub use coverage::{Coverage, Health, MinedBlock};
 pub use policy::{BlockPolicy, Horizon};
 pub use stats::{BucketRange, Estimation};
 
+use crate::store::StoreError;
+use crate::store::data_dir::replace_file;
 use bitcoin::{Block, BlockHash, Txid};
 use std::fs;
 use std::io;
@@ -181,11 +183,9 @@ impl Files {
 }
 
 /// Writes a file whole or not at all.
-fn write(dir: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    fs::create_dir_all(dir)?;
-    let new = path.with_extension("dat.new");
-    fs::write(&new, bytes)?;
-    fs::rename(&new, path)
+fn write(dir: &Path, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    fs::create_dir_all(dir).map_err(StoreError::io("create directory", dir))?;
+    replace_file(path, bytes)
 }
 
 /// Nothing that these files can be is larger.

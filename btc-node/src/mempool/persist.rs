@@ -3,6 +3,7 @@
 use super::{AcceptOptions, Mempool};
 use crate::chainstate::ChainstateManager;
 use crate::store::StoreError;
+use crate::store::disk::Disk;
 use crate::store::mempool_file::{self, MempoolDump, MempoolRecord};
 use std::path::Path;
 use std::sync::Arc;
@@ -134,6 +135,14 @@ impl Mempool {
     /// # Errors
     /// The file cannot be written; the one before stays.
     pub fn dump(&self, path: &Path, plain: bool) -> Result<usize, StoreError> {
+        self.dump_on(&Disk::default(), path, plain)
+    }
+
+    /// As [`dump`](Self::dump), on a disk with a gate.
+    ///
+    /// # Errors
+    /// As [`dump`](Self::dump).
+    pub fn dump_on(&self, disk: &Disk, path: &Path, plain: bool) -> Result<usize, StoreError> {
         let dump = self.read(|pool| {
             let transactions: Vec<MempoolRecord> = pool
                 .sorted()
@@ -155,7 +164,7 @@ impl Mempool {
                 unbroadcast: pool.unbroadcast().clone(),
             }
         });
-        mempool_file::write(path, &dump, plain)?;
+        mempool_file::write_on(disk, path, &dump, plain)?;
         Ok(dump.transactions.len())
     }
 }

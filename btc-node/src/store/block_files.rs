@@ -11,9 +11,10 @@ use bitcoin::BlockHash;
 
 use super::block_reader::BlockReader;
 use super::codec::{DecodeError, Reader, write_varint};
-use super::disk::{Call, Disk};
+use super::data_dir::{replace_file_on, replacement};
+use super::disk::Disk;
 use super::error::StoreError;
-use super::flat_file::{FlatFiles, sync_dir};
+use super::flat_file::FlatFiles;
 use super::obfuscation::{KEY_SIZE, Obfuscation};
 use super::undo::{BlockUndo, checksum};
 use crate::chain::record::FilePos;
@@ -521,21 +522,18 @@ fn xor_key(disk: &Disk, dir: &Path, wanted: bool) -> Result<Obfuscation, StoreEr
             .ok_or(StoreError::EndOfFile)?;
         Obfuscation::new(key)
     } else {
+        let unfinished = replacement(&path);
+        if unfinished.exists() {
+            disk.remove_file(&unfinished)
+                .map_err(StoreError::io("remove", &unfinished))?;
+        }
         let key = if wanted && is_new(dir)? {
             Obfuscation::random()
         } else {
             Obfuscation::default()
         };
-        let mut file = disk
-            .enter(Call::Create, &path)
-            .and_then(|()| fs::File::create_new(&path))
-            .map_err(StoreError::io("create", &path))?;
-        disk.write(&mut file, &path, &key.key())
-            .map_err(StoreError::io("write", &path))?;
-        disk.enter(Call::Sync, &path)
-            .and_then(|()| file.sync_all())
-            .map_err(StoreError::io("sync", &path))?;
-        sync_dir(dir)?;
+        // A key that is there in part would keep every later start from reading the blocks.
+        replace_file_on(disk, &path, &key.key())?;
         key
     };
     if !wanted && !key.is_none() {

@@ -1,6 +1,7 @@
 //! Small files with the network's magic before and a checksum after: `peers.dat` and `anchors.dat`.
 
-use super::data_dir::replace_file;
+use super::data_dir::replace_file_on;
+use super::disk::Disk;
 use super::error::StoreError;
 use bitcoin::hashes::{Hash, sha256d};
 use std::path::Path;
@@ -73,11 +74,24 @@ impl CheckedFile {
 /// # Errors
 /// The disk's; the old file is then still there.
 pub fn write(path: &Path, magic: [u8; 4], content: &[u8]) -> Result<(), StoreError> {
+    write_on(&Disk::default(), path, magic, content)
+}
+
+/// As [`write`], on a disk with a gate.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_on(
+    disk: &Disk,
+    path: &Path,
+    magic: [u8; 4],
+    content: &[u8],
+) -> Result<(), StoreError> {
     let mut bytes = magic.to_vec();
     bytes.extend_from_slice(content);
     let checksum = sha256d::Hash::hash(&bytes).to_byte_array();
     bytes.extend_from_slice(&checksum);
-    replace_file(path, &bytes)
+    replace_file_on(disk, path, &bytes)
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use std::sync::{Mutex, PoisonError};
 use bitcoin::Network;
 use rustix::fs::{FlockOperation, fcntl_lock};
 
+use super::disk::Disk;
 use super::error::StoreError;
-use super::flat_file::sync_dir;
 
 /// Why a data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -177,21 +177,41 @@ impl Drop for DirLock {
 /// Replaces a file's content so that at every instant either the old or the new content is there, whole.
 ///
 /// The new content is written beside it as `<name>.new`, made durable, and renamed over it.
+///
+/// # Errors
+/// The disk's. Then one of the two is there, and perhaps the new one beside it, in part.
 pub fn replace_file(path: &Path, content: &[u8]) -> Result<(), StoreError> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".new");
-    let temporary = PathBuf::from(name);
-    let mut file = File::create(&temporary).map_err(StoreError::io("create", &temporary))?;
+    replace_file_on(&Disk::default(), path, content)
+}
+
+/// As [`replace_file`], on a disk with a gate.
+///
+/// # Errors
+/// As [`replace_file`].
+pub fn replace_file_on(disk: &Disk, path: &Path, content: &[u8]) -> Result<(), StoreError> {
+    let temporary = replacement(path);
+    let mut file = disk
+        .create(&temporary)
+        .map_err(StoreError::io("create", &temporary))?;
     file.write_all(content)
         .map_err(StoreError::io("write", &temporary))?;
-    file.sync_all()
-        .map_err(StoreError::io("sync", &temporary))?;
+    file.sync().map_err(StoreError::io("sync", &temporary))?;
     drop(file);
-    fs::rename(&temporary, path).map_err(StoreError::io("replace", path))?;
+    disk.rename(&temporary, path)
+        .map_err(StoreError::io("replace", path))?;
     match path.parent() {
-        Some(dir) if !dir.as_os_str().is_empty() => sync_dir(dir),
+        Some(dir) if !dir.as_os_str().is_empty() => disk
+            .sync_dir(dir)
+            .map_err(StoreError::io("sync directory", dir)),
         _ => Ok(()),
     }
+}
+
+/// Where a file's new content is until it is whole.
+pub(super) fn replacement(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    PathBuf::from(name)
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! The calls that change the disk, with a gate before each: a test lets any of them fail, and sees what the node makes
 //! of it and what is there afterwards.
 //!
-//! Block files, their key and the databases of our engine go through it. The files of a loaded snapshot, `mempool.dat`
-//! and what the program keeps besides do not, nor does the system's LevelDB.
+//! Block files and their key, the databases of our engine, the files of indexes and UTXO snapshots go through it, and
+//! whatever is [replaced whole](super::data_dir::replace_file_on). The system's LevelDB does not.
 
 use std::fmt::Debug;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use leveldb_engine::{AppendFile, Fs, LockGuard, ReadFile, RealFs};
@@ -60,7 +60,7 @@ impl Disk {
     }
 
     /// To be called before a call that happens wholly or not at all.
-    pub(super) fn enter(&self, call: Call, path: &Path) -> io::Result<()> {
+    pub(crate) fn enter(&self, call: Call, path: &Path) -> io::Result<()> {
         match &self.0 {
             Some(gate) => gate.enter(call, path).map_err(|refusal| refusal.error),
             None => Ok(()),
@@ -90,12 +90,89 @@ impl Disk {
         self.write_by(path, bytes, |bytes| file.write_all(bytes))
     }
 
+    /// Makes an empty file, in place of the one that is there.
+    pub(crate) fn create(&self, path: &Path) -> io::Result<DiskFile> {
+        self.enter(Call::Create, path)?;
+        Ok(self.file(path, File::create(path)?))
+    }
+
+    /// A file that is open, to be written to on this disk.
+    pub(crate) fn file(&self, path: &Path, file: File) -> DiskFile {
+        DiskFile {
+            disk: self.clone(),
+            path: path.to_owned(),
+            file,
+        }
+    }
+
+    /// Makes a directory and those above it, as far as they are missing.
+    pub(crate) fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
+        if !dir.is_dir() {
+            self.enter(Call::Create, dir)?;
+        }
+        fs::create_dir_all(dir)
+    }
+
+    /// Gives a file or directory another name; what had that name is replaced.
+    pub(crate) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.enter(Call::Rename, to)?;
+        fs::rename(from, to)
+    }
+
+    /// Removes a file.
+    pub(crate) fn remove_file(&self, path: &Path) -> io::Result<()> {
+        self.enter(Call::Remove, path)?;
+        fs::remove_file(path)
+    }
+
+    /// Removes a directory with all that is in it.
+    pub(crate) fn remove_dir_all(&self, dir: &Path) -> io::Result<()> {
+        self.enter(Call::Remove, dir)?;
+        fs::remove_dir_all(dir)
+    }
+
+    /// Makes durable what a directory holds.
+    pub(crate) fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.enter(Call::SyncDir, dir)?;
+        File::open(dir)?.sync_all()
+    }
+
     /// The file system for our engine.
     pub(super) fn engine_fs(&self) -> Arc<dyn Fs> {
         match self.0 {
             Some(_) => Arc::new(GatedFs(self.clone())),
             None => Arc::new(RealFs),
         }
+    }
+}
+
+/// A file that is written from its beginning to its end.
+#[derive(Debug)]
+pub(crate) struct DiskFile {
+    disk: Disk,
+    path: PathBuf,
+    file: File,
+}
+
+impl DiskFile {
+    /// Makes durable what was written. A pipe has nothing to be made durable.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        if !self.file.metadata()?.is_file() {
+            return Ok(());
+        }
+        self.disk.enter(Call::Sync, &self.path)?;
+        self.file.sync_all()
+    }
+}
+
+impl Write for DiskFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.disk.write(&mut self.file, &self.path, bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
     }
 }
 
@@ -159,7 +236,7 @@ impl Fs for GatedFs {
 #[derive(Debug)]
 struct GatedFile {
     disk: Disk,
-    path: std::path::PathBuf,
+    path: PathBuf,
     file: Box<dyn AppendFile>,
 }
 

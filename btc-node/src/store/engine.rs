@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use leveldb_engine::{Db, Durability, Error, Iter, Options, RealFs};
+use leveldb_engine::{Db, Durability, Error, Iter, Options};
 
 use super::disk::Disk;
 use super::error::StoreError;
@@ -47,7 +47,7 @@ impl EngineDb {
         options: &DatabaseOptions,
     ) -> Result<Self, StoreError> {
         if options.wipe {
-            Self::destroy(path)?;
+            Self::destroy_on(disk, path)?;
         }
         tracing::info!("Opening LevelDB in {}", path.display());
         let settings = Options {
@@ -74,8 +74,16 @@ impl EngineDb {
     /// # Errors
     /// It is open, or a file cannot be deleted.
     pub fn destroy(path: &Path) -> Result<(), StoreError> {
+        Self::destroy_on(&Disk::default(), path)
+    }
+
+    /// As [`destroy`](Self::destroy), on a disk with a gate.
+    ///
+    /// # Errors
+    /// As [`destroy`](Self::destroy).
+    pub fn destroy_on(disk: &Disk, path: &Path) -> Result<(), StoreError> {
         tracing::info!("Wiping LevelDB in {}", path.display());
-        Db::destroy(&RealFs, path).map_err(KvError::from)?;
+        Db::destroy(&*disk.engine_fs(), path).map_err(KvError::from)?;
         Ok(())
     }
 }

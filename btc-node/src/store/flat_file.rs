@@ -147,16 +147,14 @@ impl FlatFiles {
             .and_then(|()| file.sync_data())
             .map_err(StoreError::io("sync", &path))?;
         self.disk
-            .enter(Call::SyncDir, &self.dir)
-            .map_err(StoreError::io("sync directory", &self.dir))?;
-        sync_dir(&self.dir)
+            .sync_dir(&self.dir)
+            .map_err(StoreError::io("sync directory", &self.dir))
     }
 
     /// Deletes a file; says whether it was there.
     pub fn remove(&self, file: u32) -> Result<bool, StoreError> {
         let path = self.path(file);
-        let removed = self.disk.enter(Call::Remove, &path);
-        match removed.and_then(|()| fs::remove_file(&path)) {
+        match self.disk.remove_file(&path) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(StoreError::io("remove", &path)(error)),
@@ -208,13 +206,6 @@ pub fn check_disk_space(dir: &Path, added: u64) -> Result<(), StoreError> {
         return Err(StoreError::DiskSpace);
     }
     Ok(())
-}
-
-/// Makes the entries of a directory durable.
-pub fn sync_dir(dir: &Path) -> Result<(), StoreError> {
-    File::open(dir)
-        .and_then(|dir| dir.sync_all())
-        .map_err(StoreError::io("sync directory", dir))
 }
 
 #[cfg(test)]

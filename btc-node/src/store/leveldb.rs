@@ -175,12 +175,12 @@ impl LevelDb {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_on(
-        _disk: &Disk,
+        disk: &Disk,
         path: &Path,
         options: &DatabaseOptions,
     ) -> Result<Self, StoreError> {
         if options.wipe {
-            Self::destroy(path)?;
+            Self::destroy_on(disk, path)?;
         }
         let db = Self::open_with(path, options.cache, options.filter)?;
         if options.compact {
@@ -191,7 +191,18 @@ impl LevelDb {
         Ok(db)
     }
 
+    /// As [`destroy`](Self::destroy); the library calls the system itself, so no gate is asked.
+    ///
+    /// # Errors
+    /// As [`destroy`](Self::destroy).
+    pub fn destroy_on(_disk: &Disk, path: &Path) -> Result<(), StoreError> {
+        Self::destroy(path)
+    }
+
     /// Deletes the database in `path`, if there is one. It must not be open.
+    ///
+    /// # Errors
+    /// It is open, or a file cannot be deleted.
     pub fn destroy(path: &Path) -> Result<(), StoreError> {
         tracing::info!("Wiping LevelDB in {}", path.display());
         if !path.exists() {

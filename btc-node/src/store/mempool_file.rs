@@ -11,7 +11,8 @@ use bitcoin::hashes::Hash;
 use bitcoin::{Transaction, Txid};
 
 use super::codec::{DecodeError, Reader, write_compact_size};
-use super::data_dir::replace_file;
+use super::data_dir::replace_file_on;
+use super::disk::Disk;
 use super::error::StoreError;
 use super::obfuscation::{KEY_SIZE, Obfuscation};
 
@@ -65,9 +66,25 @@ pub fn read(path: &Path) -> Result<Option<MempoolDump>, StoreError> {
 }
 
 /// Writes the file so that a crash leaves the old or the new one. `plain` writes version 1 (`-persistmempoolv1`).
+///
+/// # Errors
+/// The disk's; the file that was there is then still there.
 pub fn write(path: &Path, dump: &MempoolDump, plain: bool) -> Result<(), StoreError> {
+    write_on(&Disk::default(), path, dump, plain)
+}
+
+/// As [`write`], on a disk with a gate.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_on(
+    disk: &Disk,
+    path: &Path,
+    dump: &MempoolDump,
+    plain: bool,
+) -> Result<(), StoreError> {
     let obfuscation = (!plain).then(Obfuscation::random);
-    replace_file(path, &encode(dump, obfuscation))
+    replace_file_on(disk, path, &encode(dump, obfuscation))
 }
 
 fn decode(bytes: &mut [u8]) -> Result<MempoolDump, StoreError> {

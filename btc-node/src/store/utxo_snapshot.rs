@@ -17,6 +17,8 @@ use btc_consensus::params::{Chain, chain_by_magic};
 use super::codec::{DecodeError, MAX_SIZE, Reader, write_compact_size};
 use super::coins_db::coins_dir;
 use super::compress::{read_coin, write_coin};
+use super::data_dir::replace_file_on;
+use super::disk::Disk;
 use super::error::StoreError;
 
 /// What each file begins with.
@@ -296,22 +298,26 @@ pub fn read_base(net: &Path) -> Result<Option<BlockHash>, StoreError> {
 ///
 /// # Errors
 /// The disk failed.
-pub fn write_base(net: &Path, base: &BlockHash) -> Result<(), StoreError> {
-    super::data_dir::replace_file(&snapshot_dir(net).join(BASE_FILE), base.as_byte_array())
+pub fn write_base(disk: &Disk, net: &Path, base: &BlockHash) -> Result<(), StoreError> {
+    replace_file_on(
+        disk,
+        &snapshot_dir(net).join(BASE_FILE),
+        base.as_byte_array(),
+    )
 }
 
 /// Deletes the snapshot's directory, if there is one. Its database must be closed.
 ///
 /// # Errors
 /// Something in it cannot be deleted.
-pub fn remove_snapshot(net: &Path) -> Result<(), StoreError> {
+pub fn remove_snapshot(disk: &Disk, net: &Path) -> Result<(), StoreError> {
     // First what makes it count.
     let base = snapshot_dir(net).join(BASE_FILE);
-    match fs::remove_file(&base) {
+    match disk.remove_file(&base) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(StoreError::io("remove", &base)(error))
         }
-        _ => remove_dir(&snapshot_dir(net)),
+        _ => remove_dir(disk, &snapshot_dir(net)),
     }
 }
 
@@ -319,14 +325,14 @@ pub fn remove_snapshot(net: &Path) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// It cannot be renamed.
-pub fn set_invalid_aside(net: &Path) -> Result<PathBuf, StoreError> {
+pub fn set_invalid_aside(disk: &Disk, net: &Path) -> Result<PathBuf, StoreError> {
     let (from, to) = (snapshot_dir(net), net.join("chainstate_snapshot_INVALID"));
     tracing::info!(
         "[snapshot] renaming snapshot datadir {} to {}",
         from.display(),
         to.display()
     );
-    rename(&from, &to)?;
+    rename(disk, &from, &to)?;
     Ok(to)
 }
 
@@ -334,14 +340,14 @@ pub fn set_invalid_aside(net: &Path) -> Result<PathBuf, StoreError> {
 ///
 /// # Errors
 /// A directory cannot be renamed.
-pub fn adopt_snapshot(net: &Path) -> Result<(), StoreError> {
+pub fn adopt_snapshot(disk: &Disk, net: &Path) -> Result<(), StoreError> {
     let (old, new) = (coins_dir(net), snapshot_dir(net));
     tracing::info!(
         "[snapshot] deleting background chainstate directory (now unnecessary) ({})",
         old.display()
     );
-    rename(&old, &discarded_dir(net))?;
-    finish_adopting(net)?;
+    rename(disk, &old, &discarded_dir(net))?;
+    finish_adopting(disk, net)?;
     tracing::info!(
         "[snapshot] moved snapshot chainstate ({}) to default chainstate directory ({})",
         new.display(),
@@ -354,15 +360,15 @@ pub fn adopt_snapshot(net: &Path) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// A directory cannot be renamed.
-pub fn finish_adopting(net: &Path) -> Result<(), StoreError> {
+pub fn finish_adopting(disk: &Disk, net: &Path) -> Result<(), StoreError> {
     let (discarded, coins) = (discarded_dir(net), coins_dir(net));
     if !discarded.exists() {
         return Ok(());
     }
     if !coins.exists() && snapshot_dir(net).exists() {
-        rename(&snapshot_dir(net), &coins)?;
+        rename(disk, &snapshot_dir(net), &coins)?;
     }
-    if let Err(error) = remove_dir(&discarded) {
+    if let Err(error) = remove_dir(disk, &discarded) {
         // Nobody looks at it any more.
         tracing::warn!(
             "Deletion of {} failed. Please remove it manually, as the directory is now unnecessary. ({error})",
@@ -372,16 +378,22 @@ pub fn finish_adopting(net: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {
-    fs::rename(from, to).map_err(StoreError::io("rename", from))?;
+fn rename(disk: &Disk, from: &Path, to: &Path) -> Result<(), StoreError> {
+    disk.rename(from, to)
+        .map_err(StoreError::io("rename", from))?;
     match from.parent() {
-        Some(dir) => super::flat_file::sync_dir(dir),
+        Some(dir) => disk
+            .sync_dir(dir)
+            .map_err(StoreError::io("sync directory", dir)),
         None => Ok(()),
     }
 }
 
-fn remove_dir(dir: &Path) -> Result<(), StoreError> {
-    match fs::remove_dir_all(dir) {
+fn remove_dir(disk: &Disk, dir: &Path) -> Result<(), StoreError> {
+    if !dir.exists() {
+        return Ok(());
+    }
+    match disk.remove_dir_all(dir) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(StoreError::io("remove", dir)(error))
         }

@@ -18,7 +18,7 @@ fn by_hand(options: &mut Options) {
 }
 
 /// Mines blocks of which about a hundred fill a small file.
-fn mine_large(node: &ChainstateManager, count: usize) -> Vec<Arc<Block>> {
+pub(crate) fn mine_large(node: &ChainstateManager, count: usize) -> Vec<Arc<Block>> {
     (0..count)
         .map(|_| {
             let mut block = Block::clone(&next_block(node, Vec::new()));

@@ -23,14 +23,14 @@ use crate::store::{Database, StoreError, utxo_snapshot};
 
 /// The snapshot that lies in the directory, if there is one. A reindex does away with it.
 pub(super) fn find_snapshot(options: &Options) -> Result<Option<AssumeUtxo>, OpenError> {
-    let net = &options.dirs.net;
-    utxo_snapshot::finish_adopting(net)?;
+    let (disk, net) = (&options.disk, &options.dirs.net);
+    utxo_snapshot::finish_adopting(disk, net)?;
     let Some(base) = utxo_snapshot::read_base(net)? else {
         return Ok(None);
     };
     if options.reindex || options.reindex_chainstate {
         tracing::info!("[snapshot] deleting snapshot chainstate due to reindexing");
-        utxo_snapshot::remove_snapshot(net)?;
+        utxo_snapshot::remove_snapshot(disk, net)?;
         return Ok(None);
     }
     tracing::info!(
@@ -92,7 +92,7 @@ pub(super) fn open_all_coins(
             tracing::warn!("[snapshot] hash mismatch: actual={found}, expected={expected}");
             let message = rejection(height(&active), height(&below));
             drop(active);
-            utxo_snapshot::set_invalid_aside(net)?;
+            utxo_snapshot::set_invalid_aside(&options.disk, net)?;
             return Err(OpenError::InvalidSnapshot(message));
         }
         Err(PopulationError::Store(error)) => return Err(error.into()),
@@ -104,7 +104,7 @@ pub(super) fn open_all_coins(
     );
     tracing::info!("[snapshot] cleaning up unneeded background chainstate, then reinitializing");
     drop((active, below));
-    utxo_snapshot::adopt_snapshot(net)?;
+    utxo_snapshot::adopt_snapshot(&options.disk, net)?;
     Ok((open(&coins_dir(net), budget.coins_db)?, None))
 }
 
@@ -118,7 +118,7 @@ fn open_coins(
 ) -> Result<CoinsCache, OpenError> {
     // A full rebuild has removed them before the index.
     if options.reindex_chainstate && !options.reindex {
-        Database::destroy(dir).map_err(OpenError::CoinsDatabase)?;
+        Database::destroy_on(&options.disk, dir).map_err(OpenError::CoinsDatabase)?;
     }
     let db = open_coins_db(dir, cache, options).map_err(OpenError::CoinsDatabase)?;
     if db.needs_upgrade()? {
