@@ -75,7 +75,11 @@ fn look(args: &mut Args, program: Program) {
                 values.sort();
                 values
             };
-            assert_eq!(sorted(args.values(name)), sorted(copy.values(name)), "{name}");
+            assert_eq!(
+                sorted(args.values(name)),
+                sorted(copy.values(name)),
+                "{name}"
+            );
         }
         let _ = (
             args.int(name),

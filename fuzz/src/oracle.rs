@@ -5,13 +5,18 @@
 
 mod blocks;
 mod chains;
+mod pair;
 mod random;
+mod rules;
 mod scripts;
+mod signets;
+mod spends;
 mod transactions;
 
 use std::time::{Duration, Instant};
 
 use random::Random;
+pub use rules::{Part, Rules};
 
 /// How many verdicts were compared, and how many of them were "valid".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,7 +35,7 @@ impl Count {
 }
 
 /// What was compared so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Spends of one input by one set of flags.
     pub scripts: Count,
@@ -38,12 +43,20 @@ pub struct Tally {
     pub transactions: Count,
     /// Blocks by themselves.
     pub blocks: Count,
-    /// Blocks handed to a chain, with the tips compared after each.
+    /// Headers handed to a chain.
+    pub headers: Count,
+    /// Blocks handed to a chain, with the reasons and the tips compared after each.
     pub submissions: Count,
+    /// Spends in blocks of a chain.
+    pub spends: u64,
+    /// Blocks of signets with challenges of their own.
+    pub signed: u64,
     /// Whole chains.
     pub chains: u64,
     /// Times that a tip left its branch.
     pub reorganizations: u64,
+    /// The rules that both found broken.
+    pub rules: Rules,
 }
 
 /// A case on which the two disagree.
@@ -65,7 +78,7 @@ pub fn run(
     time: Duration,
     mut progress: impl FnMut(u64, &Tally),
 ) -> Result<Tally, Divergence> {
-    bitcoinkernel::disable_logging();
+    pair::listen();
     let began = Instant::now();
     let mut tally = Tally::default();
     let mut told = began;
@@ -85,12 +98,19 @@ pub fn run(
 fn run_case(case: u64, tally: &mut Tally) -> Result<(), String> {
     let mut random = Random::new(case);
     for _ in 0..400 {
-        scripts::compare(&mut random, &mut tally.scripts)?;
+        scripts::compare(&mut random, &mut tally.scripts, &mut tally.rules)?;
     }
     for _ in 0..100 {
-        transactions::compare(&mut random, &mut tally.transactions)?;
+        transactions::compare(&mut random, &mut tally.transactions, &mut tally.rules)?;
     }
-    chains::compare(&mut random, tally)
+    if case.is_multiple_of(50) {
+        signets::compare(&mut random, tally)?;
+    }
+    if case.is_multiple_of(2) {
+        spends::compare(&mut random, tally)
+    } else {
+        chains::compare(&mut random, tally)
+    }
 }
 
 /// A spend that `choices` make, for libFuzzer: panics on a disagreement.
@@ -98,6 +118,7 @@ pub fn script(choices: &[u8]) {
     agree(scripts::compare(
         &mut choosing(choices),
         &mut Count::default(),
+        &mut Rules::default(),
     ));
 }
 
@@ -106,6 +127,7 @@ pub fn transaction(choices: &[u8]) {
     agree(transactions::compare(
         &mut choosing(choices),
         &mut Count::default(),
+        &mut Rules::default(),
     ));
 }
 
@@ -117,8 +139,16 @@ pub fn chain(choices: &[u8]) {
     ));
 }
 
+/// Spends in the blocks of a chain that `choices` make, for libFuzzer: panics on a disagreement.
+pub fn spends(choices: &[u8]) {
+    agree(spends::compare(
+        &mut choosing(choices),
+        &mut Tally::default(),
+    ));
+}
+
 fn choosing(choices: &[u8]) -> Random {
-    bitcoinkernel::disable_logging();
+    pair::listen();
     Random::from_choices(choices)
 }
 

@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         println!("up to case {case}: {}", text(tally));
     }) {
         Ok(tally) => {
+            print!("{}", tally.rules);
             println!("no divergence: {}", text(&tally));
             ExitCode::SUCCESS
         }
@@ -50,12 +51,18 @@ fn text(tally: &Tally) -> String {
         format!("; {seconds} s of processor time")
     });
     format!(
-        "{} spends, {} transactions, {} blocks, {} submissions to {} chains with {} reorganizations{worked}",
+        "{} spends, {} transactions, {} blocks ({} of signets), {} headers and {} blocks handed to {} chains with {} spends \
+         of every kind and {} reorganizations{worked}; {} kinds of faults, {} never met",
         count(tally.scripts),
         count(tally.transactions),
         count(tally.blocks),
+        tally.signed,
+        count(tally.headers),
         count(tally.submissions),
         tally.chains,
-        tally.reorganizations
+        tally.spends,
+        tally.reorganizations,
+        tally.rules.kinds(),
+        tally.rules.missing().len()
     )
 }

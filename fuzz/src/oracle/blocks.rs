@@ -10,7 +10,7 @@ use bitcoin::key::Secp256k1;
 use bitcoin::key::TapTweak;
 use bitcoin::script::{Builder, PushBytesBuf};
 use bitcoin::secp256k1::{All, Keypair, Message, SecretKey};
-use bitcoin::sighash::{EcdsaSighashType, Prevouts, SighashCache, TapSighashType};
+use bitcoin::sighash::{Annex, EcdsaSighashType, Prevouts, SighashCache, TapSighashType};
 use bitcoin::{
     Amount, Block, CompactTarget, OutPoint, PublicKey, ScriptBuf, Sequence, Target, Transaction,
     TxIn, TxMerkleNode, TxOut, Txid, Witness, transaction,
@@ -18,6 +18,10 @@ use bitcoin::{
 use btc_consensus::block::{WITNESS_RESERVED_VALUE, commitment_script};
 
 use super::random::Random;
+
+mod twist;
+
+pub use twist::Twist;
 
 /// The target of every block on regtest.
 const BITS: u32 = 0x207f_ffff;
@@ -50,94 +54,12 @@ pub struct Node {
     pub height: u32,
     /// Times of the last eleven blocks, this one's last.
     pub times: Vec<u32>,
+    /// The median time past of each block up to this one, by height.
+    pub medians: Vec<u32>,
     /// What is unspent after it.
     pub coins: Coins,
     /// Whether it and all before it are right.
     pub valid: bool,
-}
-
-/// What may be done to a block to make it wrong, or nearly.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Twist {
-    None,
-    BadSignature,
-    CoinbaseTooMuch,
-    SpendTwice,
-    SpendMissing,
-    SpendImmature,
-    CreateMoney,
-    WrongCommitment,
-    NoCommitment,
-    WrongMerkleRoot,
-    RepeatLast,
-    TimeTooOld,
-    TimeAtLimit,
-    OldVersion,
-    WrongHeight,
-    LongCoinbaseScript,
-    NotFinal,
-    SequenceLocked,
-    SequenceJustUnlocked,
-    TwoCoinbases,
-    NoCoinbase,
-    ManySigops,
-    SigopsAtLimit,
-    WrongTarget,
-    NoWork,
-    SameTransaction,
-    NegativeOutput,
-    TimeTooNew,
-    ShortCoinbaseScript,
-    TwoCommitments,
-    LongCommitment,
-    OddReservedValue,
-    Weight,
-}
-
-impl Twist {
-    const WRONG: [Self; 32] = [
-        Self::BadSignature,
-        Self::CoinbaseTooMuch,
-        Self::SpendTwice,
-        Self::SpendMissing,
-        Self::SpendImmature,
-        Self::CreateMoney,
-        Self::WrongCommitment,
-        Self::NoCommitment,
-        Self::WrongMerkleRoot,
-        Self::RepeatLast,
-        Self::TimeTooOld,
-        Self::TimeAtLimit,
-        Self::OldVersion,
-        Self::WrongHeight,
-        Self::LongCoinbaseScript,
-        Self::NotFinal,
-        Self::SequenceLocked,
-        Self::SequenceJustUnlocked,
-        Self::TwoCoinbases,
-        Self::NoCoinbase,
-        Self::ManySigops,
-        Self::SigopsAtLimit,
-        Self::WrongTarget,
-        Self::NoWork,
-        Self::SameTransaction,
-        Self::NegativeOutput,
-        Self::TimeTooNew,
-        Self::ShortCoinbaseScript,
-        Self::TwoCommitments,
-        Self::LongCommitment,
-        Self::OddReservedValue,
-        Self::Weight,
-    ];
-
-    /// Usually none.
-    pub fn any(random: &mut Random) -> Self {
-        if random.below(10) < 6 {
-            Self::None
-        } else {
-            random.pick(&Self::WRONG)
-        }
-    }
 }
 
 /// A transaction being made, with what it spends.
@@ -171,7 +93,57 @@ pub fn block(random: &mut Random, parent: &Node, twist: Twist) -> (Block, Coins)
             transactions.push(draft.transaction);
         }
     }
-    let coinbase = coinbase(random, height, fees, twist);
+    let mut block = assemble(random, parent, transactions, fees, twist);
+    bend(random, &mut block, twist);
+    commit(random, &mut block, twist);
+    finish(random, &mut block, twist);
+    let first = block.txdata.first().cloned();
+    if let Some(coinbase) = first {
+        let txid = coinbase.compute_txid();
+        add(&mut coins, &coinbase, txid, height, true);
+    }
+    (block, coins)
+}
+
+/// A block on top of `parent` with these transactions, which pay no fees that are taken.
+pub fn with_transactions(
+    random: &mut Random,
+    parent: &Node,
+    transactions: Vec<Transaction>,
+) -> Block {
+    let mut block = assemble(random, parent, transactions, 0, Twist::None);
+    commit(random, &mut block, Twist::None);
+    finish(random, &mut block, Twist::None);
+    block
+}
+
+/// A transaction that spends the first coin that can be spent, for these outputs.
+pub fn fund(parent: &Node, output: Vec<TxOut>) -> Option<Transaction> {
+    let height = parent.height + 1;
+    let mature = |owned: &Owned| !owned.coinbase || owned.height + MATURITY <= height;
+    let (outpoint, owned) = parent.coins.iter().find(|(_, owned)| mature(owned))?;
+    let mut transaction = Transaction {
+        version: transaction::Version::TWO,
+        lock_time: LockTime::ZERO,
+        input: vec![TxIn {
+            previous_output: *outpoint,
+            ..TxIn::default()
+        }],
+        output,
+    };
+    sign(&mut transaction, std::slice::from_ref(owned), None);
+    Some(transaction)
+}
+
+/// A block without a commitment and without work.
+fn assemble(
+    random: &mut Random,
+    parent: &Node,
+    transactions: Vec<Transaction>,
+    fees: u64,
+    twist: Twist,
+) -> Block {
+    let coinbase = coinbase(random, parent.height + 1, fees, twist);
     let mut block = Block {
         header: Header {
             version: Version::from_consensus(if twist == Twist::OldVersion {
@@ -188,42 +160,77 @@ pub fn block(random: &mut Random, parent: &Node, twist: Twist) -> (Block, Coins)
         txdata: vec![coinbase],
     };
     block.txdata.extend(transactions);
-    bend(random, &mut block, twist);
-    if twist != Twist::NoCommitment && !block.txdata.is_empty() {
-        let mut commitment = commitment_script(&block, &WITNESS_RESERVED_VALUE);
-        if twist == Twist::WrongCommitment {
-            let mut bytes = commitment.into_bytes();
-            bytes[10] ^= 1;
-            commitment = ScriptBuf::from_bytes(bytes);
-        }
-        if twist == Twist::TwoCommitments {
+    block
+}
+
+/// Has the coinbase commit to the witnesses, or fail to.
+fn commit(random: &mut Random, block: &mut Block, twist: Twist) {
+    if twist == Twist::NoCommitment || block.txdata.is_empty() {
+        return;
+    }
+    let output = |script_pubkey| TxOut {
+        value: Amount::ZERO,
+        script_pubkey,
+    };
+    if twist == Twist::CommitmentElsewhere && random.once_in(3) {
+        // In a transaction that is no coinbase nothing is committed to; nobody checks that it is signed before.
+        let commitment = commitment_script(block, &WITNESS_RESERVED_VALUE);
+        let last = block.txdata.last_mut().expect("there is a coinbase");
+        last.output.push(output(commitment));
+        return;
+    }
+    let reserved = if twist == Twist::OtherReservedValue {
+        let value = [random.byte(); 32];
+        block.txdata[0].input[0].witness = Witness::from_slice(&[value]);
+        value
+    } else {
+        WITNESS_RESERVED_VALUE
+    };
+    let mut bytes = commitment_script(block, &reserved).into_bytes();
+    match twist {
+        Twist::WrongCommitment => bytes[10] ^= 1,
+        Twist::TwoCommitments => {
             // The last one counts.
-            let mut other = commitment.to_bytes();
+            let mut other = bytes.clone();
             other[20] ^= 1;
-            let mut both = [commitment, ScriptBuf::from_bytes(other)];
+            let mut both = [bytes, other];
             both.rotate_left(random.below(2));
             let [first, last] = both;
-            block.txdata[0].output.push(TxOut {
-                value: Amount::ZERO,
-                script_pubkey: first,
-            });
-            commitment = last;
+            let first = output(ScriptBuf::from_bytes(first));
+            block.txdata[0].output.push(first);
+            bytes = last;
         }
-        if twist == Twist::LongCommitment {
-            let mut bytes = commitment.into_bytes();
+        Twist::LongCommitment => {
             if random.once_in(3) {
                 bytes.pop();
             } else {
                 bytes.extend(random.bytes(20));
             }
-            commitment = ScriptBuf::from_bytes(bytes);
         }
-        let output = TxOut {
-            value: Amount::ZERO,
-            script_pubkey: commitment,
-        };
-        block.txdata[0].output.push(output);
+        Twist::CommitmentElsewhere => match random.below(4) {
+            // First among the outputs is as good as last.
+            0 | 1 => {
+                let first = output(ScriptBuf::from_bytes(bytes));
+                block.txdata[0].output.insert(0, first);
+                return;
+            }
+            // Forms that are not the one.
+            2 => {
+                bytes.insert(1, 0x4c);
+            }
+            _ => {
+                let at = random.below(6);
+                bytes[at] ^= 1;
+            }
+        },
+        _ => {}
     }
+    let last = output(ScriptBuf::from_bytes(bytes));
+    block.txdata[0].output.push(last);
+}
+
+/// Makes the header fit the transactions and have work, or fail to.
+fn finish(random: &mut Random, block: &mut Block, twist: Twist) {
     block.header.merkle_root = block
         .compute_merkle_root()
         .unwrap_or(TxMerkleNode::all_zeros());
@@ -252,12 +259,6 @@ pub fn block(random: &mut Random, parent: &Node, twist: Twist) -> (Block, Coins)
     {
         block.header.nonce = block.header.nonce.wrapping_add(1);
     }
-    let first = block.txdata.first().cloned();
-    if let Some(coinbase) = first {
-        let txid = coinbase.compute_txid();
-        add(&mut coins, &coinbase, txid, height, true);
-    }
-    (block, coins)
 }
 
 fn add(coins: &mut Coins, transaction: &Transaction, txid: Txid, height: u32, coinbase: bool) {
@@ -363,13 +364,21 @@ fn odd_reserved_value(random: &mut Random) -> Witness {
 /// One of the scripts that [`sign`] can satisfy.
 fn lock(random: &mut Random) -> ScriptBuf {
     let key = PublicKey::new(PAIR.public_key());
-    match random.below(5) {
+    match random.below(7) {
         0 => ScriptBuf::new_p2pk(&key),
         1 => ScriptBuf::new_p2pkh(&key.pubkey_hash()),
-        2 => ScriptBuf::new_p2wpkh(&key.wpubkey_hash().expect("the key is compressed")),
+        2 => key_program(),
         3 => ScriptBuf::new_p2tr(&SECP, PAIR.x_only_public_key().0, None),
+        4 => key_program().to_p2sh(),
+        5 => witness_true().to_p2sh(),
         _ => witness_true().to_p2wsh(),
     }
+}
+
+/// The output that pays to the key's hash in a witness.
+fn key_program() -> ScriptBuf {
+    let key = PublicKey::new(PAIR.public_key());
+    ScriptBuf::new_p2wpkh(&key.wpubkey_hash().expect("the key is compressed"))
 }
 
 /// A script that anybody satisfies.
@@ -394,6 +403,16 @@ fn spend(
     if candidates.is_empty() {
         return None;
     }
+    let hashed: Vec<OutPoint> = candidates
+        .iter()
+        .filter(|outpoint| coins[outpoint].output.script_pubkey.is_p2wsh())
+        .copied()
+        .collect();
+    let candidates = if twist == Twist::WitnessSigops && !hashed.is_empty() {
+        hashed
+    } else {
+        candidates
+    };
     let mut chosen = Vec::new();
     for _ in 0..=random.below(3) {
         let outpoint = if immature && random.once_in(2) {
@@ -464,13 +483,53 @@ fn spend(
                 (1 << 22) | random.below(200) as u32
             });
         }
+        Twist::RelativeLocks => {
+            for (input, coin) in transaction.input.iter_mut().zip(&spent) {
+                input.sequence = relative_lock(random, parent, coin);
+            }
+            if random.once_in(4) {
+                transaction.version = random.pick(&[
+                    transaction::Version::ONE,
+                    transaction::Version(0),
+                    transaction::Version(-1),
+                    transaction::Version(3),
+                ]);
+            }
+        }
         Twist::NegativeOutput => {
             transaction.output[0].value =
                 Amount::from_sat(random.pick(&[u64::MAX, 1 << 63, 2_100_000_000_000_001]));
         }
+        Twist::TotalTooLarge => {
+            let other = transaction.output[0].clone();
+            transaction.output.push(other);
+            for output in &mut transaction.output {
+                output.value = Amount::from_sat(1_500_000_000_000_000);
+            }
+        }
+        Twist::NoOutputs => transaction.output.clear(),
+        Twist::DuplicateInput => {
+            let again = random.below(transaction.input.len());
+            transaction.input.push(transaction.input[again].clone());
+            spent.push(spent[again].clone());
+        }
+        Twist::NullPrevout => {
+            transaction.input.push(TxIn::default());
+            spent.push(spent[0].clone());
+        }
         _ => {}
     }
-    sign(&mut transaction, &spent);
+    let annex = (twist == Twist::HeavyWitness).then(|| {
+        let mut annex = vec![0x50];
+        annex.resize(3_996_000 + random.below(5000), 7);
+        annex
+    });
+    sign(&mut transaction, &spent, annex.as_deref());
+    if twist == Twist::WitnessSigops {
+        // What a witness script would check counts, whether it is the right one or not. 80,000 are the limit.
+        let script = vec![0xac; 79_940 + random.below(60)];
+        transaction.input[0].witness = Witness::from_slice(&[script]);
+    }
     if twist == Twist::BadSignature {
         let input = &mut transaction.input[0];
         let mut bytes = input.script_sig.to_bytes();
@@ -485,6 +544,29 @@ fn spend(
         }
     }
     Some(Draft { transaction, spent })
+}
+
+/// A sequence that locks for about as long as the coin has existed (BIP 68), in blocks or in units of 512 seconds.
+fn relative_lock(random: &mut Random, parent: &Node, coin: &Owned) -> Sequence {
+    let height = parent.height + 1;
+    let value = if random.once_in(2) {
+        height - coin.height
+    } else {
+        let created = parent.medians[coin.height.saturating_sub(1) as usize];
+        let passed = parent.medians[parent.height as usize] - created;
+        (1 << 22) | (passed / 512)
+    };
+    let moved = match random.below(8) {
+        0 => value.saturating_sub(1),
+        1 => value + 1,
+        // Bits that say nothing.
+        2 => value | (1 << 16),
+        3 => value | (1 << 21),
+        // No lock at all.
+        4 => (value + 100) | (1 << 31),
+        _ => value,
+    };
+    Sequence(moved)
 }
 
 /// Changes that concern the whole list of transactions.
@@ -510,6 +592,11 @@ fn bend(random: &mut Random, block: &mut Block, twist: Twist) {
         }
         Twist::NoCoinbase => {
             block.txdata.remove(0);
+        }
+        Twist::TwoCoinbaseInputs => {
+            let mut second = block.txdata[0].input[0].clone();
+            second.previous_output.vout = random.pick(&[u32::MAX, 0]);
+            block.txdata[0].input.push(second);
         }
         Twist::Weight => {
             // Without the commitment's output, which is 47 bytes, and the three bytes that longer lengths take.
@@ -545,10 +632,11 @@ fn bend(random: &mut Random, block: &mut Block, twist: Twist) {
     }
 }
 
-fn sign(transaction: &mut Transaction, spent: &[Owned]) {
+/// Signs all inputs; those of taproot outputs with the annex, if there is one.
+fn sign(transaction: &mut Transaction, spent: &[Owned], annex: Option<&[u8]>) {
     let prevouts: Vec<TxOut> = spent.iter().map(|owned| owned.output.clone()).collect();
     let signed: Vec<(ScriptBuf, Witness)> = (0..spent.len())
-        .map(|input| sign_input(transaction, &prevouts, input))
+        .map(|input| sign_input(transaction, &prevouts, input, annex))
         .collect();
     for (input, (script_sig, witness)) in transaction.input.iter_mut().zip(signed) {
         input.script_sig = script_sig;
@@ -556,7 +644,12 @@ fn sign(transaction: &mut Transaction, spent: &[Owned]) {
     }
 }
 
-fn sign_input(transaction: &Transaction, prevouts: &[TxOut], input: usize) -> (ScriptBuf, Witness) {
+fn sign_input(
+    transaction: &Transaction,
+    prevouts: &[TxOut],
+    input: usize,
+    annex: Option<&[u8]>,
+) -> (ScriptBuf, Witness) {
     let TxOut {
         value,
         ref script_pubkey,
@@ -576,19 +669,36 @@ fn sign_input(transaction: &Transaction, prevouts: &[TxOut], input: usize) -> (S
         })
     };
     if script_pubkey.is_p2tr() {
+        let all = Prevouts::All(prevouts);
+        let signed = annex.map(|annex| Annex::new(annex).expect("it begins as one"));
         let hash = cache
-            .taproot_key_spend_signature_hash(
-                input,
-                &Prevouts::All(prevouts),
-                TapSighashType::Default,
-            )
+            .taproot_signature_hash(input, &all, signed, None, TapSighashType::Default)
             .expect("the input exists");
         let pair = PAIR.tap_tweak(&SECP, None).to_keypair();
         let message = Message::from_digest(hash.to_byte_array());
         let signature = SECP.sign_schnorr_no_aux_rand(&message, &pair);
+        let mut witness = Witness::from_slice(&[signature.serialize()]);
+        if let Some(annex) = annex {
+            witness.push(annex);
+        }
+        return (ScriptBuf::new(), witness);
+    }
+    if script_pubkey.is_p2sh() {
+        // One of two, by what is behind the hash.
+        let nested = key_program();
+        if *script_pubkey != nested.to_p2sh() {
+            return (
+                pushes(vec![witness_true().into_bytes()]).into_script(),
+                Witness::new(),
+            );
+        }
+        let hash = cache
+            .p2wpkh_signature_hash(input, &nested, value, all)
+            .expect("the input exists");
+        let items = [ecdsa(hash.to_byte_array()), key];
         return (
-            ScriptBuf::new(),
-            Witness::from_slice(&[signature.serialize()]),
+            pushes(vec![nested.into_bytes()]).into_script(),
+            Witness::from_slice(&items),
         );
     }
     if script_pubkey.is_p2wpkh() {
@@ -620,6 +730,7 @@ pub fn genesis(header: Header) -> Node {
         header,
         height: 0,
         times: vec![header.time],
+        medians: vec![header.time],
         coins: Coins::new(),
         valid: true,
     }
@@ -632,10 +743,13 @@ pub fn node(parent: &Node, block: &Block, coins: Coins) -> Node {
     if times.len() > 11 {
         times.remove(0);
     }
+    let mut medians = parent.medians.clone();
+    medians.push(median(&times));
     Node {
         header: block.header,
         height: parent.height + 1,
         times,
+        medians,
         coins,
         valid: true,
     }

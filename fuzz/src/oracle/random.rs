@@ -1,6 +1,7 @@
 //! Numbers that are the same for the same seed.
 
 /// A generator of numbers (SplitMix64), good enough to spread choices; or the choices of somebody else.
+#[derive(Clone)]
 pub struct Random {
     state: u64,
     /// Choices to be made before any others, the last one first.

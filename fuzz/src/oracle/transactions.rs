@@ -10,10 +10,11 @@ use bitcoinkernel::prelude::*;
 use btc_consensus::check_transaction;
 
 use super::random::Random;
+use super::rules::{Part, Rules};
 use super::{Count, hex};
 
 /// Makes a transaction, often a wrong one, and compares what both say of it.
-pub fn compare(random: &mut Random, count: &mut Count) -> Result<(), String> {
+pub fn compare(random: &mut Random, count: &mut Count, rules: &mut Rules) -> Result<(), String> {
     let mut bytes = serialize(&make(random));
     for _ in 0..random.pick(&[0, 0, 0, 1, 2]) {
         random.mutate(&mut bytes);
@@ -28,6 +29,9 @@ pub fn compare(random: &mut Random, count: &mut Count) -> Result<(), String> {
     let ours = own.as_ref().map(check_transaction);
     if matches!(ours, Ok(Ok(()))) != theirs {
         return Err(describe(format!("the kernel says {theirs}, we {ours:?}")));
+    }
+    if let Ok(Err(error)) = ours {
+        rules.note(Part::Transactions, error.reject_reason());
     }
     if let (Ok(kernel), Ok(own)) = (kernel, own)
         && !own.input.is_empty()
@@ -49,6 +53,8 @@ fn make(random: &mut Random) -> Transaction {
         3 => 1 << 63,
         _ => random.next() % 1_000_000,
     };
+    // Without its witness, a quarter of a block's weight in bytes is the most.
+    let heavy = random.once_in(400);
     Transaction {
         version: Version(random.next() as i32),
         lock_time: LockTime::from_consensus(random.next() as u32),
@@ -72,7 +78,11 @@ fn make(random: &mut Random) -> Transaction {
         output: (0..random.below(4))
             .map(|_| TxOut {
                 value: Amount::from_sat(value(random)),
-                script_pubkey: ScriptBuf::from_bytes(random.bytes(10)),
+                script_pubkey: ScriptBuf::from_bytes(if heavy {
+                    vec![0x6a; 999_800 + random.below(200)]
+                } else {
+                    random.bytes(10)
+                }),
             })
             .collect(),
     }
