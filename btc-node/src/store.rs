@@ -6,6 +6,7 @@
 //! | [`kv`], [`engine`], [`obfuscation`] | the key-value seam, our engine for LevelDB's files behind it, and the value obfuscation on top |
 //! | `leveldb` | the system's LevelDB behind the same seam, with feature `system-leveldb` |
 //! | [`disk`] | a gate before every call that changes files of the store, for tests of what a failing disk leaves |
+//! | [`descriptors`] | the file descriptors that databases and sockets share |
 //! | [`codec`], [`compress`], [`undo`] | the encodings of Core's records |
 //! | [`flat_file`], [`block_files`], [`block_reader`] | `blk?????.dat` and `rev?????.dat` with `xor.dat` |
 //! | [`index_db`] | the block index database, `blocks/index` |
@@ -23,6 +24,7 @@ pub mod codec;
 pub mod coins_db;
 pub mod compress;
 pub mod data_dir;
+pub mod descriptors;
 pub mod disk;
 pub mod engine;
 pub mod error;

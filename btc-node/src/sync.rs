@@ -13,6 +13,7 @@
 //! | `fee_filter` | which transactions are worth announcing to this node |
 //! | `headers` | which chains peers have |
 //! | `presync` | long chains of headers, before they are known to be worth keeping |
+//! | `progress` | how far headers have come, told in the log |
 //! | `compact` | blocks told by the ids of their transactions |
 //! | `in_flight` | which blocks were asked of whom |
 //! | `blocks` | which blocks are fetched from whom |
@@ -52,6 +53,7 @@ mod orphans;
 mod outbound;
 pub mod peer;
 mod presync;
+mod progress;
 mod reconciliation;
 pub mod relay;
 mod requests;
@@ -183,6 +185,8 @@ pub struct Peers {
     last_asked_for: Option<BlockHash>,
     /// When transactions are next told to incoming peers; one time for all, so that many connections learn no more.
     next_inbound_trickle: Duration,
+    /// When it was last told how far headers that are not kept have come.
+    last_presync_report: Duration,
     actions: Vec<Action>,
 }
 
@@ -232,6 +236,7 @@ impl Peers {
             upload,
             last_asked_for: None,
             next_inbound_trickle: Duration::ZERO,
+            last_presync_report: Duration::ZERO,
             actions: Vec::new(),
         }
     }

@@ -390,7 +390,8 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener) {
                 continue;
             }
         };
-        admit(&shared, stream.into(), address.into(), bound).await;
+        let address = shared.dialer.locate(address.into());
+        admit(&shared, stream.into(), address, bound).await;
     }
 }
 

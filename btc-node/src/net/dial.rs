@@ -60,6 +60,21 @@ pub struct Routes {
     pub proxies: BTreeMap<Network, Proxy>,
     /// Names are not looked up, but given to this one.
     pub names: Option<Proxy>,
+    /// CJDNS is reached (`-cjdnsreachable`): IPv6 addresses of `fc00::/8` are its.
+    pub cjdns: bool,
+}
+
+impl Routes {
+    /// What the bytes of an address stand for where these routes lead.
+    #[must_use]
+    pub fn locate(&self, endpoint: Endpoint) -> Endpoint {
+        Endpoint::new(endpoint.address.as_cjdns_if(self.cjdns), endpoint.port)
+    }
+
+    /// Reads an address with or without port, as a user wrote it; `None` for names.
+    pub fn parse(&self, text: &str, default_port: u16) -> Option<Endpoint> {
+        Some(self.locate(Endpoint::parse(text, default_port)?))
+    }
 }
 
 /// Why a peer was not reached.
@@ -161,7 +176,7 @@ impl Dialer {
         } else {
             (target, self.default_port)
         };
-        if let Some(endpoint) = Endpoint::parse(target, default_port) {
+        if let Some(endpoint) = self.routes.parse(target, default_port) {
             return Ok((self.reach(endpoint).await?, Some(endpoint)));
         }
         let (name, port) = split_host_port(target).ok_or(Error::Port)?;
@@ -174,13 +189,18 @@ impl Dialer {
         }
         let mut last = Error::NoAddress;
         for address in tokio::net::lookup_host((name, port)).await? {
-            let endpoint = Endpoint::from(address);
+            let endpoint = self.locate(address.into());
             match self.reach(endpoint).await {
                 Ok(stream) => return Ok((stream, Some(endpoint))),
                 Err(error) => last = error,
             }
         }
         Err(last)
+    }
+
+    /// As [`Routes::locate`].
+    pub fn locate(&self, endpoint: Endpoint) -> Endpoint {
+        self.routes.locate(endpoint)
     }
 
     /// Whether peers may come over I2P.

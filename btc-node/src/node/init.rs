@@ -90,6 +90,7 @@ pub(super) fn start(mut builder: Builder) -> Result<Node, StartError> {
         }
     }
 
+    options.network.limit.tell(&builder.messages);
     say_what_is_odd(&mut args, &builder.messages);
 
     let mock_time = options.mock_time;

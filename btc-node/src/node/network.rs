@@ -22,7 +22,7 @@ pub(crate) use seeds::SeedOptions;
 use super::context::Context;
 use super::error::StartError;
 use super::filters::IndexFilters;
-use super::options::{RouteOptions, Whitelist};
+use super::options::{ConnectionLimit, RouteOptions, Whitelist};
 use crate::chainstate::{ChainstateManager, SystemClock};
 use crate::net::connections::{self, Answer, Connections, Opened, Origin, SocketEvent};
 use crate::net::dial::i2p::{KeyFile, Session};
@@ -34,7 +34,7 @@ use crate::sync::{Action, Config, ConnectionKind, Event, NewPeer, PeerId, Peers,
 use bitcoin::key::rand::{RngCore, rngs::OsRng};
 use bitcoin::p2p::ServiceFlags;
 use files::{Files, I2pKey, MAX_ANCHORS};
-use links::{Attempt, Links, Wanted};
+use links::{Attempt, Links, Notation, Wanted};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -87,6 +87,8 @@ pub(crate) struct NetworkOptions {
     pub(crate) seed_nodes: Vec<String>,
     /// DNS.
     pub(crate) seeds: SeedOptions,
+    /// Connections in all, and what they are limited by.
+    pub(crate) limit: ConnectionLimit,
     /// Connections that this node makes by itself, at most.
     pub(crate) max_automatic: usize,
     /// Connections that others make, at most.
@@ -169,8 +171,9 @@ pub(crate) struct Network {
     max_automatic: usize,
     max_inbound: usize,
     dials: bool,
-    default_port: u16,
-    ways: RouteOptions,
+    notation: Notation,
+    /// The router of I2P.
+    i2p: Option<SocketAddr>,
     log_ips: bool,
     v2: bool,
     whitelist: Whitelist,
@@ -280,8 +283,11 @@ pub(super) fn start(context: &Arc<Context>) -> Result<Running, StartError> {
         max_automatic: options.max_automatic,
         max_inbound: options.max_inbound,
         dials: options.dials,
-        default_port: options.default_port,
-        ways: options.ways,
+        notation: Notation {
+            default_port: options.default_port,
+            routes: options.ways.routes,
+        },
+        i2p: options.ways.i2p,
         log_ips: options.log_ips,
         v2: options.v2,
         whitelist: options.whitelist,
@@ -350,14 +356,15 @@ fn listen_to_node(
 fn learn_own_addresses(options: &NetworkOptions, directory: &Directory) {
     use crate::net::local::Origin;
     let mut local = directory.local();
+    let routes = &options.ways.routes;
     for endpoint in &options.external {
-        local.add(*endpoint, Origin::User);
+        local.add(routes.locate(*endpoint), Origin::User);
     }
     if !options.discover || !options.listens {
         return;
     }
     for listen in options.listen.iter().filter(|listen| !listen.onion) {
-        local.add(listen.address.into(), Origin::Bind);
+        local.add(routes.locate(listen.address.into()), Origin::Bind);
     }
     let everywhere = !options.listen_if_possible.is_empty()
         || options
@@ -366,10 +373,8 @@ fn learn_own_addresses(options: &NetworkOptions, directory: &Directory) {
             .any(|listen| listen.address.ip().is_unspecified());
     if everywhere {
         for address in crate::net::interfaces::addresses() {
-            local.add(
-                Endpoint::new(address, options.listen_port),
-                Origin::Interface,
-            );
+            let endpoint = Endpoint::new(address, options.listen_port);
+            local.add(routes.locate(endpoint), Origin::Interface);
         }
     }
 }
@@ -720,7 +725,7 @@ impl Network {
                 .enumerate()
                 .filter(|(_, wanted)| now >= wanted.next)
                 .map(|(index, wanted)| (index, wanted.target.clone(), wanted.v2))
-                .filter(|(_, target, _)| !links.reaches(target, self.default_port))
+                .filter(|(_, target, _)| !links.reaches(target, &self.notation))
                 .collect();
             for (index, target, v2) in targets {
                 let wanted = &mut links.wanted[index];
@@ -756,7 +761,7 @@ impl Network {
         let situation = Situation {
             now: self.now(),
             connections: &connections,
-            is_added: &|endpoint| lock(&self.links).is_added(endpoint, self.default_port),
+            is_added: &|endpoint| lock(&self.links).is_added(endpoint, &self.notation),
             try_extra: extra.0,
             extra_block_relay: extra.1,
             limited_is_enough,

@@ -2,12 +2,14 @@
 //!
 //! | module | whose options |
 //! |---|---|
+//! | `connection_limit` | connections, as far as there are file descriptors |
 //! | `indexes` | the indexes |
 //! | `network` | the rules of the chain |
 //! | `peers` | the network of peers |
 //! | `rooms` | chainstate, mempool, mining |
 //! | `server` | the RPC port |
 
+mod connection_limit;
 mod indexes;
 mod network;
 mod peers;
@@ -24,6 +26,7 @@ use crate::mining::TemplateOptions;
 use crate::rpc::server::ServerConfig;
 use btc_consensus::params::ChainParams;
 use btc_interfaces::args::Args;
+pub(crate) use connection_limit::ConnectionLimit;
 use rooms::ChainstateChoices;
 pub(crate) use routes::RouteOptions;
 pub(crate) use server::rpc_access;

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use leveldb_engine::{Db, Durability, Error, Iter, Options};
 
+use super::descriptors;
 use super::disk::Disk;
 use super::error::StoreError;
 use super::kv::{Batch, Change, DatabaseOptions, Entries, Entry, KvError, KvStore, Sync};
@@ -16,7 +17,6 @@ const MAX_FILE_SIZE: usize = 32 << 20;
 const MIN_OPEN_FILES: usize = 64;
 const MAX_OPEN_FILES: usize = 1000;
 /// File descriptors that are enough for all databases and connections.
-#[cfg(unix)]
 const DESCRIPTORS: u64 = 16_384;
 /// Bits of the filter for each key.
 const BLOOM_BITS: usize = 10;
@@ -91,36 +91,10 @@ impl EngineDb {
 /// Tables that a database keeps open at most: each takes a file descriptor, of which sockets and the other databases
 /// need some, too.
 fn max_open_files() -> usize {
-    descriptors().map_or(MAX_OPEN_FILES, |all| {
+    let all = descriptors::reserve(DESCRIPTORS).and_then(|all| usize::try_from(all).ok());
+    all.map_or(MAX_OPEN_FILES, |all| {
         (all / 8).clamp(MIN_OPEN_FILES, MAX_OPEN_FILES)
     })
-}
-
-/// File descriptors that this process may have, after asking for as many as are useful. What many systems give at first
-/// is too few for the tables of a large chainstate; opening them anew for every read would be slow.
-#[cfg(unix)]
-fn descriptors() -> Option<usize> {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
-    let limit = getrlimit(Resource::Nofile);
-    let wanted = limit
-        .maximum
-        .map_or(DESCRIPTORS, |most| most.min(DESCRIPTORS));
-    let current = limit.current?;
-    let raised = Rlimit {
-        current: Some(wanted),
-        ..limit
-    };
-    let now = match current < wanted && setrlimit(Resource::Nofile, raised).is_ok() {
-        true => wanted,
-        false => current,
-    };
-    usize::try_from(now).ok()
-}
-
-#[cfg(not(unix))]
-fn descriptors() -> Option<usize> {
-    None
 }
 
 impl From<Error> for KvError {

@@ -2,6 +2,7 @@
 
 use super::Peers;
 use super::event::{Action, PeerId};
+use super::peer::Peer;
 use super::serve::RACE_BLOCKS;
 use crate::chain::Validity;
 use crate::chainstate::prune::MIN_BLOCKS_TO_KEEP;
@@ -98,7 +99,7 @@ impl Peers {
     }
 
     /// The next blocks to ask a peer for; if there are none only because another peer is slow, that one.
-    fn next_blocks(&self, id: PeerId, room: usize) -> (Vec<BlockSummary>, Option<PeerId>) {
+    fn next_blocks(&mut self, id: PeerId, room: usize) -> (Vec<BlockSummary>, Option<PeerId>) {
         let none = (Vec::new(), None);
         let tip = self.chain.tip();
         let Some(best) = self.best_known(id) else {
@@ -124,17 +125,15 @@ impl Peers {
             return none;
         };
         let (witness, only_recent) = (peer.serves_witnesses(), !peer.serves_all_blocks());
-        let Some(common) = self
-            .chain
-            .last_common_ancestor(&best.hash, &tip.hash)
-            .and_then(|hash| self.chain.block_summary(&hash))
-        else {
+        let Some(start) = self.last_in_common(peer, &best.hash, &tip.hash) else {
             return none;
         };
-        let end = common.height.saturating_add(WINDOW);
+        let end = start.height.saturating_add(WINDOW);
         let mut wanted = Vec::new();
         let mut waiting_for = None;
-        for height in common.height + 1..=best.height.min(end + 1) {
+        let mut stored_up_to = start.hash;
+        let mut staller = None;
+        for height in start.height + 1..=best.height.min(end + 1) {
             let Some(block) = self
                 .chain
                 .ancestor(&best.hash, height)
@@ -146,6 +145,9 @@ impl Peers {
                 break;
             }
             if block.has_data {
+                if block.chain_tx > 0 {
+                    stored_up_to = block.hash;
+                }
                 continue;
             }
             if let Some(download) = self.in_flight.of(&block.hash).first() {
@@ -154,8 +156,8 @@ impl Peers {
             }
             if height > end {
                 // The window is full of blocks that others were asked for: whoever has the first holds up all.
-                let staller = waiting_for.filter(|staller| *staller != id);
-                return (wanted, staller);
+                staller = waiting_for.filter(|staller| *staller != id);
+                break;
             }
             if only_recent && best.height - block.height >= MIN_BLOCKS_TO_KEEP - RACE_BLOCKS {
                 // It may have pruned this one.
@@ -166,7 +168,25 @@ impl Peers {
                 break;
             }
         }
-        (wanted, None)
+        self.with(id, |peer| peer.stored_up_to = Some(stored_up_to));
+        (wanted, staller)
+    }
+
+    /// The last block of a peer's chain, which ends with `best`, that this node needs no more: its own chain has it, or
+    /// all blocks up to there are on disk. While a long branch is loaded that has yet to overtake the active chain, the
+    /// window of blocks moves on with the latter alone.
+    pub(super) fn last_in_common(
+        &self,
+        peer: &Peer,
+        best: &BlockHash,
+        tip: &BlockHash,
+    ) -> Option<BlockSummary> {
+        [Some(*tip), peer.stored_up_to]
+            .into_iter()
+            .flatten()
+            .filter_map(|own| self.chain.last_common_ancestor(best, &own))
+            .filter_map(|hash| self.chain.block_summary(&hash))
+            .max_by_key(|block| block.height)
     }
 
     /// Blocks below a UTXO snapshot, to validate it with, that this peer has.
@@ -228,7 +248,7 @@ impl Peers {
 
     /// Asks a peer for a block that it was asked for compactly before.
     pub(super) fn ask_for_whole(&mut self, id: PeerId, hash: BlockHash) {
-        let item = if (self.peers.get(&id)).is_some_and(super::peer::Peer::serves_witnesses) {
+        let item = if (self.peers.get(&id)).is_some_and(Peer::serves_witnesses) {
             Inventory::WitnessBlock(hash)
         } else {
             Inventory::Block(hash)
@@ -340,7 +360,11 @@ impl Peers {
         self.note_block(id, hash);
         self.end_download(&hash, Some(id));
         if !requested && !self.is_worth_checking(&block) {
-            tracing::debug!(target: "net", "ignoring low-work block {hash} from peer={id}");
+            // Tools look for the name of this step in bitcoind.
+            tracing::debug!(
+                target: "validation",
+                "AcceptBlockHeader: not adding new block header {hash}, missing anti-dos proof-of-work validation"
+            );
             return;
         }
         self.submit(id, block, requested, Origin::Whole);

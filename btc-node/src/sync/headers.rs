@@ -257,6 +257,9 @@ impl Peers {
                 let mut hashes = vec![last];
                 hashes.extend(self.chain.locator_of(&presync.start()).unwrap_or_default());
                 self.with(id, |peer| peer.presync = Some(presync));
+                if let Some(last) = headers.last() {
+                    self.report_presync(id, last.time);
+                }
                 self.ask_for_headers(id, hashes);
             }
             Outcome::Store { finished } => {
@@ -296,6 +299,7 @@ impl Peers {
             return;
         };
         let was_known = self.chain.block_summary(&last).is_some();
+        let best_before = self.chain.best_header();
         for header in headers {
             if let Err(error) = self.chain.submit_header(header) {
                 self.header_refused(id, header, &error, origin);
@@ -303,6 +307,7 @@ impl Peers {
             }
         }
         if !was_known && let Some(block) = self.chain.block_summary(&last) {
+            self.report_headers(&best_before, &block);
             self.log_new_header(id, &block, "");
             if block.chainwork > self.chain.tip().chainwork {
                 let now = self.now;

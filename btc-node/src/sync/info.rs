@@ -83,8 +83,7 @@ impl Peers {
                     .and_then(|hash| self.chain.block_summary(&hash));
                 let common = best
                     .as_ref()
-                    .and_then(|best| self.chain.last_common_ancestor(&best.hash, &tip))
-                    .and_then(|hash| self.chain.block_summary(&hash));
+                    .and_then(|best| self.last_in_common(peer, &best.hash, &tip));
                 PeerInfo {
                     id: peer.id,
                     kind: peer.kind,

@@ -92,6 +92,8 @@ pub(super) struct Peer {
     pub(super) high_bandwidth_from: bool,
     /// It was asked to tell of new blocks so.
     pub(super) high_bandwidth_to: bool,
+    /// A block of its chain: up to there all blocks are on disk.
+    pub(super) stored_up_to: Option<BlockHash>,
     /// Blocks asked for, the oldest first.
     pub(super) blocks_asked: VecDeque<BlockHash>,
     /// Since when the first of them is waited for.
@@ -154,6 +156,7 @@ impl Peer {
             wants_transactions: false,
             ping: Ping::default(),
             best_known: None,
+            stored_up_to: None,
             unknown_block: None,
             best_sent: None,
             sync_started: false,

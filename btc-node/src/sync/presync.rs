@@ -83,7 +83,12 @@ impl Presync {
 
     /// The height that the first walk has come to; `None` on the second.
     pub(super) fn height(&self) -> Option<u32> {
-        matches!(self.phase, Phase::Sum).then_some(self.height)
+        self.progress().map(|(height, _)| height)
+    }
+
+    /// As before, with the work up to there.
+    pub(super) fn progress(&self) -> Option<(u32, Work)> {
+        matches!(self.phase, Phase::Sum).then_some((self.height, self.work))
     }
 
     /// The block it starts after.

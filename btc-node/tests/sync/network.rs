@@ -131,6 +131,18 @@ fn headers_with_little_work_are_kept_only_once_they_show_enough() {
 }
 
 #[test]
+fn a_branch_longer_than_the_window_of_blocks_is_loaded_before_it_wins() {
+    let mut net = Network::new(2, 11);
+    net.nodes[0].generate(1100);
+    // At another time, so that the blocks are others.
+    net.run(MINUTE);
+    net.nodes[1].generate(1110);
+    net.connect(0, 1);
+    assert!(net.run_until(10 * MINUTE, Network::agree));
+    assert_eq!(net.nodes[0].chain.tip().height, 1110);
+}
+
+#[test]
 fn blocks_travel_compactly_once_peers_proved_themselves() {
     let mut net = Network::new(3, 8);
     net.nodes[0].generate(110);

@@ -1,12 +1,12 @@
 //! What the RPC sees of the network and does with it.
 
-use super::links::{Attempt, Wanted, same};
+use super::links::{Attempt, Wanted};
 use super::{Input, Network, lock};
 use crate::chainstate::BlockSummary;
 use crate::net::dial::{Proxy, ProxyAddress};
 use crate::net::message::Command;
 use crate::net::subnet::Subnet;
-use crate::net::{self, Directory, Endpoint, Message, NetAddress};
+use crate::net::{self, Directory, Message, NetAddress};
 use crate::rpc::network::{AddConnectionError, AddError, AddedNode, PeerHooks, PeerView};
 use crate::sync::dial::{Dialer, MAX_FEELERS};
 use crate::sync::{ConnectionKind, Event, FetchError, OrphanInfo, PeerId, RelayInfo, UploadInfo};
@@ -116,8 +116,7 @@ impl PeerHooks for Network {
     fn add(&self, target: &str, v2: Option<bool>) -> Result<(), AddError> {
         let v2 = self.choose_transport(v2)?;
         let mut links = lock(&self.links);
-        let exists =
-            |wanted: &Wanted| !wanted.fixed && same(&wanted.target, target, self.default_port);
+        let exists = |wanted: &Wanted| !wanted.fixed && self.notation.same(&wanted.target, target);
         if links.wanted.iter().any(exists) {
             return Err(AddError::AlreadyAdded);
         }
@@ -151,7 +150,7 @@ impl PeerHooks for Network {
             .map(|wanted| AddedNode {
                 target: wanted.target.clone(),
                 connected: links
-                    .find(&wanted.target, self.default_port)
+                    .find(&wanted.target, &self.notation)
                     .map(|(_, link)| (link.address, link.kind == ConnectionKind::Inbound)),
             })
             .collect()
@@ -164,7 +163,7 @@ impl PeerHooks for Network {
     }
 
     fn disconnect_address(&self, address: &str) -> bool {
-        let endpoint = Endpoint::parse(address, self.default_port);
+        let endpoint = self.notation.read(address);
         self.close_all(|link| {
             link.name.as_deref() == Some(address) || endpoint == Some(link.address)
         })
@@ -237,13 +236,13 @@ impl PeerHooks for Network {
 
     fn proxy(&self, network: net::Network) -> Option<Proxy> {
         if network == net::Network::I2p {
-            let address = ProxyAddress::Ip(self.ways.i2p?);
+            let address = ProxyAddress::Ip(self.i2p?);
             return Some(Proxy {
                 address,
                 isolate: false,
             });
         }
-        self.ways.routes.proxies.get(&network).cloned()
+        self.notation.routes.proxies.get(&network).cloned()
     }
 
     fn directory(&self) -> &Directory {

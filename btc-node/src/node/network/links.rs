@@ -1,6 +1,7 @@
 //! Which connections there are, are being made, and are wanted.
 
 use crate::net::connections::Opened;
+use crate::net::dial::Routes;
 use crate::net::{Endpoint, PeerAddress};
 use crate::sync::ConnectionKind;
 use std::collections::{BTreeMap, HashMap};
@@ -146,8 +147,8 @@ impl Links {
     }
 
     /// Whether there is a connection to what the user wrote, or one is being made.
-    pub(super) fn reaches(&self, target: &str, port: u16) -> bool {
-        self.find(target, port).is_some()
+    pub(super) fn reaches(&self, target: &str, notation: &Notation) -> bool {
+        self.find(target, notation).is_some()
             || self
                 .attempts
                 .values()
@@ -155,8 +156,8 @@ impl Links {
     }
 
     /// The connection to what the user wrote.
-    pub(super) fn find(&self, target: &str, port: u16) -> Option<(u64, &Link)> {
-        let address = Endpoint::parse(target, port);
+    pub(super) fn find(&self, target: &str, notation: &Notation) -> Option<(u64, &Link)> {
+        let address = notation.read(target);
         self.open
             .iter()
             .find(|(_, link)| link.name.as_deref() == Some(target) || address == Some(link.address))
@@ -164,15 +165,30 @@ impl Links {
     }
 
     /// Whether the user keeps a connection to an address.
-    pub(super) fn is_added(&self, endpoint: Endpoint, port: u16) -> bool {
+    pub(super) fn is_added(&self, endpoint: Endpoint, notation: &Notation) -> bool {
         self.wanted
             .iter()
-            .any(|wanted| same(&wanted.target, &endpoint.to_string(), port))
+            .any(|wanted| notation.read(&wanted.target) == Some(endpoint))
     }
 }
 
-/// Whether two targets are one: written alike, or the same address.
-pub(super) fn same(one: &str, other: &str, port: u16) -> bool {
-    let address = Endpoint::parse(one, port);
-    one == other || (address.is_some() && address == Endpoint::parse(other, port))
+/// How addresses are read that the user writes.
+#[derive(Clone, Debug)]
+pub(super) struct Notation {
+    /// The port of those that name none.
+    pub(super) default_port: u16,
+    pub(super) routes: Routes,
+}
+
+impl Notation {
+    /// The address that a text stands for; `None` if it is a name.
+    pub(super) fn read(&self, text: &str) -> Option<Endpoint> {
+        self.routes.parse(text, self.default_port)
+    }
+
+    /// Whether two targets are one: written alike, or the same address.
+    pub(super) fn same(&self, one: &str, other: &str) -> bool {
+        let address = self.read(one);
+        one == other || (address.is_some() && address == self.read(other))
+    }
 }

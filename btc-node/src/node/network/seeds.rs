@@ -185,7 +185,7 @@ fn ask(network: &Network, options: &SeedOptions, chain: Chain) -> Option<()> {
 fn look_up(network: &Network, seed: &str) -> usize {
     let services = ServiceFlags::NETWORK | ServiceFlags::WITNESS;
     let host = format!("x{:x}.{seed}", services.to_u64());
-    if network.ways.routes.names.is_some() {
+    if network.notation.routes.names.is_some() {
         // To look it up here would tell the world what the proxy is to hide.
         let _ = super::lock(&network.inputs).send(Input::FetchFrom(seed.to_owned()));
         return 0;
@@ -211,7 +211,7 @@ fn look_up(network: &Network, seed: &str) -> usize {
             // Seeds do not tell when, so some days ago.
             time: u32::try_from(now - OsRng.gen_range(3 * DAY..7 * DAY)).unwrap_or(0),
             services: services.to_u64(),
-            endpoint: Endpoint::new(ip, network.default_port),
+            endpoint: Endpoint::new(ip, network.notation.default_port),
         })
         .collect();
     network

@@ -1,6 +1,6 @@
 //! Options of the network of peers.
 
-use super::{option, positive, routes};
+use super::{connection_limit, option, positive, routes};
 use crate::net::Endpoint;
 use crate::net::address::split_host_port;
 use crate::node::StartError;
@@ -40,6 +40,8 @@ pub(super) fn network(args: &Args, chain: Chain) -> Result<NetworkOptions, Start
         return Err(option("-maxconnections must be greater or equal than zero"));
     }
     let listening = listening(args, port, max_connections)?;
+    let limit = connection_limit::read(args, max_connections)?;
+    let granted = i64::try_from(limit.granted).unwrap_or(i64::MAX);
     let seconds =
         |name, default| Duration::from_secs(positive(args, name).map_or(default, u64::from));
     let peer_timeout = args.int("peertimeout");
@@ -52,7 +54,7 @@ pub(super) fn network(args: &Args, chain: Chain) -> Result<NetworkOptions, Start
             .saturating_mul(1000)
     };
     let limited = |value: i64| usize::try_from(value.max(0)).unwrap_or(usize::MAX);
-    let max_inbound = limited(max_connections - OUTBOUND);
+    let max_inbound = limited(granted - OUTBOUND);
     let percent = args
         .int("inboundrelaypercent")
         .unwrap_or(RELAYING_PERCENT)
@@ -71,7 +73,8 @@ pub(super) fn network(args: &Args, chain: Chain) -> Result<NetworkOptions, Start
         add: added(args),
         seed_nodes: args.values("seednode"),
         seeds: seeds(args, max_connections)?,
-        max_automatic: limited(max_connections.min(OUTBOUND)),
+        limit,
+        max_automatic: limited(granted.min(OUTBOUND)),
         max_inbound,
         max_inbound_relaying: max_inbound * limited(percent) / 100,
         default_port: default_port(chain),

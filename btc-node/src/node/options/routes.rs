@@ -64,6 +64,7 @@ pub(super) fn routes(args: &Args, listen: bool) -> Result<RouteOptions, StartErr
         }
         reachable.remove(&Network::Cjdns);
     }
+    let cjdns = reachable.contains(&Network::Cjdns);
     if args.flag("dnsseed") == Some(true)
         && !reachable.contains(&Network::Ipv4)
         && !reachable.contains(&Network::Ipv6)
@@ -74,7 +75,10 @@ pub(super) fn routes(args: &Args, listen: bool) -> Result<RouteOptions, StartErr
     }
 
     let reader = Reader { look_up, isolate };
-    let mut routes = Routes::default();
+    let mut routes = Routes {
+        cjdns,
+        ..Routes::default()
+    };
     for value in args.values("proxy") {
         reader.add(&value, &mut routes)?;
     }
@@ -254,6 +258,14 @@ mod tests {
         assert_eq!(shown(&without, Network::Cjdns), "");
         assert_eq!(shown(&without, Network::Ipv4), "[::1]:1");
         assert_eq!(shown(&without, Network::Onion), "unix:/tmp/tor");
+        let cjdns = read(&["-cjdnsreachable", "-proxy=127.0.0.1"]).unwrap();
+        for (options, network) in [(&cjdns, Network::Cjdns), (&all, Network::Ipv6)] {
+            let private = options.routes.parse("[fc00:1:2:3::7]:8888", 1).unwrap();
+            assert_eq!(
+                private.address.network() == Network::Cjdns,
+                network == Network::Cjdns
+            );
+        }
         let i2p = read(&["-i2psam=127.0.0.1", "-onlynet=i2p"]).unwrap();
         assert_eq!(i2p.i2p, Some(SocketAddr::from(([127, 0, 0, 1], 7656))));
         assert_eq!(i2p.reachable, [Network::I2p].into());

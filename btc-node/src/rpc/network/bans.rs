@@ -3,8 +3,8 @@
 use super::super::context::{Entry, NodeParts};
 use super::super::registry::{RequestContext, RpcResult};
 use super::network;
-use crate::net::NetAddress;
 use crate::net::subnet::Subnet;
+use crate::net::{NetAddress, Network};
 use btc_interfaces::rpc::table::{Arg, Kind, Method};
 use btc_interfaces::rpc::{RpcError, code};
 use serde_json::{Value, json};
@@ -91,6 +91,8 @@ fn set_ban(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult {
     }
     let network = network(parts)?;
     let single: Option<NetAddress> = text.parse().ok().filter(|_| !text.contains('/'));
+    let reaches_cjdns = network.directory().reachable().contains(&Network::Cjdns);
+    let single = single.map(|address| address.as_cjdns_if(reaches_cjdns));
     let subnet = match single {
         Some(address) => Subnet::single(address).filter(|_| address.is_valid()),
         None => text.parse::<Subnet>().ok(),
