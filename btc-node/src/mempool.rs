@@ -53,6 +53,7 @@ use crate::notify::{Event, Notifier};
 use crate::store::StoreError;
 use bitcoin::{Amount, OutPoint, Transaction, Txid, Wtxid};
 use btc_consensus::Coin;
+use graph::AFTER_CHANGE;
 use pool::Change;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -133,10 +134,13 @@ impl Mempool {
     /// Runs `change` and queues what it did for the listeners, before anybody else can make another change.
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
+        let updates = state.pool.updates();
         let result = change(&mut state);
-        // One at a time: whoever makes hard clusters waits for the thorough work on them.
-        state.pool.graph.improve();
-        for change in state.pool.take_changes() {
+        let changes = state.pool.take_changes();
+        if !changes.is_empty() || state.pool.updates() != updates {
+            state.pool.graph.work(AFTER_CHANGE);
+        }
+        for change in changes {
             self.notifier.send(match change {
                 Change::Added { tx, fee, sequence } => {
                     let fee = Amount::from_sat(u64::try_from(fee).unwrap_or(0));
@@ -158,7 +162,9 @@ impl Mempool {
 
     /// Reads the mempool; nothing changes meanwhile. `read` must not call into the chainstate.
     pub fn read<T>(&self, read: impl FnOnce(&Pool) -> T) -> T {
-        read(&self.lock().pool)
+        let mut state = self.lock();
+        state.pool.graph.settle();
+        read(&state.pool)
     }
 
     /// Judges a transaction by the tip and adds it.

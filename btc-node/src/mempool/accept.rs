@@ -157,6 +157,9 @@ impl Pool {
         options: AcceptOptions,
     ) -> Result<(Entry, BTreeSet<Txid>), Reject> {
         let screened = self.screen(view, tx, options, &PackageParents::new())?;
+        if !screened.conflicts.is_empty() {
+            self.graph.settle();
+        }
         let evicted = self.check_replacing(&screened)?;
         let Screened { entry, spent, .. } = screened;
         let rate = Feerate::new(entry.modified_fee(), entry.vsize());

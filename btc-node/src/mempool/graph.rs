@@ -1,56 +1,39 @@
 //! Transactions, who spends whom, and the clusters they form.
 //!
-//! Every transaction is in exactly one cluster, every cluster is kept in its best order ([`linearize`](super::linearize)), and all chunks
-//! of all clusters are kept sorted: mining takes from one end, eviction from the other. A change touches the clusters it
-//! joins or parts, whose size the mempool limits, and nothing else. The work on one cluster is bounded; one that strangers
-//! made too hard for it is kept in the order found so far, and tried once more when there is time ([`Graph::improve`]).
+//! Every transaction is in exactly one cluster, every cluster keeps an order ([`linearize`](super::linearize)), and all
+//! chunks of all clusters are kept sorted: mining takes from one end, eviction from the other. A change touches the
+//! clusters it joins or parts, whose size the mempool limits, and nothing else.
+//!
+//! A change leaves the clusters it touches in a valid order, made of their old ones, and no more. Whoever made it then
+//! spends a bounded amount of work on better orders ([`Graph::work`]); who reads the order first sees to it that each
+//! cluster got its share ([`Graph::settle`]). A cluster that is too hard for its share keeps what was reached and is gone
+//! on with after later changes.
 
 mod cluster;
+mod partition;
+mod preview;
+mod reorg;
 #[cfg(test)]
 mod tests;
 
 pub use cluster::ChunkView;
+pub use preview::Preview;
 
 use super::entry::{Entry, Totals};
-use super::feerate::Feerate;
+use super::linearize::Random;
 use bitcoin::{OutPoint, Transaction, Txid, Wtxid};
-use cluster::{Cluster, QUICK, Rank, THOROUGH, components, order, ranks};
+use cluster::{Cluster, Ordered, Quality, Rank, components, merged, ranks};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-/// What the mempool would look like after a change, as far as it changes.
-#[derive(Debug)]
-pub struct Preview<'a> {
-    before: Vec<Feerate>,
-    clusters: Vec<Vec<&'a Entry>>,
-}
-
-impl Preview<'_> {
-    /// Transactions in the largest cluster that the change leaves.
-    pub fn count(&self) -> usize {
-        self.clusters.iter().map(Vec::len).max().unwrap_or(0)
-    }
-
-    /// Sigops-adjusted weight of the heaviest cluster that the change leaves, in weight units.
-    pub fn weight(&self) -> i64 {
-        let weight = |cluster: &Vec<&Entry>| cluster.iter().map(|e| e.adjusted_weight).sum();
-        self.clusters.iter().map(weight).max().unwrap_or(0)
-    }
-
-    /// Chunks of the clusters that the change touches, before it.
-    pub fn before(&self) -> &[Feerate] {
-        &self.before
-    }
-
-    /// Chunks of the clusters that it leaves. These are put in order here, so the limits on clusters come first.
-    pub fn after(&self) -> Vec<Feerate> {
-        let ordered = self.clusters.iter().map(|cluster| order(cluster, QUICK).0);
-        ordered.flatten().map(|chunk| chunk.feerate).collect()
-    }
-}
+/// Steps after which the order of a cluster is good enough to be read: most clusters are in their best order by then. A
+/// tenth of a millisecond or so.
+const ACCEPTABLE: u64 = 75_000;
+/// Steps that follow a change.
+pub const AFTER_CHANGE: u64 = 5 * ACCEPTABLE;
 
 /// The transactions of the mempool and their order. It holds whatever it is given: policy is elsewhere.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Graph {
     entries: HashMap<Txid, Entry>,
     by_wtxid: HashMap<Wtxid, Txid>,
@@ -58,17 +41,40 @@ pub struct Graph {
     clusters: HashMap<u64, Cluster>,
     ranks: BTreeSet<Rank>,
     by_time: BTreeSet<(i64, Txid)>,
-    /// Clusters that wait for a second try at their order.
-    unfinished: BTreeSet<u64>,
-    /// How many clusters are not known to be in their best order.
-    not_optimal: usize,
+    /// Clusters whose order nothing was done for since they changed.
+    rough: BTreeSet<u64>,
+    /// Clusters that got their share of work and are not known to be in their best order.
+    acceptable: BTreeSet<u64>,
+    /// Spendings of outputs of transactions that came later, parent and child, while these don't join clusters.
+    held: Option<Vec<(Txid, Txid)>>,
     next_cluster: u64,
+    random: Random,
     total_vsize: i64,
     total_fee: i64,
     inner_usage: usize,
 }
 
 impl Graph {
+    /// An empty one. The seed is for choices in the search for good orders, which strangers should not foresee.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            entries: HashMap::new(),
+            by_wtxid: HashMap::new(),
+            spent: HashMap::new(),
+            clusters: HashMap::new(),
+            ranks: BTreeSet::new(),
+            by_time: BTreeSet::new(),
+            rough: BTreeSet::new(),
+            acceptable: BTreeSet::new(),
+            held: None,
+            next_cluster: 0,
+            random: Random::new(seed),
+            total_vsize: 0,
+            total_fee: 0,
+            inner_usage: 0,
+        }
+    }
+
     /// How many transactions there are.
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -160,15 +166,6 @@ impl Graph {
             .map_or(&[], |cluster| cluster.chunks.as_slice())
     }
 
-    /// A transaction of some cluster with more than `count` transactions or more than `weight` weight units.
-    pub fn oversized_cluster(&self, count: usize, weight: i64) -> Option<Txid> {
-        let oversized = self.clusters.values().find(|cluster| {
-            let total: i64 = cluster.chunks.iter().map(|chunk| chunk.feerate.size).sum();
-            cluster.count() > count || total > weight
-        })?;
-        oversized.members().next().copied()
-    }
-
     /// How many different clusters these transactions are in.
     pub fn count_clusters<'a>(&self, txids: impl IntoIterator<Item = &'a Txid>) -> usize {
         let ids: HashSet<u64> = txids
@@ -223,31 +220,6 @@ impl Graph {
         totals
     }
 
-    /// What adding `added` (with their parents set, which may be among them) and removing `removed` would do.
-    pub fn preview<'a>(&'a self, added: &[&'a Entry], removed: &BTreeSet<Txid>) -> Preview<'a> {
-        let touched: BTreeSet<u64> = added
-            .iter()
-            .flat_map(|entry| &entry.parents)
-            .chain(removed)
-            .filter_map(|txid| self.entries.get(txid))
-            .map(|entry| entry.cluster)
-            .collect();
-        let clusters = || touched.iter().filter_map(|id| self.clusters.get(id));
-        let before = clusters()
-            .flat_map(|c| c.chunks.iter().map(|chunk| chunk.feerate))
-            .collect();
-        let mut members: Vec<&Entry> = clusters()
-            .flat_map(Cluster::members)
-            .filter(|txid| !removed.contains(*txid))
-            .map(|txid| &self.entries[txid])
-            .collect();
-        members.extend(added);
-        Preview {
-            before,
-            clusters: components(&members),
-        }
-    }
-
     /// Those of these transactions that are here, in the order of their ids.
     pub fn transactions(&self, txids: &BTreeSet<Txid>) -> Vec<Arc<Transaction>> {
         let entries = txids.iter().filter_map(|txid| self.get(txid));
@@ -262,13 +234,11 @@ impl Graph {
             .filter_map(|txid| self.entries.get(txid))
             .map(|e| e.cluster)
             .collect();
-        ids.iter().filter_map(|id| self.clusters.get(id)).fold(
-            (1, weight),
-            |(count, sum), cluster| {
-                let weight: i64 = cluster.chunks.iter().map(|chunk| chunk.feerate.size).sum();
-                (count + cluster.count(), sum + weight)
-            },
-        )
+        ids.iter()
+            .filter_map(|id| self.clusters.get(id))
+            .fold((1, weight), |(count, sum), cluster| {
+                (count + cluster.count(), sum + cluster.weight())
+            })
     }
 
     /// Adds a transaction; its parents and children are found here.
@@ -296,16 +266,20 @@ impl Graph {
         self.total_vsize += entry.vsize();
         self.total_fee += entry.fee;
         self.inner_usage += usage(&entry.tx);
-        let neighbours: BTreeSet<u64> = entry
+        let mut neighbours: BTreeSet<u64> = entry
             .parents
             .iter()
-            .chain(&entry.children)
             .map(|txid| self.entries[txid].cluster)
             .collect();
+        match &mut self.held {
+            Some(held) => held.extend(entry.children.iter().map(|child| (txid, *child))),
+            None => neighbours.extend(entry.children.iter().map(|c| self.entries[c].cluster)),
+        }
         self.entries.insert(txid, entry);
-        let mut members = self.dissolve(neighbours);
+        let neighbours = self.dissolve(neighbours);
+        let mut members = merged(&neighbours);
         members.push(txid);
-        self.form(&members);
+        self.form(&members, Quality::Rough);
     }
 
     /// Removes transactions, and only these: the caller names descendants too where they must go. Gives those that were
@@ -338,8 +312,14 @@ impl Graph {
             self.inner_usage -= usage(&entry.tx);
             gone.push(entry);
         }
-        let members = self.dissolve(touched);
-        self.form(&members);
+        for cluster in self.dissolve(touched) {
+            let (rest, as_good) = cluster.rest(|txid| self.contains(txid));
+            let quality = match cluster.quality {
+                quality if as_good => quality,
+                _ => Quality::Rough,
+            };
+            self.form(&rest, quality);
+        }
         gone
     }
 
@@ -349,80 +329,143 @@ impl Graph {
             return;
         };
         entry.fee_delta = delta;
-        let cluster = entry.cluster;
-        let members = self.dissolve(BTreeSet::from([cluster]));
-        self.form(&members);
+        let cluster = BTreeSet::from([entry.cluster]);
+        let members = merged(&self.dissolve(cluster));
+        self.form(&members, Quality::Rough);
     }
 
     /// Whether every cluster is known to be in its best order.
     pub fn is_optimal(&self) -> bool {
-        self.not_optimal == 0
+        self.rough.is_empty() && self.acceptable.is_empty()
     }
 
-    /// Tries once more to put a cluster in its best order, if one waits for that.
-    pub fn improve(&mut self) {
-        let Some(id) = self.unfinished.first().copied() else {
-            return;
+    /// Gives each cluster that has changed its share of work for a better order.
+    pub fn settle(&mut self) {
+        while let Some(id) = self.rough.first().copied() {
+            self.improve(id, ACCEPTABLE);
+        }
+    }
+
+    /// Works on the orders of clusters for about so many steps: first on those that have changed, then on those that may
+    /// still get better, one after another.
+    pub fn work(&mut self, budget: u64) {
+        let mut left = budget;
+        while left > 0 {
+            let Some(id) = self.rough.first().copied() else {
+                break;
+            };
+            let steps = self.improve(id, ACCEPTABLE.min(left));
+            left = left.saturating_sub(steps);
+        }
+        // Not always the same first: it may be one that takes all there is.
+        let start = self.random.next() % self.next_cluster.max(1);
+        let turn: Vec<u64> = self
+            .acceptable
+            .range(start..)
+            .chain(self.acceptable.range(..start))
+            .copied()
+            .collect();
+        for id in turn {
+            if left < ACCEPTABLE {
+                break;
+            }
+            let steps = self.improve(id, left);
+            left = left.saturating_sub(steps);
+        }
+    }
+
+    /// Looks for a better order of a cluster; gives the steps that it took.
+    fn improve(&mut self, id: u64, budget: u64) -> u64 {
+        self.rough.remove(&id);
+        self.acceptable.remove(&id);
+        let Some(cluster) = self.clusters.get(&id) else {
+            return 0;
         };
-        let members = self.dissolve(BTreeSet::from([id]));
-        self.form_within(&members, THOROUGH);
-        // A third try would end as the second did.
-        self.unfinished.remove(&(self.next_cluster - 1));
+        let members: Vec<&Entry> = cluster.members().map(|txid| &self.entries[txid]).collect();
+        let mut ordered = Ordered::new(&members);
+        let (optimal, steps) = ordered.improve(budget, self.random.next());
+        let chunks = ordered.chunks();
+        if chunks != cluster.chunks {
+            let new = ranks(&chunks, id);
+            for rank in &cluster.ranks {
+                self.ranks.remove(rank);
+            }
+            self.ranks.extend(new.iter().cloned());
+            if let Some(cluster) = self.clusters.get_mut(&id) {
+                (cluster.chunks, cluster.ranks) = (chunks, new);
+            }
+        }
+        let quality = if optimal {
+            Quality::Optimal
+        } else {
+            Quality::Acceptable
+        };
+        self.set_quality(id, quality);
+        steps
     }
 
-    /// Takes clusters apart; gives the members that are still there.
-    fn dissolve(&mut self, ids: BTreeSet<u64>) -> Vec<Txid> {
-        let mut members = Vec::new();
+    fn set_quality(&mut self, id: u64, quality: Quality) {
+        if let Some(cluster) = self.clusters.get_mut(&id) {
+            cluster.quality = quality;
+            match quality {
+                Quality::Rough => self.rough.insert(id),
+                Quality::Acceptable => self.acceptable.insert(id),
+                Quality::Optimal => true,
+            };
+        }
+    }
+
+    /// Takes clusters apart.
+    fn dissolve(&mut self, ids: BTreeSet<u64>) -> Vec<Cluster> {
+        let mut dissolved = Vec::with_capacity(ids.len());
         for id in ids {
             let Some(cluster) = self.clusters.remove(&id) else {
                 continue;
             };
-            self.unfinished.remove(&id);
-            self.not_optimal -= usize::from(!cluster.optimal);
+            self.rough.remove(&id);
+            self.acceptable.remove(&id);
             for rank in &cluster.ranks {
                 self.ranks.remove(rank);
             }
-            members.extend(
-                cluster
-                    .members()
-                    .filter(|txid| self.contains(txid))
-                    .copied(),
-            );
+            dissolved.push(cluster);
         }
-        members
+        dissolved
     }
 
-    /// Makes clusters of transactions that are in none.
-    fn form(&mut self, members: &[Txid]) {
-        self.form_within(members, QUICK);
-    }
-
-    fn form_within(&mut self, members: &[Txid], steps: u64) {
+    /// Makes clusters of transactions that are in none, each in the order given but parents first. `quality` is that of
+    /// this order.
+    fn form(&mut self, members: &[Txid], quality: Quality) {
         let entries: Vec<&Entry> = members.iter().map(|txid| &self.entries[txid]).collect();
-        let ordered: Vec<(Vec<ChunkView>, bool)> = components(&entries)
+        let ordered: Vec<Vec<ChunkView>> = components(&entries)
             .iter()
-            .map(|component| order(component, steps))
+            .map(|component| match component[..] {
+                [only] => vec![ChunkView {
+                    txids: vec![only.txid],
+                    feerate: only.feerate(),
+                }],
+                _ => Ordered::new(component).chunks(),
+            })
             .collect();
-        for (chunks, optimal) in ordered {
+        for chunks in ordered {
             let id = self.next_cluster;
             self.next_cluster += 1;
+            let mut count = 0;
             for txid in chunks.iter().flat_map(|chunk| &chunk.txids) {
+                count += 1;
                 if let Some(entry) = self.entries.get_mut(txid) {
                     entry.cluster = id;
                 }
             }
             let ranks = ranks(&chunks, id);
             self.ranks.extend(ranks.iter().cloned());
-            if !optimal {
-                self.unfinished.insert(id);
-                self.not_optimal += 1;
-            }
             let cluster = Cluster {
                 chunks,
                 ranks,
-                optimal,
+                quality,
             };
             self.clusters.insert(id, cluster);
+            let alone = count == 1;
+            self.set_quality(id, if alone { Quality::Optimal } else { quality });
         }
     }
 }

@@ -81,6 +81,7 @@ impl MempoolHook for Mempool {
         let now = self.clock.now();
         self.change(|state| {
             let pool = &mut state.pool;
+            pool.hold_clusters();
             for tx in state.disconnected.take() {
                 let options = AcceptOptions {
                     bypass_limits: true,
@@ -91,6 +92,7 @@ impl MempoolHook for Mempool {
                     pool.remove_spenders(&tx, RemovalReason::Reorg);
                 }
             }
+            pool.join_clusters();
             let unfit: BTreeSet<Txid> = pool
                 .graph()
                 .entries()
@@ -98,7 +100,6 @@ impl MempoolHook for Mempool {
                 .map(|entry| entry.txid)
                 .collect();
             pool.remove_with_descendants(unfit, RemovalReason::Reorg);
-            pool.trim_clusters();
             pool.enforce_limits(now);
         });
     }

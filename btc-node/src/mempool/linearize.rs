@@ -1,20 +1,30 @@
 //! The order in which a miner takes the transactions of one cluster.
 //!
-//! A cluster is a set of transactions joined by spending. A miner may take any subset that holds the ancestors of all its
-//! members (a closure). The best first piece is the closure with the highest feerate, the next the best of what remains,
-//! and so on: these pieces are the chunks, and they are what the mempool sorts, mines and evicts by.
+//! A cluster is a set of transactions joined by spending. A miner takes them in some order with parents first. Cut where
+//! what follows is not better than what came before, an order falls into chunks of feerates that don't rise: these are what
+//! the mempool sorts, mines and evicts by. One order is better than another if the curve of its chunks' fees over their
+//! weights is nowhere below.
 //!
-//! The best closure is found exactly: for a rate `r`, a closure whose fee exceeds `r * weight` exists just when a minimum
-//! cut of a small flow network says so (Picard 1976); starting from some closure's rate and moving to the better one each
-//! time (Dinkelbach 1967) ends at the optimum. Among closures of that rate the smallest is taken, so that a chunk is never
-//! larger than it must be.
-//!
-//! Strangers choose the clusters, so the work is counted. Where it is used up before all chunks are found, the rest is put
-//! in an order that is quick to find: by the feerate of each transaction with its ancestors, joined where a later piece is
-//! better than the one before. Such an order is valid, but may not be the best.
+//! A cluster keeps its order from one change to the next. [`improve`] starts from it, so what it gives is never worse, and
+//! stops when nothing can be better or when its work is used up: strangers choose the clusters, and some are hard. What was
+//! reached is kept, and the next call goes on from there. The choices on the way are random by a seed, so that nobody can
+//! foresee which clusters are hard here; an order that is known to be the best does not depend on them, and is the same as
+//! that of the network's other nodes.
+
+mod forest;
+mod random;
+mod set;
+#[cfg(test)]
+mod tests;
 
 use super::feerate::Feerate;
-use std::collections::VecDeque;
+use forest::{Forest, Part};
+pub(in crate::mempool) use random::Random;
+use set::Set;
+use std::collections::BTreeSet;
+
+/// The most transactions of a cluster whose order can be improved.
+pub const MAX_COUNT: usize = Set::CAPACITY;
 
 /// One transaction of a cluster.
 #[derive(Debug, Clone)]
@@ -36,543 +46,148 @@ pub struct Chunk {
     pub feerate: Feerate,
 }
 
-/// An order of a cluster.
+/// An order of a cluster, and what finding it took.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Linearization {
-    /// The chunks, in the order of feerates that don't rise.
-    pub chunks: Vec<Chunk>,
-    /// Whether no order is better.
+    /// Indexes of all transactions, parents first.
+    pub order: Vec<usize>,
+    /// Whether no order is known to be better, and none of its chunks could be parted.
     pub optimal: bool,
+    /// The work done, in steps.
+    pub steps: u64,
 }
 
-/// Work that may still be done, in steps along edges of a network.
-struct Budget(u64);
-
-/// The budget is used up.
-struct Exhausted;
-
-impl Budget {
-    fn spend(&mut self, steps: usize) -> Result<(), Exhausted> {
-        let steps = u64::try_from(steps).unwrap_or(u64::MAX);
-        self.0 = self.0.checked_sub(steps).ok_or(Exhausted)?;
-        Ok(())
-    }
-}
-
-/// The best order of `items`, however long it takes.
+/// An order of `items` that is at least as good as `order`, found within about so many steps: a step is a nanosecond or
+/// so. A limit may be passed by the work of the last attempt, which is about a thousand steps at the most.
 ///
-/// `items` must be free of cycles; transactions are, since each spends by the hash of another.
-pub fn linearize(items: &[Item]) -> Vec<Chunk> {
-    linearize_within(items, u64::MAX).chunks
-}
-
-/// The best order of `items` that is found within so many steps, and at the worst a valid one. A step is a look at an edge
-/// between two transactions, some nanoseconds.
-///
-/// `items` must be free of cycles; transactions are, since each spends by the hash of another.
-pub fn linearize_within(items: &[Item], steps: u64) -> Linearization {
-    let mut budget = Budget(steps);
-    let mut rest: Vec<bool> = vec![true; items.len()];
-    let mut left = items.len();
-    let order = topological(items);
-    let mut chunks = Vec::new();
-    while left > 0 {
-        let best = if left == 1 {
-            rest.clone()
-        } else if let Ok(best) = best_closure(items, &rest, &mut budget) {
-            best
-        } else {
-            chunks.extend(quick(items, rest, &order, Budget(steps)));
-            return Linearization {
-                chunks,
-                optimal: false,
-            };
+/// `order` holds the index of each item once, parents first. Of equally good transactions and chunks those with lower
+/// indexes come first. A cluster of more than [`MAX_COUNT`] keeps its order.
+pub fn improve(items: &[Item], order: &[usize], budget: u64, seed: u64) -> Linearization {
+    if items.len() > MAX_COUNT {
+        return Linearization {
+            order: order.to_vec(),
+            optimal: false,
+            steps: 0,
         };
-        let members: Vec<usize> = order.iter().copied().filter(|i| best[*i]).collect();
-        if members.is_empty() {
-            // Not reached for acyclic input; end rather than loop on a broken one.
-            break;
-        }
-        for i in &members {
-            rest[*i] = false;
-        }
-        left -= members.len();
-        chunks.push(Chunk {
-            feerate: rate(items, members.iter().copied()),
-            members,
-        });
     }
+    let cluster = Dependencies::new(items, order);
+    let mut forest = Forest::new(&cluster, seed);
+    forest.load(order);
+    let optimal = forest.optimize(budget) && forest.divide(budget);
     Linearization {
-        chunks,
-        optimal: true,
+        order: forest.order(),
+        optimal,
+        steps: forest.steps(),
     }
 }
 
-/// The transactions still in `rest`, in an order that is quick to find.
-fn quick(
-    items: &[Item],
-    mut rest: Vec<bool>,
-    topological: &[usize],
-    mut budget: Budget,
-) -> Vec<Chunk> {
+/// The chunks of an order: each as small as it can be for their feerates not to rise.
+pub fn chunks(items: &[Item], order: &[usize]) -> Vec<Chunk> {
     let mut chunks: Vec<Chunk> = Vec::new();
-    let left = |rest: &[bool]| -> Vec<usize> {
-        let order = topological.iter().copied();
-        order.filter(|i| rest[*i]).collect()
-    };
-    loop {
-        let nodes = left(&rest);
-        if nodes.is_empty() {
-            return chunks;
-        }
-        match best_ancestor_set(items, &rest, &nodes, &mut budget) {
-            Ok(best) => {
-                let members = nodes.into_iter().filter(|i| best[*i]).collect();
-                take(items, members, &mut rest, &mut chunks);
-            }
-            Err(Exhausted) => {
-                for i in nodes {
-                    take(items, vec![i], &mut rest, &mut chunks);
-                }
-            }
-        }
-    }
-}
-
-/// Adds a piece, and joins it with those before that are worse.
-fn take(items: &[Item], members: Vec<usize>, rest: &mut [bool], chunks: &mut Vec<Chunk>) {
-    for i in &members {
-        rest[*i] = false;
-    }
-    let mut chunk = Chunk {
-        feerate: rate(items, members.iter().copied()),
-        members,
-    };
-    while let Some(mut before) = chunks.pop_if(|before| chunk.feerate > before.feerate) {
-        before.feerate += chunk.feerate;
-        before.members.append(&mut chunk.members);
-        chunk = before;
-    }
-    chunks.push(chunk);
-}
-
-fn rate(items: &[Item], members: impl Iterator<Item = usize>) -> Feerate {
-    let mut total = Feerate::ZERO;
-    for i in members {
-        total += Feerate {
-            fee: items[i].fee,
-            size: items[i].weight,
+    for i in order {
+        let mut chunk = Chunk {
+            members: vec![*i],
+            feerate: Feerate {
+                fee: items[*i].fee,
+                size: items[*i].weight,
+            },
         };
+        while let Some(mut before) = chunks.pop_if(|before| chunk.feerate > before.feerate) {
+            before.feerate += chunk.feerate;
+            before.members.append(&mut chunk.members);
+            chunk = before;
+        }
+        chunks.push(chunk);
     }
-    total
+    chunks
 }
 
-/// Parents before children; among those ready, the lowest index first.
-fn topological(items: &[Item]) -> Vec<usize> {
+/// The items in the order of `preferred`, but for those whose parents come later there: these wait for them. `items` must
+/// be free of cycles; transactions are, since each spends by the hash of another.
+pub fn parents_first(items: &[Item], preferred: &[usize]) -> Vec<usize> {
+    let mut position = vec![0; items.len()];
+    for (at, i) in preferred.iter().enumerate() {
+        position[*i] = at;
+    }
     let mut missing: Vec<usize> = items.iter().map(|item| item.parents.len()).collect();
     let mut children = vec![Vec::new(); items.len()];
+    let mut late = false;
     for (i, item) in items.iter().enumerate() {
         for parent in &item.parents {
             children[*parent].push(i);
+            late |= position[*parent] > position[i];
         }
     }
-    let mut ready: std::collections::BTreeSet<usize> =
-        (0..items.len()).filter(|i| missing[*i] == 0).collect();
+    if !late {
+        return preferred.to_vec();
+    }
+    let ready = (0..items.len()).filter(|i| missing[*i] == 0);
+    let mut ready: BTreeSet<usize> = ready.map(|i| position[i]).collect();
     let mut order = Vec::with_capacity(items.len());
-    while let Some(i) = ready.pop_first() {
+    while let Some(at) = ready.pop_first() {
+        let i = preferred[at];
         order.push(i);
         for child in &children[i] {
             missing[*child] -= 1;
             if missing[*child] == 0 {
-                ready.insert(*child);
+                ready.insert(position[*child]);
             }
         }
     }
     order
 }
 
-/// The smallest closure of the highest feerate among the transactions still in `rest`.
-fn best_closure(
-    items: &[Item],
-    rest: &[bool],
-    budget: &mut Budget,
-) -> Result<Vec<bool>, Exhausted> {
-    let nodes: Vec<usize> = (0..items.len()).filter(|i| rest[*i]).collect();
-    let mut best = best_ancestor_set(items, rest, &nodes, budget)?;
-    loop {
-        let target = rate(items, nodes.iter().copied().filter(|i| best[*i]));
-        let mut network = Network::new(items, rest, &nodes, target);
-        let closure = network.solve(budget)?;
-        if closure.iter().any(|inside| *inside) {
-            best = vec![false; items.len()];
-            for (position, i) in nodes.iter().enumerate() {
-                best[*i] = closure[position];
-            }
-            continue;
-        }
-        // Nothing is better than `target`. Of the closures that reach it, take the smallest.
-        if let Some(smallest) = network.smallest_tight(budget)? {
-            best = vec![false; items.len()];
-            for position in smallest {
-                best[nodes[position]] = true;
-            }
-        }
-        return Ok(best);
-    }
+/// Greater than any fee there can be; a `prioritisetransaction` beyond it counts as it, and sums of a cluster's fees fit.
+const MAX_FEE: i64 = 1 << 56;
+
+/// A cluster as the search sees it: without the dependencies that follow from others.
+struct Dependencies {
+    parts: Vec<Part>,
+    parents: Vec<Set>,
+    children: Vec<Set>,
 }
 
-/// A good start: the transaction whose ancestors, itself included, have the highest feerate.
-fn best_ancestor_set(
-    items: &[Item],
-    rest: &[bool],
-    nodes: &[usize],
-    budget: &mut Budget,
-) -> Result<Vec<bool>, Exhausted> {
-    let mut best: Option<(Feerate, Vec<bool>)> = None;
-    for start in nodes {
-        let mut inside = vec![false; items.len()];
-        let mut stack = vec![*start];
-        inside[*start] = true;
-        let mut total = Feerate::ZERO;
-        while let Some(i) = stack.pop() {
-            total += Feerate {
-                fee: items[i].fee,
-                size: items[i].weight,
-            };
-            budget.spend(1 + items[i].parents.len())?;
-            for parent in &items[i].parents {
-                if rest[*parent] && !inside[*parent] {
-                    inside[*parent] = true;
-                    stack.push(*parent);
-                }
-            }
-        }
-        if best.as_ref().is_none_or(|(rate, _)| total > *rate) {
-            best = Some((total, inside));
-        }
-    }
-    Ok(best.map_or_else(|| vec![false; items.len()], |(_, inside)| inside))
-}
-
-/// The flow network whose minimum cut is the closure with the greatest `fee - rate * weight`, times the rate's size.
-struct Network {
-    /// Edges in pairs: `edges[e ^ 1]` is the reverse of `edges[e]`.
-    edges: Vec<Edge>,
-    /// Edges out of each node; the source and the sink are the last two.
-    out: Vec<Vec<usize>>,
-    source: usize,
-    sink: usize,
-}
-
-struct Edge {
-    to: usize,
-    room: i128,
-}
-
-impl Network {
-    fn new(items: &[Item], rest: &[bool], nodes: &[usize], target: Feerate) -> Self {
-        let (source, sink) = (nodes.len(), nodes.len() + 1);
-        let mut network = Self {
-            edges: Vec::new(),
-            out: vec![Vec::new(); nodes.len() + 2],
-            source,
-            sink,
+impl Dependencies {
+    fn new(items: &[Item], order: &[usize]) -> Self {
+        let part = |(i, item): (usize, &Item)| Part {
+            members: Set::single(i),
+            fee: item.fee.clamp(-MAX_FEE, MAX_FEE),
+            weight: item.weight,
         };
-        let mut position = vec![usize::MAX; items.len()];
-        for (at, i) in nodes.iter().enumerate() {
-            position[*i] = at;
-        }
-        for (at, i) in nodes.iter().enumerate() {
-            let item = &items[*i];
-            let surplus = i128::from(item.fee) * i128::from(target.size)
-                - i128::from(target.fee) * i128::from(item.weight);
-            if surplus > 0 {
-                network.connect(source, at, surplus);
-            } else {
-                network.connect(at, sink, -surplus);
+        let mut this = Self {
+            parts: items.iter().enumerate().map(part).collect(),
+            parents: vec![Set::EMPTY; items.len()],
+            children: vec![Set::EMPTY; items.len()],
+        };
+        let mut ancestors = vec![Set::EMPTY; items.len()];
+        for i in order {
+            let all: Set = items[*i].parents.iter().copied().collect();
+            let mut beyond = Set::EMPTY;
+            for parent in all.iter() {
+                beyond |= ancestors[parent];
             }
-            for parent in item.parents.iter().filter(|parent| rest[**parent]) {
-                network.connect(at, position[*parent], i128::MAX / 4);
-            }
-        }
-        network
-    }
-
-    fn connect(&mut self, from: usize, to: usize, room: i128) {
-        self.out[from].push(self.edges.len());
-        self.edges.push(Edge { to, room });
-        self.out[to].push(self.edges.len());
-        self.edges.push(Edge { to: from, room: 0 });
-    }
-
-    /// Fills the network and gives the nodes on the source's side: the smallest closure of the greatest surplus.
-    fn solve(&mut self, budget: &mut Budget) -> Result<Vec<bool>, Exhausted> {
-        loop {
-            budget.spend(self.edges.len())?;
-            let levels = self.levels();
-            if levels[self.sink] == usize::MAX {
-                return Ok((0..self.source)
-                    .map(|node| levels[node] != usize::MAX)
-                    .collect());
-            }
-            let mut next = vec![0; self.out.len()];
-            while self.push(self.source, i128::MAX / 2, &levels, &mut next, budget)? > 0 {}
-        }
-    }
-
-    fn levels(&self) -> Vec<usize> {
-        let mut levels = vec![usize::MAX; self.out.len()];
-        levels[self.source] = 0;
-        let mut queue = VecDeque::from([self.source]);
-        while let Some(node) = queue.pop_front() {
-            for edge in &self.out[node] {
-                let Edge { to, room } = self.edges[*edge];
-                if room > 0 && levels[to] == usize::MAX {
-                    levels[to] = levels[node] + 1;
-                    queue.push_back(to);
-                }
+            ancestors[*i] = all | beyond;
+            this.parents[*i] = all - beyond;
+            for parent in this.parents[*i].iter() {
+                this.children[parent].insert(*i);
             }
         }
-        levels
+        this
     }
 
-    /// Pushes flow along one path of rising levels. The recursion is as deep as a path is long: the cluster's size.
-    fn push(
-        &mut self,
-        node: usize,
-        limit: i128,
-        levels: &[usize],
-        next: &mut [usize],
-        budget: &mut Budget,
-    ) -> Result<i128, Exhausted> {
-        if node == self.sink {
-            return Ok(limit);
-        }
-        while next[node] < self.out[node].len() {
-            budget.spend(1)?;
-            let edge = self.out[node][next[node]];
-            let Edge { to, room } = self.edges[edge];
-            if room > 0 && levels[to] == levels[node] + 1 {
-                let pushed = self.push(to, limit.min(room), levels, next, budget)?;
-                if pushed > 0 {
-                    self.edges[edge].room -= pushed;
-                    self.edges[edge ^ 1].room += pushed;
-                    return Ok(pushed);
-                }
-            }
-            next[node] += 1;
-        }
-        Ok(0)
+    fn len(&self) -> usize {
+        self.parts.len()
     }
 
-    /// In a filled network without surplus: the smallest closure whose surplus is exactly zero. It is what some node
-    /// reaches along edges with room, if that does not include the sink (Picard and Queyranne 1980).
-    fn smallest_tight(&self, budget: &mut Budget) -> Result<Option<Vec<usize>>, Exhausted> {
-        let mut smallest: Option<Vec<usize>> = None;
-        for start in 0..self.source {
-            let found = self.reach(start, budget)?;
-            let better = |found: &Vec<usize>| {
-                let shortest = smallest.as_ref().map(Vec::len);
-                shortest.is_none_or(|shortest| found.len() < shortest)
-            };
-            smallest = found.filter(better).or(smallest);
-        }
-        Ok(smallest)
+    fn part(&self, i: usize) -> Part {
+        self.parts[i]
     }
 
-    fn reach(&self, start: usize, budget: &mut Budget) -> Result<Option<Vec<usize>>, Exhausted> {
-        let mut seen = vec![false; self.out.len()];
-        seen[start] = true;
-        let mut stack = vec![start];
-        let mut found = Vec::new();
-        while let Some(node) = stack.pop() {
-            budget.spend(1 + self.out[node].len())?;
-            if node == self.sink {
-                return Ok(None);
-            }
-            if node != self.source {
-                found.push(node);
-            }
-            for edge in &self.out[node] {
-                let Edge { to, room } = self.edges[*edge];
-                if room > 0 && !seen[to] {
-                    seen[to] = true;
-                    stack.push(to);
-                }
-            }
-        }
-        Ok(Some(found))
-    }
-}
-
-impl Clone for Edge {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl Copy for Edge {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::mempool::feerate::improves_diagram;
-    use proptest::prelude::*;
-
-    fn item(fee: i64, weight: i64, parents: &[usize]) -> Item {
-        Item {
-            fee,
-            weight,
-            parents: parents.to_vec(),
-        }
+    fn parents(&self, i: usize) -> Set {
+        self.parents[i]
     }
 
-    #[test]
-    fn a_child_pays_for_its_parents() {
-        let chunks = linearize(&[
-            item(0, 400, &[]),
-            item(0, 400, &[]),
-            item(1000, 400, &[0, 1]),
-        ]);
-        assert_eq!(chunks.len(), 1);
-        assert_eq!(chunks[0].members, [0, 1, 2]);
-    }
-
-    #[test]
-    fn a_cheap_child_waits() {
-        let chunks = linearize(&[item(1000, 400, &[]), item(1, 400, &[0])]);
-        assert_eq!(
-            chunks.iter().map(|c| c.members.clone()).collect::<Vec<_>>(),
-            [vec![0], vec![1]]
-        );
-    }
-
-    #[test]
-    fn equal_feerates_stay_apart() {
-        let chunks = linearize(&[
-            item(100, 400, &[]),
-            item(100, 400, &[0]),
-            item(200, 800, &[0]),
-        ]);
-        assert_eq!(chunks.len(), 3);
-    }
-
-    #[test]
-    fn two_children_pay_together_for_one_parent() {
-        // Neither child alone lifts the parent above the other tree, both together do: the case that sorting by
-        // ancestors' feerate gets wrong.
-        let items = [
-            item(0, 1000, &[]),
-            item(600, 100, &[0]),
-            item(600, 100, &[0]),
-            item(900, 1000, &[]),
-        ];
-        let chunks = linearize(&items);
-        assert_eq!(chunks[0].members, [0, 1, 2]);
-    }
-
-    /// Sixty-four transactions, the second half of which spend from all of the first: most edges that a cluster may have,
-    /// with feerates that make the search change its mind.
-    fn tangle() -> Vec<Item> {
-        (0..64)
-            .map(|i| Item {
-                fee: (i * i * 7919) % 10_007 + if i < 32 { 0 } else { 20_000 },
-                weight: 400 + (i * 104_729) % 9_973,
-                parents: if i < 32 {
-                    Vec::new()
-                } else {
-                    (0..32).collect()
-                },
-            })
-            .collect()
-    }
-
-    #[test]
-    fn a_tangle_costs_no_more_than_allowed() {
-        let items = tangle();
-        let bounded = linearize_within(&items, 1_000);
-        assert!(!bounded.optimal);
-        let members: usize = bounded.chunks.iter().map(|chunk| chunk.members.len()).sum();
-        assert_eq!(members, 64);
-        assert!(linearize_within(&items, u64::MAX).optimal);
-    }
-
-    fn clusters() -> impl Strategy<Value = Vec<Item>> {
-        (1usize..9).prop_flat_map(|count| {
-            (
-                prop::collection::vec((-20i64..200, 1i64..50), count),
-                prop::collection::vec(any::<bool>(), count * count),
-            )
-                .prop_map(move |(values, edges)| {
-                    (0..count)
-                        .map(|i| Item {
-                            fee: values[i].0,
-                            weight: values[i].1,
-                            parents: (0..i).filter(|j| edges[i * count + j]).collect(),
-                        })
-                        .collect()
-                })
-        })
-    }
-
-    proptest! {
-        /// Against trying every subset: the first chunk has the best feerate of all closures, and no smaller closure
-        /// has it too.
-        #[test]
-        fn the_first_chunk_is_the_best_closure(items in clusters()) {
-            let chunks = linearize(&items);
-            let mut best: Option<(Feerate, u32)> = None;
-            for set in 1u32..(1 << items.len()) {
-                let closed = (0..items.len()).filter(|i| set >> i & 1 == 1)
-                    .all(|i| items[i].parents.iter().all(|p| set >> p & 1 == 1));
-                if !closed { continue; }
-                let total = rate(&items, (0..items.len()).filter(|i| set >> i & 1 == 1));
-                let better = best.is_none_or(|(rate, size)| {
-                    total > rate || (total == rate && set.count_ones() < size)
-                });
-                if better { best = Some((total, set.count_ones())); }
-            }
-            let (rate, size) = best.expect("one transaction without parents is a closure");
-            prop_assert_eq!(chunks[0].feerate, rate);
-            prop_assert_eq!(chunks[0].members.len(), size as usize);
-        }
-
-        /// However little work is allowed, the order is valid and none better than the best; if it says that it is the
-        /// best, it is.
-        #[test]
-        fn work_is_bounded(items in clusters(), steps in 0u64..2_000) {
-            let exact: Vec<Feerate> = linearize(&items).iter().map(|chunk| chunk.feerate).collect();
-            let bounded = linearize_within(&items, steps);
-            let rates: Vec<Feerate> = bounded.chunks.iter().map(|chunk| chunk.feerate).collect();
-            prop_assert!(rates.is_sorted_by(|a, b| a >= b));
-            let order: Vec<usize> = bounded.chunks.iter().flat_map(|c| c.members.clone()).collect();
-            prop_assert_eq!(order.len(), items.len());
-            for (at, i) in order.iter().enumerate() {
-                prop_assert!(items[*i].parents.iter().all(|parent| order[..at].contains(parent)));
-            }
-            for chunk in &bounded.chunks {
-                prop_assert_eq!(chunk.feerate, rate(&items, chunk.members.iter().copied()));
-            }
-            prop_assert!(!improves_diagram(&exact, &rates));
-            if bounded.optimal {
-                prop_assert!(!improves_diagram(&rates, &exact));
-            }
-        }
-
-        /// All transactions come once, parents first, in chunks of feerates that don't rise.
-        #[test]
-        fn linearizations_are_valid(items in clusters()) {
-            let chunks = linearize(&items);
-            let order: Vec<usize> = chunks.iter().flat_map(|c| c.members.clone()).collect();
-            prop_assert_eq!(order.len(), items.len());
-            for (at, i) in order.iter().enumerate() {
-                for parent in &items[*i].parents {
-                    prop_assert!(order[..at].contains(parent));
-                }
-            }
-            for pair in chunks.windows(2) {
-                prop_assert!(pair[0].feerate >= pair[1].feerate);
-            }
-        }
+    fn children(&self, i: usize) -> Set {
+        self.children[i]
     }
 }

@@ -11,6 +11,7 @@ use crate::store::StoreError;
 use bitcoin::{Block, OutPoint, Transaction, Txid};
 use btc_consensus::Coin;
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
 /// The height that a coin of the mempool shows.
@@ -88,7 +89,8 @@ impl Pool {
     /// An empty one.
     pub fn new(policy: Policy, limits: Limits) -> Self {
         Self {
-            graph: Graph::default(),
+            // Hashing is seeded by the system: what it makes of nothing is as good as any secret number.
+            graph: Graph::new(RandomState::new().build_hasher().finish()),
             policy,
             limits,
             deltas: BTreeMap::new(),
@@ -312,6 +314,7 @@ impl Pool {
         }
         let (before, mut highest) = (self.graph.len(), Feerate::ZERO);
         while self.graph.memory_usage() > self.limits.max_bytes {
+            self.graph.settle();
             let Some(chunk) = self.graph.chunks().next_back().cloned() else {
                 break;
             };
@@ -386,25 +389,18 @@ impl Pool {
         self.remove_with_descendants(spenders, reason);
     }
 
-    /// Cuts clusters that a reorganization made larger than the limits: their worst chunks go.
-    pub(super) fn trim_clusters(&mut self) {
+    /// Lets transactions come back from disconnected blocks without joining the clusters of their children, until
+    /// [`Pool::join_clusters`].
+    pub(super) fn hold_clusters(&mut self) {
+        self.graph.hold();
+    }
+
+    /// Joins the clusters that were held apart. What would make them larger than the limits goes.
+    pub(super) fn join_clusters(&mut self) {
         let max_weight = self.policy.cluster_vsize.saturating_mul(4);
-        while let Some(txid) = self
-            .graph
-            .oversized_cluster(self.policy.cluster_count, max_weight)
-        {
-            let Some(worst) = self.graph.cluster_of(&txid).last().cloned() else {
-                break;
-            };
-            // A cluster may be a single chunk. Its last transaction has no children here.
-            let single = self.graph.cluster_of(&txid).len() == 1;
-            let gone = if single {
-                worst.txids.last().copied().into_iter().collect()
-            } else {
-                worst.txids
-            };
-            self.remove_with_descendants(gone, RemovalReason::SizeLimit);
-        }
+        let excess = self.graph.excess(self.policy.cluster_count, max_weight);
+        self.remove(&excess, RemovalReason::SizeLimit);
+        self.graph.release();
     }
 }
 

@@ -1,11 +1,12 @@
 //! Sets of transactions that are joined by spending, and the order of one.
 
+use super::partition::Partition;
 use crate::mempool::entry::Entry;
 use crate::mempool::feerate::Feerate;
-use crate::mempool::linearize::{Item, linearize_within};
+use crate::mempool::linearize::{self, Chunk, Item};
 use bitcoin::Txid;
-use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::cmp::{Ordering, Reverse};
+use std::collections::HashMap;
 
 /// A set of transactions that are mined or evicted together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,16 +47,26 @@ impl PartialOrd for Rank {
 }
 
 /// By the bytes as hashed, which is the reverse of how ids are read.
-fn cmp_txid(a: &Txid, b: &Txid) -> Ordering {
+pub(super) fn cmp_txid(a: &Txid, b: &Txid) -> Ordering {
     AsRef::<[u8; 32]>::as_ref(a).cmp(AsRef::<[u8; 32]>::as_ref(b))
+}
+
+/// How good the order of a cluster is known to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Quality {
+    /// Valid, but nothing was tried since the cluster changed.
+    Rough,
+    /// As good as it got within the work allowed.
+    Acceptable,
+    /// No order is better.
+    Optimal,
 }
 
 #[derive(Debug, Clone)]
 pub(super) struct Cluster {
     pub(super) chunks: Vec<ChunkView>,
     pub(super) ranks: Vec<Rank>,
-    /// Whether no order of its transactions is better.
-    pub(super) optimal: bool,
+    pub(super) quality: Quality,
 }
 
 impl Cluster {
@@ -65,6 +76,29 @@ impl Cluster {
 
     pub(super) fn count(&self) -> usize {
         self.chunks.iter().map(|chunk| chunk.txids.len()).sum()
+    }
+
+    /// In weight units.
+    pub(super) fn weight(&self) -> i64 {
+        self.chunks.iter().map(|chunk| chunk.feerate.size).sum()
+    }
+
+    /// The members that `is_left` names, in their order, and whether that order is as good for them as this is for all.
+    /// That holds where whole chunks went from the beginning or the end.
+    pub(super) fn rest(&self, is_left: impl Fn(&Txid) -> bool) -> (Vec<Txid>, bool) {
+        let mut rest = Vec::new();
+        let mut kept: Vec<bool> = Vec::with_capacity(self.chunks.len());
+        let mut whole = true;
+        for chunk in &self.chunks {
+            let before = rest.len();
+            rest.extend(chunk.txids.iter().filter(|txid| is_left(txid)).copied());
+            let left = rest.len() - before;
+            whole &= left == 0 || left == chunk.txids.len();
+            kept.push(left > 0);
+        }
+        kept.dedup();
+        let middle_went = kept.windows(3).any(|three| three == [true, false, true]);
+        (rest, whole && !middle_went)
     }
 }
 
@@ -93,83 +127,85 @@ pub(super) fn ranks(chunks: &[ChunkView], cluster: u64) -> Vec<Rank> {
     ranks
 }
 
-/// Parts transactions into sets that are joined by spending.
+/// Parts transactions into sets that are joined by spending. In each the transactions keep their order.
 pub(super) fn components<'a>(members: &[&'a Entry]) -> Vec<Vec<&'a Entry>> {
-    let by_id: HashMap<Txid, &'a Entry> = members.iter().map(|e| (e.txid, *e)).collect();
-    // An added transaction knows its parents, but they don't know it yet.
-    let mut children: BTreeMap<Txid, Vec<Txid>> = BTreeMap::new();
-    for member in members {
-        for parent in &member.parents {
-            children.entry(*parent).or_default().push(member.txid);
+    if let [only] = members {
+        return vec![vec![*only]];
+    }
+    let index: HashMap<Txid, usize> = (0..).zip(members).map(|(i, e)| (e.txid, i)).collect();
+    let mut sets = Partition::new(members.len());
+    for (i, member) in members.iter().enumerate() {
+        for parent in member.parents.iter().filter_map(|txid| index.get(txid)) {
+            sets.join(i, *parent);
         }
     }
-    let mut seen = HashSet::new();
-    let mut found = Vec::new();
-    for member in members {
-        if !seen.insert(member.txid) {
-            continue;
+    let mut numbers: HashMap<usize, usize> = HashMap::new();
+    let mut found: Vec<Vec<&Entry>> = Vec::new();
+    for (i, member) in members.iter().enumerate() {
+        let number = *numbers.entry(sets.find(i)).or_insert(found.len());
+        match found.get_mut(number) {
+            Some(component) => component.push(member),
+            None => found.push(vec![*member]),
         }
-        let mut component = vec![*member];
-        let mut next = 0;
-        while let Some(entry) = component.get(next).copied() {
-            next += 1;
-            let below = children.get(&entry.txid).into_iter().flatten();
-            for neighbour in entry.parents.iter().chain(&entry.children).chain(below) {
-                if let Some(entry) = by_id.get(neighbour)
-                    && seen.insert(entry.txid)
-                {
-                    component.push(entry);
-                }
-            }
-        }
-        found.push(component);
     }
     found
 }
 
-/// Steps that putting a cluster in order may take while somebody waits: far more than clusters of honest making need,
-/// and below a millisecond.
-pub(super) const QUICK: u64 = 50_000;
-/// Steps for a second try.
-pub(super) const THOROUGH: u64 = 1_000_000;
+/// Chunks of several clusters by falling feerates; those of one cluster keep their order.
+pub(super) fn merged<'a>(clusters: impl IntoIterator<Item = &'a Cluster>) -> Vec<Txid> {
+    let mut chunks: Vec<&ChunkView> = clusters.into_iter().flat_map(|c| &c.chunks).collect();
+    chunks.sort_by_key(|chunk| Reverse(chunk.feerate));
+    let txids = chunks.into_iter().flat_map(|chunk| &chunk.txids);
+    txids.copied().collect()
+}
 
-/// The best order of one cluster that is found in `steps`, and whether it is the best there is.
-pub(super) fn order(component: &[&Entry], steps: u64) -> (Vec<ChunkView>, bool) {
-    if let [only] = component {
-        let chunk = ChunkView {
-            txids: vec![only.txid],
-            feerate: only.feerate(),
-        };
-        return (vec![chunk], true);
+/// A cluster's transactions and their order, as the linearizer wants them.
+pub(super) struct Ordered<'a> {
+    /// By id, since of equals the lower comes first.
+    entries: Vec<&'a Entry>,
+    items: Vec<Item>,
+    order: Vec<usize>,
+}
+
+impl<'a> Ordered<'a> {
+    /// In the order of `preferred`, but parents first.
+    pub(super) fn new(preferred: &[&'a Entry]) -> Self {
+        let mut entries = preferred.to_vec();
+        entries.sort_unstable_by(|a, b| cmp_txid(&a.txid, &b.txid));
+        let position = |txid: &Txid| entries.binary_search_by(|e| cmp_txid(&e.txid, txid)).ok();
+        let items: Vec<Item> = entries
+            .iter()
+            .map(|entry| Item {
+                fee: entry.modified_fee(),
+                weight: entry.adjusted_weight.max(1),
+                parents: entry.parents.iter().filter_map(position).collect(),
+            })
+            .collect();
+        let preferred: Vec<usize> = preferred.iter().filter_map(|e| position(&e.txid)).collect();
+        Self {
+            order: linearize::parents_first(&items, &preferred),
+            entries,
+            items,
+        }
     }
-    // Sorted, so that the order does not depend on how the cluster came to be.
-    let mut sorted = component.to_vec();
-    sorted.sort_by(|a, b| cmp_txid(&a.txid, &b.txid));
-    let index: HashMap<Txid, usize> = sorted
-        .iter()
-        .enumerate()
-        .map(|(i, e)| (e.txid, i))
-        .collect();
-    let items: Vec<Item> = sorted
-        .iter()
-        .map(|entry| Item {
-            fee: entry.modified_fee(),
-            weight: entry.adjusted_weight.max(1),
-            parents: entry
-                .parents
+
+    /// Betters the order within so many steps; gives whether it is the best now, and the steps taken.
+    pub(super) fn improve(&mut self, budget: u64, seed: u64) -> (bool, u64) {
+        let found = linearize::improve(&self.items, &self.order, budget, seed);
+        self.order = found.order;
+        (found.optimal, found.steps)
+    }
+
+    pub(super) fn chunks(&self) -> Vec<ChunkView> {
+        let view = |chunk: Chunk| ChunkView {
+            txids: chunk
+                .members
                 .iter()
-                .filter_map(|parent| index.get(parent).copied())
+                .map(|i| self.entries[*i].txid)
                 .collect(),
-        })
-        .collect();
-    let found = linearize_within(&items, steps);
-    let chunks = found
-        .chunks
-        .into_iter()
-        .map(|chunk| ChunkView {
-            txids: chunk.members.iter().map(|i| sorted[*i].txid).collect(),
             feerate: chunk.feerate,
-        })
-        .collect();
-    (chunks, found.optimal)
+        };
+        let chunks = linearize::chunks(&self.items, &self.order);
+        chunks.into_iter().map(view).collect()
+    }
 }

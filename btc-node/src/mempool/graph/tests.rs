@@ -1,8 +1,9 @@
 //! The graph against plain recomputation, through random histories.
 
-use super::Graph;
+use super::cluster::{Ordered, Quality};
+use super::{ACCEPTABLE, Graph};
 use crate::mempool::entry::Entry;
-use crate::mempool::feerate::Feerate;
+use crate::mempool::feerate::{Feerate, improves_diagram};
 use bitcoin::absolute::LockTime;
 use bitcoin::hashes::Hash;
 use bitcoin::transaction::Version;
@@ -27,7 +28,14 @@ enum Step {
     Mine(prop::sample::Index),
     /// Changes what one counts for.
     Prioritise(prop::sample::Index, i64),
+    /// Brings back what was mined, as far as nothing else spends the same.
+    Reorganize,
+    /// Works on the orders for so many steps.
+    Work(u64),
 }
+
+/// The largest cluster after a reorganization.
+const LIMIT: usize = 6;
 
 fn step() -> impl Strategy<Value = Step> {
     let index = any::<prop::sample::Index>;
@@ -35,12 +43,18 @@ fn step() -> impl Strategy<Value = Step> {
         5 => (prop::collection::vec(index(), 0..4), 0i64..5_000)
             .prop_map(|(spends, fee)| Step::Add { spends, fee }),
         1 => index().prop_map(Step::Remove),
-        1 => index().prop_map(Step::Mine),
+        2 => index().prop_map(Step::Mine),
         1 => (index(), -2_000i64..2_000).prop_map(|(at, delta)| Step::Prioritise(at, delta)),
+        1 => Just(Step::Reorganize),
+        2 => (0u64..3_000).prop_map(Step::Work),
     ]
 }
 
 fn transaction(spends: &[OutPoint]) -> Transaction {
+    transaction_with(spends, OUTPUTS as usize)
+}
+
+fn transaction_with(spends: &[OutPoint], outputs: usize) -> Transaction {
     Transaction {
         version: Version::TWO,
         lock_time: LockTime::ZERO,
@@ -58,7 +72,7 @@ fn transaction(spends: &[OutPoint]) -> Transaction {
                 value: Amount::ONE_SAT,
                 script_pubkey: ScriptBuf::new()
             };
-            OUTPUTS as usize
+            outputs
         ],
     }
 }
@@ -173,6 +187,97 @@ fn check(graph: &Graph) {
     assert_eq!(graph.older_than(i64::MAX).count(), graph.len());
 }
 
+/// Whether each cluster that is known to be in its best order is in the one that is found for it from nothing.
+fn check_best(graph: &Graph) {
+    for cluster in graph.clusters.values() {
+        if cluster.quality != Quality::Optimal {
+            continue;
+        }
+        let mut members: Vec<&Entry> = cluster.members().map(|txid| &graph.entries[txid]).collect();
+        members.sort_by_key(|entry| entry.txid);
+        let mut ordered = Ordered::new(&members);
+        assert!(ordered.improve(u64::MAX, 1).0);
+        assert_eq!(ordered.chunks(), cluster.chunks);
+    }
+}
+
+/// Clusters of 64 with more spendings between them than are sorted out in one go.
+fn hard(graph: &mut Graph) {
+    let confirmed = |i: u8| OutPoint::new(Txid::from_byte_array([i; 32]), 0);
+    let mut parents = Vec::new();
+    for i in 0..32u8 {
+        let tx = transaction_with(&[confirmed(i)], 40);
+        parents.push(tx.compute_txid());
+        graph.insert(entry(tx, i64::from(i) * 7919 % 1009, 0));
+    }
+    for i in 0..32u8 {
+        let spends: Vec<OutPoint> = parents
+            .iter()
+            .enumerate()
+            .filter(|(j, _)| (j * 31 + usize::from(i) * 17) % 5 < 2)
+            .map(|(_, txid)| OutPoint::new(*txid, u32::from(i)))
+            .collect();
+        graph.insert(entry(
+            transaction_with(&spends, 1),
+            i64::from(i) * 104_729 % 30_011,
+            0,
+        ));
+    }
+}
+
+#[test]
+fn a_hard_cluster_gets_better_from_change_to_change() {
+    let mut graph = Graph::new(7);
+    hard(&mut graph);
+    graph.settle();
+    let mut before: Vec<Feerate> = graph.chunks().map(|chunk| chunk.feerate).collect();
+    let mut changes = 0;
+    while !graph.is_optimal() {
+        graph.work(ACCEPTABLE);
+        let after: Vec<Feerate> = graph.chunks().map(|chunk| chunk.feerate).collect();
+        assert!(!improves_diagram(&after, &before), "it got worse");
+        before = after;
+        changes += 1;
+        assert!(changes < 10_000);
+    }
+    check(&graph);
+    check_best(&graph);
+}
+
+#[test]
+fn what_a_reorganization_would_join_is_cut_to_the_limit() {
+    // Two hundred chains of thirty come back under eleven transactions that spend from many of them.
+    let mut graph = Graph::new(7);
+    let mut chains: Vec<Vec<Transaction>> = Vec::new();
+    for chain in 0..200u8 {
+        let mut last = OutPoint::new(Txid::from_byte_array([chain; 32]), 1);
+        chains.push(Vec::new());
+        for _ in 0..30 {
+            let tx = transaction_with(&[last], 2);
+            last = OutPoint::new(tx.compute_txid(), 1);
+            chains[usize::from(chain)].push(tx);
+        }
+    }
+    for (number, ends) in chains.chunks(20).enumerate() {
+        let spends: Vec<OutPoint> = ends
+            .iter()
+            .map(|chain| OutPoint::new(chain[29].compute_txid(), 1))
+            .collect();
+        let tx = transaction_with(&spends, 1);
+        graph.insert(entry(tx, 50_000 + number as i64, 0));
+    }
+    graph.hold();
+    for (number, tx) in chains.concat().into_iter().enumerate() {
+        graph.insert(entry(tx, 1_000 + (number as i64 * 7919) % 997, 0));
+    }
+    let excess = graph.excess(64, i64::MAX);
+    graph.remove(&excess);
+    graph.release();
+    graph.settle();
+    assert_eq!(graph.len(), 6_000, "only what would join the chains goes");
+    assert!(graph.clusters.values().all(|cluster| cluster.count() == 30));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -180,8 +285,9 @@ proptest! {
     /// a preview says of an addition is what happens then.
     #[test]
     fn clusters_are_what_recomputation_says(steps in prop::collection::vec(step(), 1..24)) {
-        let mut graph = Graph::default();
+        let mut graph = Graph::new(3);
         let mut confirmed = 0u8;
+        let mut mined: Vec<Entry> = Vec::new();
         for (time, step) in steps.into_iter().enumerate() {
             let txids: Vec<Txid> = {
                 let sorted: BTreeSet<Txid> = graph.entries().map(|entry| entry.txid).collect();
@@ -211,6 +317,8 @@ proptest! {
                     let previewed = preview.after();
                     let txid = entry.txid;
                     graph.insert(entry);
+                    check(&graph);
+                    graph.settle();
                     let rates = |chunks: &[Feerate]| {
                         let mut parts: BTreeMap<(i64, i64), usize> = BTreeMap::new();
                         for rate in chunks {
@@ -227,15 +335,36 @@ proptest! {
                     prop_assert_eq!(graph.remove(&gone).len(), gone.len());
                 }
                 Step::Mine(index) if !txids.is_empty() => {
-                    graph.remove([index.get(&txids)]);
+                    mined.extend(graph.remove([index.get(&txids)]));
                 }
+                Step::Reorganize => {
+                    graph.hold();
+                    for mut entry in std::mem::take(&mut mined) {
+                        entry.children.clear();
+                        let mut inputs = entry.tx.input.iter();
+                        if inputs.all(|input| graph.spender(&input.previous_output).is_none()) {
+                            graph.insert(entry);
+                        }
+                    }
+                    let excess = graph.excess(LIMIT, i64::MAX);
+                    prop_assert_eq!(graph.descendants(excess.iter().copied()), excess.clone());
+                    graph.remove(&excess);
+                    graph.release();
+                    prop_assert!(graph.clusters.values().all(|cluster| cluster.count() <= LIMIT));
+                }
+                Step::Work(steps) => graph.work(steps),
                 Step::Prioritise(index, delta) if !txids.is_empty() => {
                     graph.set_fee_delta(index.get(&txids), delta);
                 }
                 _ => {}
             }
             check(&graph);
+            check_best(&graph);
         }
+        graph.settle();
+        prop_assert!(graph.is_optimal(), "these clusters are small");
+        check(&graph);
+        check_best(&graph);
         let all: BTreeSet<Txid> = graph.entries().map(|entry| entry.txid).collect();
         graph.remove(&all);
         prop_assert!(graph.is_empty() && graph.chunks().next().is_none());

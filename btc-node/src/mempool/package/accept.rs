@@ -218,6 +218,7 @@ impl Pool {
                 .extend(spent.filter(|txid| txids.contains(txid)));
         }
         let evicted = if replaces {
+            self.graph.settle();
             self.check_package_replacement(&screened, total, without_ancestors)
                 .map_err(PackageOutcome::failed)?
         } else {
