@@ -158,4 +158,8 @@ struct RpcCommand $Proxy.wrap("btc_interfaces::rpc::RpcCommand") {
     name @1 :Text;
     arguments @2 :List(Text);
     help @3 :Text;
+    openrpc @4 :Text;
+    # JSON text.
+    conversions @5 :Text;
+    # JSON text.
 }

@@ -70,6 +70,11 @@ pub struct RpcCommand {
     pub arguments: Vec<String>,
     /// The text of `help <name>`.
     pub help: String,
+    /// What an OpenRPC document says of it: a Method Object, without hidden arguments.
+    pub openrpc: Value,
+    /// How a command line passes its arguments: arrays of the method's name, the argument's position and name, and whether
+    /// it is a string.
+    pub conversions: Value,
 }
 
 /// Answers one registered method.

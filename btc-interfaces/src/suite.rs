@@ -121,6 +121,8 @@ pub fn handlers(chain: &dyn Chain) -> Result<()> {
         name: "suiteprobe".to_owned(),
         arguments: vec!["value".to_owned()],
         help: "suiteprobe value".to_owned(),
+        openrpc: json!({}),
+        conversions: json!([]),
     };
     let handler = chain.handle_rpc(command, Arc::new(Answer))?;
     handler.disconnect()?;
@@ -368,6 +370,8 @@ fn rpc(init: &dyn Init) -> Result<()> {
         name: "suiteprobe".to_owned(),
         arguments: vec!["value|alias".to_owned(), "other".to_owned()],
         help: "suiteprobe value".to_owned(),
+        openrpc: json!({}),
+        conversions: json!([]),
     };
     let handler = chain.handle_rpc(command, Arc::new(Answer))?;
     // A request for the method comes back through the server to the handler above.

@@ -1,7 +1,7 @@
 //! The table of RPC methods through its public API: binding, error texts, help, value readers.
 
 use bitcoin::{Amount, BlockHash};
-use btc_interfaces::rpc::table::{Arg, Kind, Method};
+use btc_interfaces::rpc::table::{Arg, Kind, Method, Shape};
 use btc_interfaces::rpc::{RpcCommand, RpcError, RpcRequest, json, value};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -12,14 +12,9 @@ const GET_BLOCK: Method = Method {
     summary: "A block.",
     args: &[
         Arg::required("blockhash", Kind::StringHex, "The block hash"),
-        Arg::default(
-            "verbosity|verbose",
-            Kind::Any("numeric"),
-            "1",
-            "0, 1, 2 or 3",
-        ),
+        Arg::default("verbosity|verbose", Kind::Number, "1", "0, 1, 2 or 3").unchecked(),
     ],
-    result: "\"hex\"    (string) the block",
+    results: &[Shape::hex("", "the block")],
     examples: &["\"00ab\" 2"],
 };
 
@@ -48,7 +43,7 @@ const SEND: Method = Method {
         ]),
         Arg::default("version", Kind::Number, "2", "Transaction version"),
     ],
-    result: "",
+    results: &[],
     examples: &[],
 };
 
@@ -57,14 +52,14 @@ const ECHO: Method = Method {
     category: "hidden",
     summary: "Gives back its arguments.",
     args: &[
-        Arg::optional("arg0", Kind::Any("any"), ""),
-        Arg::optional("arg1", Kind::Any("any"), ""),
-        Arg::optional("arg2", Kind::Any("any"), ""),
-        Arg::optional("arg3", Kind::Any("any"), ""),
-        Arg::optional("arg4", Kind::Any("any"), ""),
-        Arg::optional("arg5", Kind::Any("any"), ""),
+        Arg::optional("arg0", Kind::String, "").unchecked(),
+        Arg::optional("arg1", Kind::String, "").unchecked(),
+        Arg::optional("arg2", Kind::String, "").unchecked(),
+        Arg::optional("arg3", Kind::String, "").unchecked(),
+        Arg::optional("arg4", Kind::String, "").unchecked(),
+        Arg::optional("arg5", Kind::String, "").unchecked(),
     ],
-    result: "",
+    results: &[],
     examples: &[],
 };
 
@@ -455,4 +450,151 @@ proptest! {
     fn no_text_makes_amounts_panic(text in "[-+0-9.eE]{0,40}|\\PC*", decimals in 0_u32..20) {
         let _ = value::parse_fixed_point(&text, decimals);
     }
+}
+
+const COINS: Method = Method {
+    name: "coins",
+    category: "hidden",
+    summary: "Shows coins.",
+    args: &[
+        Arg::required("of", Kind::Number, "A height or hash")
+            .unchecked()
+            .labelled("", "string or numeric"),
+        Arg::hint("range", Kind::Range, "all", "Which"),
+        Arg::optional("wait", Kind::Number, "For tests").hidden(),
+    ],
+    results: &[
+        Shape::null().when("there is none"),
+        Shape::object(
+            "",
+            "",
+            &[
+                Shape::fields(&[Shape::hex("txid", "Its transaction")]),
+                Shape::elided("What else there is", &[Shape::number("vout", "")]),
+                Shape::array(
+                    "by",
+                    "Who",
+                    &[Shape::map("", "", &[Shape::bool("name", "")])],
+                )
+                .optional(),
+                Shape::tuple("pair", "", &[Shape::amount("", ""), Shape::time("", "")]),
+                Shape::object("scan", "", &[Shape::string("at", "")]).unchecked(),
+            ],
+        )
+        .when("there is one"),
+        Shape::any("", "For tests").hidden(),
+    ],
+    examples: &[],
+};
+
+#[test]
+fn results_are_held_against_their_shapes() {
+    let method = Method {
+        results: &COINS.results[..2],
+        ..COINS
+    };
+    let good = json!({
+        "txid": "00", "vout": 1, "by": [{"a": true}, {}], "pair": [1.5, 7], "scan": false,
+    });
+    assert_eq!(method.check_result(&good), Ok(()));
+    assert_eq!(method.check_result(&Value::Null), Ok(()));
+    let bad = json!({
+        "txid": 0, "by": [{"a": true}, {"b": 1}], "pair": [1.5, "7"], "scan": false, "more": 1,
+    });
+    assert_eq!(
+        method.results[1].mismatch(&bad),
+        Some(json!({
+            "more": "key returned that was not in doc",
+            "txid": "returned type is number, but declared as string in doc",
+            "vout": "key missing, despite not being optional in doc",
+            "by": {"1": {"b": "returned type is number, but declared as bool in doc"}},
+            "pair": {"1": "returned type is string, but declared as number in doc"},
+        }))
+    );
+    let (code, text) = error(method.check_result(&json!(true)));
+    assert_eq!(code, -1);
+    let start = "Internal bug detected: RPC call \"coins\" returned incorrect type:\n[\n    \
+                 \"returned type is bool, but declared as null in doc\",\n    \
+                 \"returned type is bool, but declared as object in doc\"\n]\n";
+    assert!(text.starts_with(start), "{text}");
+    // What may be anything stands for every result.
+    assert_eq!(COINS.check_result(&json!(true)), Ok(()));
+    let nothing = Method {
+        results: &[],
+        ..COINS
+    };
+    assert!(
+        error(nothing.check_result(&Value::Null))
+            .1
+            .contains("no possible results defined")
+    );
+}
+
+#[test]
+fn help_shows_the_shapes() {
+    let expected = r#"
+Result (there is none):
+null    (json null)
+
+Result (there is one):
+{                             (json object)
+  "txid" : "hex",             (string) Its transaction
+  ...,                        What else there is
+  "by" : [                    (json array, optional) Who
+    {                         (json object)
+      "name" : true|false,    (boolean)
+      ...
+    },
+    ...
+  ],
+  "pair" : [                  (json array)
+    n,                        (numeric)
+    xxx                       (numeric)
+  ],
+  "scan" : {                  (json object)
+    "at" : "str"              (string)
+  }
+}
+"#;
+    assert!(COINS.help().ends_with(expected), "{}", COINS.help());
+}
+
+#[test]
+fn openrpc_describes_the_table() {
+    let number = json!({"type": "number"});
+    let two = json!({
+        "type": "array", "items": [number, number], "additionalItems": false, "minItems": 2, "maxItems": 2,
+    });
+    let document = COINS.openrpc(false);
+    assert_eq!(
+        document["params"],
+        json!([
+            {
+                "name": "of", "required": true, "description": "A height or hash",
+                "schema": {"oneOf": [{"type": "integer"}, {"type": "string"}]},
+            },
+            {
+                "name": "range", "required": false, "description": "Which",
+                "schema": {"oneOf": [number, two], "x-bitcoin-default-hint": "all"},
+            },
+        ])
+    );
+    assert_eq!(COINS.openrpc(true)["params"][2]["name"], "wait");
+    assert_eq!(document["x-bitcoin-category"], "hidden");
+    let results = &document["result"]["schema"]["oneOf"];
+    assert_eq!(
+        results[0],
+        json!({"type": "null", "description": "there is none"})
+    );
+    let fields = &results[1]["properties"];
+    assert_eq!(
+        results[1]["required"],
+        json!(["txid", "vout", "pair", "scan"])
+    );
+    assert_eq!(
+        fields["by"]["items"],
+        json!({"type": "object", "additionalProperties": {"type": "boolean"}})
+    );
+    assert_eq!(fields["scan"]["oneOf"][1], json!({"const": false}));
+    assert_eq!(results.as_array().map(Vec::len), Some(2));
 }

@@ -28,6 +28,7 @@ pub mod options;
 pub mod rawtransaction;
 pub mod registry;
 pub mod rest;
+mod results;
 pub mod server;
 pub mod util;
 

@@ -17,19 +17,22 @@ const fn method(name: &'static str, args: &'static [Arg]) -> Method {
         category: "test",
         summary: "For tests.",
         args,
-        result: "",
+        results: &[],
         examples: &[],
     }
 }
 
 const ECHO_ARGS: &[Arg] = &[
-    Arg::optional("arg0", Kind::Any("any"), ""),
-    Arg::optional("arg1", Kind::Any("any"), ""),
-    Arg::optional("arg2", Kind::Any("any"), ""),
+    Arg::optional("arg0", Kind::String, "").unchecked(),
+    Arg::optional("arg1", Kind::String, "").unchecked(),
+    Arg::optional("arg2", Kind::String, "").unchecked(),
 ];
 static ECHO: Method = method("echo", ECHO_ARGS);
 static ECHO_JSON: Method = method("echojson", ECHO_ARGS);
-static FAIL: Method = method("fail", &[Arg::optional("code", Kind::Any("any"), "")]);
+static FAIL: Method = method(
+    "fail",
+    &[Arg::optional("code", Kind::String, "").unchecked()],
+);
 static URI: Method = method("uri", &[]);
 static NEW_ADDRESS: Method = method("getnewaddress", &[]);
 static GENERATE: Method = method(

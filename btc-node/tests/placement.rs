@@ -37,6 +37,8 @@ impl ChainClient for Life {
                 name: name.to_owned(),
                 arguments: Vec::new(),
                 help: name.to_owned(),
+                openrpc: json!({}),
+                conversions: json!([]),
             };
             let answer = Arc::new(Answer {
                 number: self.number,

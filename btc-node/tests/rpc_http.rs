@@ -57,7 +57,7 @@ const WAIT: Method = Method {
     category: "blockchain",
     summary: "Waits until it is let go or the server stops.",
     args: &[],
-    result: "",
+    results: &[],
     examples: &[],
 };
 
@@ -66,7 +66,7 @@ const HASH: Method = Method {
     category: "blockchain",
     summary: "A block's hash.",
     args: &[Arg::required("height", Kind::Number, "Its height")],
-    result: "",
+    results: &[],
     examples: &[],
 };
 
@@ -684,14 +684,17 @@ fn warm_up_answers_with_what_the_node_is_at() {
     );
 }
 
+/// A method of another process.
+struct Remote(btc_interfaces::Result<RpcReply>);
+
+impl RpcHandler for Remote {
+    fn call(&self, _: RpcRequest) -> btc_interfaces::Result<RpcReply> {
+        self.0.clone()
+    }
+}
+
 #[test]
 fn the_last_registration_answers_until_it_goes() {
-    struct Remote(btc_interfaces::Result<RpcReply>);
-    impl RpcHandler for Remote {
-        fn call(&self, _: RpcRequest) -> btc_interfaces::Result<RpcReply> {
-            self.0.clone()
-        }
-    }
     let fixture = serve();
     let command = RpcCommand::from(&HASH);
     let other = Arc::new(Remote(Ok(RpcReply::from(Ok(json!("other"))))));
@@ -714,6 +717,78 @@ fn the_last_registration_answers_until_it_goes() {
         fixture.call("getblockhash", json!([0]))["result"],
         json!("00ab")
     );
+}
+
+#[test]
+fn methods_are_described() {
+    let fixture = serve();
+    let result = |method: &str, params: Value| fixture.call(method, params)["result"].clone();
+    let document = result("getopenrpcinfo", json!([]));
+    assert_eq!(document, result("rpc.discover", json!([])));
+    assert_eq!(document["openrpc"], "1.4.1");
+    let find = |document: &Value, name: &str| {
+        let methods = document["methods"].as_array().expect("methods").clone();
+        methods.into_iter().find(|method| method["name"] == name)
+    };
+    assert!(find(&document, "getblockhash").is_some());
+    assert_eq!(find(&document, "echo"), None);
+    let stop = |document: &Value| find(document, "stop").expect("stop")["params"].clone();
+    assert_eq!(stop(&document), json!([]));
+    let all = result("getopenrpcinfo", json!([true]));
+    assert!(find(&all, "echo").is_some());
+    assert_eq!(stop(&all)[0]["name"], "wait");
+
+    // What another process tells of its method is shown as it came.
+    let command = RpcCommand {
+        name: "away".to_owned(),
+        openrpc: json!({"name": "away", "params": []}),
+        conversions: json!([["away", 0, "x", true]]),
+        ..RpcCommand::from(&HASH)
+    };
+    let answer = Arc::new(Remote(Ok(RpcReply::from(Ok(Value::Null)))));
+    let _away = fixture.registry.register_remote(command, answer);
+    let told = result("rpc.discover", json!([]));
+    assert_eq!(
+        find(&told, "away"),
+        Some(json!({"name": "away", "params": []}))
+    );
+    let conversions = result("help", json!(["dump_all_command_conversions"]));
+    let rows = conversions.as_array().expect("rows");
+    assert!(rows.contains(&json!(["away", 0, "x", true])));
+    assert!(rows.contains(&json!(["logging", 0, "include", false])));
+}
+
+#[test]
+fn results_are_held_against_the_tables_if_asked() {
+    let fixture = serve();
+    // The table of this one tells of no result.
+    assert_eq!(
+        fixture.call("getblockhash", json!([0]))["result"],
+        json!("00ab")
+    );
+    fixture.registry.set_check_results(true);
+    let error = fixture.call("getblockhash", json!([0]))["error"].clone();
+    assert_eq!(error["code"], -1);
+    let text = error["message"].as_str().expect("text");
+    let expected = "Internal bug detected: RPC call \"getblockhash\" returned incorrect type:\n\
+                    no possible results defined\n";
+    assert!(text.starts_with(expected), "{text}");
+    for (method, params) in [
+        ("uptime", json!([])),
+        ("getrpcinfo", json!([])),
+        ("help", json!([])),
+        ("help", json!(["dump_all_command_conversions"])),
+        ("getopenrpcinfo", json!([true])),
+        ("logging", json!([])),
+        ("getmemoryinfo", json!([])),
+        ("echo", json!([1, null])),
+    ] {
+        assert_eq!(
+            fixture.call(method, params)["error"],
+            Value::Null,
+            "{method}"
+        );
+    }
 }
 
 #[test]

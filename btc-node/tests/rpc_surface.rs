@@ -1,31 +1,27 @@
 //! Holds the tables of RPC methods to what Core's are, and the list of those that are not there to the truth. With
 //! UPDATE_DOCS=1 it writes that list.
 
-use btc_interfaces::rpc::table::{Arg, Kind, Method};
-use std::collections::BTreeMap;
+use btc_interfaces::rpc::convert;
+use btc_interfaces::rpc::table::{Kind, Method};
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// A method as Core has it.
-struct Known {
-    category: &'static str,
-    arguments: Vec<&'static str>,
+/// The methods as Core's OpenRPC document has them, by name.
+fn core() -> BTreeMap<String, Value> {
+    let methods: Vec<Value> =
+        serde_json::from_str(include_str!("data/rpc_surface.json")).expect("the data are JSON");
+    let name = |method: &Value| method["name"].as_str().expect("a name").to_owned();
+    methods
+        .into_iter()
+        .map(|method| (name(&method), method))
+        .collect()
 }
 
-fn core() -> BTreeMap<&'static str, Known> {
-    let lines = include_str!("data/rpc_surface.tsv").lines();
-    lines
-        .map(|line| {
-            let mut fields = line.split('\t');
-            let mut next = || fields.next().expect("a line has three fields");
-            let (name, category, arguments) = (next(), next(), next());
-            let known = Known {
-                category,
-                arguments: arguments.split_whitespace().collect(),
-            };
-            (name, known)
-        })
-        .collect()
+/// How Core's command line passes arguments: method, position, name, whether as a string.
+fn conversions() -> Vec<(String, usize, String, bool)> {
+    serde_json::from_str(include_str!("data/rpc_conversions.json")).expect("the data are JSON")
 }
 
 fn ours() -> BTreeMap<&'static str, &'static Method> {
@@ -37,18 +33,47 @@ fn ours() -> BTreeMap<&'static str, &'static Method> {
 /// Methods whose tables are made where the node is put together.
 const ELSEWHERE: [&str; 1] = ["echoipc"];
 
-/// What may stand for the type of an argument in Core's data; nothing where the method itself looks.
-fn kind(arg: &Arg) -> Option<&'static str> {
-    match arg.kind {
-        Kind::String => Some("string"),
-        Kind::StringHex => Some("hex"),
-        Kind::Number => Some("number"),
-        Kind::Amount => Some("amount"),
-        Kind::Bool => Some("boolean"),
-        Kind::Array => Some("array"),
-        Kind::Object | Kind::ObjectUserKeys | Kind::ObjectNamedParams => Some("object"),
-        Kind::Range => Some("range"),
-        Kind::Any(_) => None,
+/// A document without words that are our own, and with lists whose order says nothing sorted.
+fn without_words(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let kept = fields.iter().filter(|(key, field)| {
+                !(*key == "description" && field.is_string()) && *key != "x-bitcoin-default-hint"
+            });
+            let kept = kept.map(|(key, field)| {
+                let mut field = without_words(field);
+                if let (true, Value::Array(names)) = (key == "required", &mut field) {
+                    names.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
+                }
+                (key.clone(), field)
+            });
+            Value::Object(kept.collect())
+        }
+        Value::Array(elements) => elements.iter().map(without_words).collect(),
+        other => other.clone(),
+    }
+}
+
+/// Where two documents differ.
+fn differences(place: &str, core: &Value, ours: &Value, into: &mut Vec<String>) {
+    match (core, ours) {
+        (Value::Object(a), Value::Object(b)) => {
+            let keys: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+            for key in keys {
+                let of = |fields: &Map<String, Value>| fields.get(key).cloned();
+                match (of(a), of(b)) {
+                    (Some(a), Some(b)) => differences(&format!("{place}/{key}"), &a, &b, into),
+                    (a, b) => into.push(format!("{place}/{key}: {a:?} in Core, {b:?} here")),
+                }
+            }
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            for (index, (a, b)) in a.iter().zip(b).enumerate() {
+                differences(&format!("{place}/{index}"), a, b, into);
+            }
+        }
+        (a, b) if a == b => {}
+        (a, b) => into.push(format!("{place}: {a} in Core, {b} here")),
     }
 }
 
@@ -61,32 +86,95 @@ fn tables_agree_with_core() {
             wrong.push(format!("{name} is no method of Core's"));
             continue;
         };
-        if known.category != method.category {
-            wrong.push(format!("{name}: category {}", known.category));
-        }
-        let told: Vec<&Arg> = method.args.iter().collect();
-        if told.len() != known.arguments.len() {
-            wrong.push(format!("{name}: arguments {:?}", known.arguments));
-            continue;
-        }
-        for (arg, known) in told.iter().zip(&known.arguments) {
-            let mut fields = known.rsplitn(3, ':');
-            let mut next = || fields.next().expect("an argument has three fields");
-            let (presence, core_kind, names) = (next(), next(), next());
-            let optional = presence == "optional";
-            let same_kind = match kind(arg) {
-                Some(own) => core_kind == "any" || own == core_kind,
-                None => true,
-            };
-            if names != arg.names || optional != arg.is_optional() || !same_kind {
-                wrong.push(format!(
-                    "{name}: {} {:?} should be {known}",
-                    arg.names, arg.kind
-                ));
-            }
-        }
+        let told = method.openrpc(true);
+        differences(
+            name,
+            &without_words(known),
+            &without_words(&told),
+            &mut wrong,
+        );
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn methods_of_the_wallet_hide_no_argument() {
+    // What the node tells of them comes as they registered it, without hidden arguments.
+    for method in btc_wallet::rpc_tables() {
+        assert_eq!(
+            method.openrpc(true),
+            method.openrpc(false),
+            "{}",
+            method.name
+        );
+    }
+}
+
+#[test]
+fn command_lines_pass_arguments_as_cores_does() {
+    let core = conversions();
+    let ours = ours();
+    // The tables of methods say it ...
+    for (name, method) in &ours {
+        let told: Vec<(String, usize, String, bool)> =
+            serde_json::from_value(method.conversions()).expect("rows");
+        let known = core.iter().filter(|(method, ..)| method == name).cloned();
+        assert_eq!(told, known.collect::<Vec<_>>(), "{name}");
+    }
+    // ... and the command line, which has no wallet's tables, follows: each argument, and none beyond.
+    for (method, position, name, is_string) in &core {
+        if method == "echojson" {
+            continue;
+        }
+        let by_name = convert::named(method, &[format!("{name}=0")]).expect("0 is JSON");
+        let expected = if *is_string { json!("0") } else { json!(0) };
+        assert_eq!(by_name[name], expected, "{method} {name}");
+        let is_option = core.iter().any(|(other, index, ..)| {
+            (other, index) == (method, position)
+                && ours
+                    .get(method.as_str())
+                    .is_some_and(|method| method.args[*index].aliases().all(|alias| alias != name))
+        });
+        if !is_option && ours.contains_key(method.as_str()) {
+            let mut words = vec!["0"; *position];
+            words.push("0");
+            // Of what stands before, some may need other JSON than a number.
+            let values = convert::positional(method, &words).expect("0 is JSON");
+            assert_eq!(values[position], expected, "{method} {position}");
+        }
+    }
+    for (method, position, name) in convert::arguments() {
+        let known = core.iter().any(|(other, index, other_name, _)| {
+            (other.as_str(), *index, other_name.as_str()) == (method, position, name)
+        });
+        assert!(known || method == "echojson", "{method} {position} {name}");
+    }
+}
+
+#[test]
+fn what_may_be_a_number_or_a_word_is_tried_as_json() {
+    // `echojson` takes anything, and JSON of a command line; that is what it is for.
+    for method in ours().values().filter(|method| method.name != "echojson") {
+        let options = method
+            .args
+            .iter()
+            .filter(|arg| arg.kind == Kind::ObjectNamedParams)
+            .flat_map(|arg| arg.inner);
+        for arg in method.args.iter().chain(options) {
+            let is_either = arg
+                .label
+                .is_some_and(|label| label.words == "string or numeric");
+            let word = convert::named(method.name, &[format!("{}=word", arg.name())]);
+            let is_json = !matches!(arg.kind, Kind::String | Kind::StringHex);
+            assert_eq!(
+                word.is_err(),
+                is_json && !is_either,
+                "{} {}",
+                method.name,
+                arg.name()
+            );
+        }
+    }
 }
 
 /// Names as a paragraph of Markdown.
@@ -115,7 +203,7 @@ fn methods_that_are_not_there_are_listed() {
     let core = core();
     let missing: Vec<&str> = core
         .keys()
-        .copied()
+        .map(String::as_str)
         .filter(|name| !ours.contains_key(name) && !ELSEWHERE.contains(name))
         .collect();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/known-differences.md");

@@ -72,6 +72,11 @@ impl Drop for Busy<'_> {
 }
 
 impl Loader {
+    /// Whether results of methods are held against their tables.
+    pub(crate) fn checks_results(&self) -> bool {
+        self.context.options.check_results
+    }
+
     /// The loaded wallets, in the order they were loaded.
     pub(crate) fn loaded(&self) -> Vec<Arc<Wallet>> {
         lock(&self.wallets).clone()

@@ -123,6 +123,8 @@ pub(crate) struct Options {
     pub(crate) broadcast: bool,
     pub(crate) cross_chain: bool,
     pub(crate) unsafe_sync: bool,
+    /// Whether the results of methods are held against their tables.
+    pub(crate) check_results: bool,
     /// What to tell whoever loads a wallet.
     pub(crate) warnings: Vec<String>,
 }
@@ -273,6 +275,7 @@ impl Options {
             broadcast: given.flag("walletbroadcast", true),
             cross_chain: given.flag("walletcrosschain", false),
             unsafe_sync: given.flag("unsafesqlitesync", false),
+            check_results: given.flag("rpcdoccheck", false),
             warnings,
         })
     }

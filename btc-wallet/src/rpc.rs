@@ -9,6 +9,7 @@ mod descriptors;
 mod encryption;
 mod psbt;
 mod received;
+mod results;
 mod send;
 mod transactions;
 mod wallets;
@@ -65,7 +66,11 @@ pub(crate) fn run(
         request,
         args: entry.method.bind_request(request)?,
     };
-    (entry.run)(&call).map_err(RpcError::from)
+    let result = (entry.run)(&call).map_err(RpcError::from)?;
+    if loader.checks_results() {
+        entry.method.check_result(&result)?;
+    }
+    Ok(result)
 }
 
 /// Undoes percent encoding; what is no valid code stays as it is.

@@ -35,6 +35,14 @@ pub enum ConvertError {
     TwoArgs,
 }
 
+/// Every argument that is told of: method, position and name. The others are passed as they are typed.
+pub fn arguments() -> impl Iterator<Item = (&'static str, usize, &'static str)> {
+    table::METHODS.iter().flat_map(|(method, arguments)| {
+        let arguments = arguments.iter();
+        arguments.map(|(position, name, _)| (*method, *position, *name))
+    })
+}
+
 fn formats(method: &str) -> &'static [Argument] {
     let found = table::METHODS.binary_search_by_key(&method, |(name, _)| name);
     found.map_or(&[], |index| table::METHODS[index].1)

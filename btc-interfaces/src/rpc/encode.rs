@@ -5,6 +5,7 @@
 
 mod asm;
 mod kind;
+pub mod shape;
 
 pub use asm::{is_valid_signature_encoding, script_to_asm};
 pub use kind::{Push, Pushes, ScriptKind, is_push_only};

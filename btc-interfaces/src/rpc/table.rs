@@ -1,11 +1,11 @@
 //! The declarative table of RPC methods that node, wallet and command line share.
 //!
 //! A method says once what it is called, what it takes and what it gives. From that come the check of a call's
-//! arguments, with the texts that Core's clients know, the help, and what goes over the wire when a part registers the
-//! method with the node ([`RpcCommand`]).
+//! arguments, with the texts that Core's clients know, the help, its part of the OpenRPC document, the check of its
+//! results, and what goes over the wire when a part registers the method with the node ([`RpcCommand`]).
 //!
 //! ```
-//! use btc_interfaces::rpc::table::{Arg, Kind, Method};
+//! use btc_interfaces::rpc::table::{Arg, Kind, Method, Shape};
 //! use serde_json::json;
 //!
 //! const GET_BLOCK_HASH: Method = Method {
@@ -13,7 +13,7 @@
 //!     category: "blockchain",
 //!     summary: "The hash of the active chain's block at a height.",
 //!     args: &[Arg::required("height", Kind::Number, "The height")],
-//!     result: "\"hex\"    (string) The block hash",
+//!     results: &[Shape::hex("", "The block hash")],
 //!     examples: &["1000"],
 //! };
 //! let arguments = GET_BLOCK_HASH.bind(&json!({"height": 7}))?;
@@ -26,8 +26,11 @@
 mod arguments;
 mod bind;
 mod help;
+mod openrpc;
+mod shape;
 
 pub use arguments::Arguments;
+pub use shape::{Form, Shape};
 
 use super::RpcCommand;
 
@@ -42,8 +45,8 @@ pub struct Method {
     pub summary: &'static str,
     /// What it takes, in order.
     pub args: &'static [Arg],
-    /// What it gives, as text for the help; empty for nothing to say.
-    pub result: &'static str,
+    /// What it may give: one shape, or several of which each call gives one.
+    pub results: &'static [Shape],
     /// Calls as one would type them after the method's name on the command line.
     pub examples: &'static [&'static str],
 }
@@ -63,8 +66,25 @@ pub struct Arg {
     pub inner: &'static [Arg],
     /// Kept out of the help, with every argument after it.
     pub hidden: bool,
+    /// Kept for old callers; it should be left out.
+    pub placeholder: bool,
+    /// Whether the method checks its type itself.
+    pub unchecked: bool,
+    /// Words for its type, in place of the kind's.
+    pub label: Option<Label>,
+    /// How it looks in the usage line, in place of what its kind makes of it; empty for that.
+    pub usage: &'static str,
     /// A field of [`Kind::ObjectNamedParams`] that is also a top-level argument of the same name.
     pub also_positional: bool,
+}
+
+/// Words for the type of an argument that no kind tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Label {
+    /// In place of a value, where the help shows JSON.
+    pub value: &'static str,
+    /// In a description.
+    pub words: &'static str,
 }
 
 /// The JSON type of an argument.
@@ -90,8 +110,6 @@ pub enum Kind {
     ObjectNamedParams,
     /// The end of a range, or its begin and end in an array. Its type is checked when it is read.
     Range,
-    /// Anything; the method checks it. The text stands for the type in the help.
-    Any(&'static str),
 }
 
 /// Whether an argument must be there.
@@ -146,6 +164,10 @@ impl Arg {
             about,
             inner: &[],
             hidden: false,
+            placeholder: false,
+            unchecked: false,
+            label: None,
+            usage: "",
             also_positional: false,
         }
     }
@@ -161,6 +183,34 @@ impl Arg {
     #[must_use]
     pub const fn hidden(mut self) -> Self {
         self.hidden = true;
+        self
+    }
+
+    /// The same argument, kept for old callers alone.
+    #[must_use]
+    pub const fn placeholder(mut self) -> Self {
+        self.placeholder = true;
+        self
+    }
+
+    /// The same argument, whose type the method checks itself.
+    #[must_use]
+    pub const fn unchecked(mut self) -> Self {
+        self.unchecked = true;
+        self
+    }
+
+    /// The same argument with words for its type: in place of a value, and in its description.
+    #[must_use]
+    pub const fn labelled(mut self, value: &'static str, words: &'static str) -> Self {
+        self.label = Some(Label { value, words });
+        self
+    }
+
+    /// The same argument, which looks like this in the usage line.
+    #[must_use]
+    pub const fn shown_as(mut self, usage: &'static str) -> Self {
+        self.usage = usage;
         self
     }
 
@@ -203,6 +253,8 @@ impl From<&Method> for RpcCommand {
             name: method.name.to_owned(),
             arguments: method.args.iter().map(|arg| arg.names.to_owned()).collect(),
             help: method.help(),
+            openrpc: method.openrpc(false),
+            conversions: method.conversions(),
         }
     }
 }

@@ -82,6 +82,7 @@ impl Context {
         builder: &Builder,
     ) -> Self {
         let registry = Registry::new();
+        registry.set_check_results(args.flag("rpcdoccheck").unwrap_or(false));
         let rest = options.rest;
         Self {
             params: Arc::new(options.params.clone()),

@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use crate::rpc::registry::Registration;
-use btc_interfaces::rpc::table::{Arg, Kind, Method};
+use btc_interfaces::rpc::table::{Arg, Kind, Method, Shape};
 use btc_interfaces::rpc::{RpcError, code};
 use serde_json::Value;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ const ECHO_IPC: Method = Method {
     category: "hidden",
     summary: "Returns its argument, by way of the wallets' process if they run in one. For tests.",
     args: &[Arg::required("arg", Kind::String, "What to return")],
-    result: "\"str\"    (string) The argument",
+    results: &[Shape::string("", "The argument")],
     examples: &["\"hello\""],
 };
 

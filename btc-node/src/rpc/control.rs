@@ -1,7 +1,7 @@
 //! The methods about the server itself: help, stop, uptime, logging, echo, and the clocks of tests.
 
 use super::registry::{LocalHandler, Registration, Registry, RequestContext, RpcResult};
-use btc_interfaces::rpc::table::{Arg, Kind, Method};
+use btc_interfaces::rpc::table::{Arg, Kind, Method, Shape};
 use btc_interfaces::rpc::{RpcError, code, value};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -38,8 +38,34 @@ const HELP: Method = Method {
         "all commands",
         "The command to say more about",
     )],
-    result: "\"str\"    (string) The text",
+    results: &[
+        Shape::string("", "The text"),
+        Shape::any("", "How command lines pass arguments").hidden(),
+    ],
     examples: &["", "getblockchaininfo"],
+};
+
+const GET_OPEN_RPC_INFO: Method = Method {
+    name: "getopenrpcinfo",
+    category: "control",
+    summary: "Describes all methods, what they take and what they give, as an OpenRPC document.",
+    args: &[Arg::default(
+        "show_hidden",
+        Kind::Bool,
+        "false",
+        "Describe hidden methods and arguments too",
+    )],
+    results: super::results::control::OPEN_RPC,
+    examples: &[""],
+};
+
+const RPC_DISCOVER: Method = Method {
+    name: "rpc.discover",
+    category: "control",
+    summary: "Describes this service by its OpenRPC document.",
+    args: &[],
+    results: super::results::control::OPEN_RPC,
+    examples: &[""],
 };
 
 const STOP: Method = Method {
@@ -52,7 +78,7 @@ const STOP: Method = Method {
         "Milliseconds to wait before the reply",
     )
     .hidden()],
-    result: "\"str\"    (string) That it is stopping",
+    results: &[Shape::string("", "That it is stopping")],
     examples: &[""],
 };
 
@@ -61,7 +87,7 @@ const UPTIME: Method = Method {
     category: "control",
     summary: "How long the server has been running.",
     args: &[],
-    result: "n    (numeric) Seconds since its start",
+    results: &[Shape::number("", "Seconds since its start")],
     examples: &[""],
 };
 
@@ -70,16 +96,25 @@ const GET_RPC_INFO: Method = Method {
     category: "control",
     summary: "What the RPC server is doing.",
     args: &[],
-    result: r#"{                          (json object)
-  "active_commands" : [    (json array) Calls that are running
-    {                      (json object)
-      "method" : "str",    (string) The command
-      "duration" : n       (numeric) How long it has been running, in microseconds
-    },
-    ...
-  ],
-  "logpath" : "str"        (string) The path of the debug log
-}"#,
+    results: &[Shape::object(
+        "",
+        "",
+        &[
+            Shape::array(
+                "active_commands",
+                "Calls that are running",
+                &[Shape::object(
+                    "",
+                    "",
+                    &[
+                        Shape::string("method", "The command"),
+                        Shape::number("duration", "How long it has been running, in microseconds"),
+                    ],
+                )],
+            ),
+            Shape::string("logpath", "The path of the debug log"),
+        ],
+    )],
     examples: &[""],
 };
 
@@ -100,10 +135,11 @@ const LOGGING: Method = Method {
             "A category",
         )]),
     ],
-    result: r#"{                            (json object)
-  "category" : true|false,   (boolean) Whether it is logged
-  ...
-}"#,
+    results: &[Shape::map(
+        "",
+        "",
+        &[Shape::bool("category", "Whether it is logged")],
+    )],
     examples: &["", r#"'["all"]' '["http"]'"#],
 };
 
@@ -117,16 +153,26 @@ const GET_MEMORY_INFO: Method = Method {
         "\"stats\"",
         "stats for numbers; mallocinfo, a report of the C library's allocator, is not available",
     )],
-    result: r#"{                       (json object)
-  "locked" : {          (json object) The manager of locked memory
-    "used" : n,         (numeric) Bytes in use
-    "free" : n,         (numeric) Bytes at hand
-    "total" : n,        (numeric) Bytes managed
-    "locked" : n,       (numeric) Bytes locked
-    "chunks_used" : n,  (numeric) Pieces in use
-    "chunks_free" : n   (numeric) Pieces at hand
-  }
-}"#,
+    results: &[
+        Shape::object(
+            "",
+            "",
+            &[Shape::object(
+                "locked",
+                "The manager of locked memory",
+                &[
+                    Shape::number("used", "Bytes in use"),
+                    Shape::number("free", "Bytes at hand"),
+                    Shape::number("total", "Bytes managed"),
+                    Shape::number("locked", "Bytes locked"),
+                    Shape::number("chunks_used", "Pieces in use"),
+                    Shape::number("chunks_free", "Pieces at hand"),
+                ],
+            )],
+        )
+        .when("mode stats"),
+        Shape::string("", "").when("mode mallocinfo"),
+    ],
     examples: &[""],
 };
 
@@ -139,7 +185,7 @@ const SET_MOCK_TIME: Method = Method {
         Kind::Number,
         "Seconds since 1970; 0 for the system's clock",
     )],
-    result: "null    (json null)",
+    results: &[Shape::null()],
     examples: &[],
 };
 
@@ -152,22 +198,21 @@ const MOCK_SCHEDULER: Method = Method {
         Kind::Number,
         "Seconds to move the scheduler forward, 1 to 3600",
     )],
-    result: "null    (json null)",
+    results: &[Shape::null()],
     examples: &[],
 };
 
-const ECHO_ARG: Kind = Kind::Any("string");
 const ECHO_ARGS: &[Arg] = &[
-    Arg::optional("arg0", ECHO_ARG, ""),
-    Arg::optional("arg1", ECHO_ARG, ""),
-    Arg::optional("arg2", ECHO_ARG, ""),
-    Arg::optional("arg3", ECHO_ARG, ""),
-    Arg::optional("arg4", ECHO_ARG, ""),
-    Arg::optional("arg5", ECHO_ARG, ""),
-    Arg::optional("arg6", ECHO_ARG, ""),
-    Arg::optional("arg7", ECHO_ARG, ""),
-    Arg::optional("arg8", ECHO_ARG, ""),
-    Arg::optional("arg9", ECHO_ARG, ""),
+    Arg::optional("arg0", Kind::String, "").unchecked(),
+    Arg::optional("arg1", Kind::String, "").unchecked(),
+    Arg::optional("arg2", Kind::String, "").unchecked(),
+    Arg::optional("arg3", Kind::String, "").unchecked(),
+    Arg::optional("arg4", Kind::String, "").unchecked(),
+    Arg::optional("arg5", Kind::String, "").unchecked(),
+    Arg::optional("arg6", Kind::String, "").unchecked(),
+    Arg::optional("arg7", Kind::String, "").unchecked(),
+    Arg::optional("arg8", Kind::String, "").unchecked(),
+    Arg::optional("arg9", Kind::String, "").unchecked(),
 ];
 
 const ECHO: Method = Method {
@@ -175,7 +220,7 @@ const ECHO: Method = Method {
     category: "hidden",
     summary: "Gives its arguments back, for tests. The command line passes them as strings.",
     args: ECHO_ARGS,
-    result: "xxx    (any) The arguments",
+    results: &[Shape::any("", "The arguments")],
     examples: &[],
 };
 
@@ -184,7 +229,7 @@ const ECHO_JSON: Method = Method {
     category: "hidden",
     summary: "Gives its arguments back, for tests. The command line passes them as JSON.",
     args: ECHO_ARGS,
-    result: "xxx    (any) The arguments",
+    results: &[Shape::any("", "The arguments")],
     examples: &[],
 };
 
@@ -192,6 +237,8 @@ const ECHO_JSON: Method = Method {
 pub fn methods() -> &'static [Method] {
     &[
         HELP,
+        GET_OPEN_RPC_INFO,
+        RPC_DISCOVER,
         STOP,
         UPTIME,
         GET_RPC_INFO,
@@ -217,13 +264,38 @@ pub fn register(
         Arc::new(move |call| run(&*hooks, call))
     };
     let listing = weak.clone();
+    let describing = weak.clone();
+    let discovering = weak.clone();
     let hooks_for_info = Arc::clone(hooks);
+    let (hooks_for_document, hooks_for_discovery) = (Arc::clone(hooks), Arc::clone(hooks));
     vec![
         registry.register(
             &HELP,
             Arc::new(move |call| {
-                let listed = listing.upgrade().map(|registry| registry.list());
-                help(&listed.unwrap_or_default(), call.arguments.opt_string(0)?)
+                let command = call.arguments.opt_string(0)?;
+                let registry = listing.upgrade().unwrap_or_default();
+                if command == Some("dump_all_command_conversions") {
+                    return Ok(Value::Array(registry.conversions()));
+                }
+                help(&registry.list(), command)
+            }),
+        ),
+        registry.register(
+            &GET_OPEN_RPC_INFO,
+            Arc::new(move |call| {
+                let registry = describing.upgrade().unwrap_or_default();
+                Ok(open_rpc(
+                    &*hooks_for_document,
+                    &registry,
+                    call.arguments.bool(0)?,
+                ))
+            }),
+        ),
+        registry.register(
+            &RPC_DISCOVER,
+            Arc::new(move |_| {
+                let registry = discovering.upgrade().unwrap_or_default();
+                Ok(open_rpc(&*hooks_for_discovery, &registry, false))
             }),
         ),
         registry.register(&STOP, hooked(stop)),
@@ -270,6 +342,20 @@ fn help(listed: &[super::registry::Listed], command: Option<&str>) -> RpcResult 
         let _ = writeln!(text, "{}", method.help.lines().next().unwrap_or_default());
     }
     Ok(Value::from(text.trim_end()))
+}
+
+/// The OpenRPC document of all methods.
+fn open_rpc(hooks: &dyn ControlHooks, registry: &Registry, show_hidden: bool) -> Value {
+    let name = hooks.client_name();
+    json!({
+        "openrpc": "1.4.1",
+        "info": {
+            "title": format!("{name} JSON-RPC"),
+            "version": concat!("v", env!("CARGO_PKG_VERSION")),
+            "description": format!("Made from the tables of {name}'s methods."),
+        },
+        "methods": registry.describe(show_hidden),
+    })
 }
 
 fn capitalize(text: &str) -> String {

@@ -50,20 +50,7 @@ const METHODS: &[Entry] = &[
                     ),
                 ]),
             ],
-            result: r#"{                                  (json object)
-  "feerate" : n,                   (numeric, optional) In BTC/kvB
-  "estimator" : "str",             (string, optional) Which one it comes from, if none was asked for
-  "errors" : ["str", ...],         (json array, optional) Why there is none
-  "blocks" : n,                    (numeric) The target that it is for
-  "mempool_health_statistics" : [  (json array, optional) The last blocks, the newest first
-    {                              (json object)
-      "block_height" : n,          (numeric) Height
-      "block_weight" : n,          (numeric) Weight without the coinbase
-      "mempool_txs_weight" : n     (numeric) Of that, what was in the mempool
-    },
-    ...
-  ]
-}"#,
+            results: crate::rpc::results::fees::ESTIMATE_SMART_FEE,
             examples: &["6"],
         },
         run: estimate_smart_fee,
@@ -82,24 +69,7 @@ const METHODS: &[Entry] = &[
                     "The share of transactions that must have been mined within the target, from 0 to 1",
                 ),
             ],
-            result: r#"{                         (json object) By horizon: short, medium, long
-  "short" : {             (json object, optional)
-    "feerate" : n,        (numeric, optional) In BTC/kvB
-    "decay" : n,          (numeric) What counts keep of their weight with each block
-    "scale" : n,          (numeric) How finely targets are told apart, in blocks
-    "pass" : {            (json object, optional) The cheapest transactions that reach the threshold
-      "startrange" : n,   (numeric) From this feerate
-      "endrange" : n,     (numeric) To this feerate
-      "withintarget" : n, (numeric) Mined within the target
-      "totalconfirmed" : n, (numeric) Mined at all
-      "inmempool" : n,    (numeric) Waiting for longer than the target
-      "leftmempool" : n   (numeric) Left unmined after the target
-    },
-    "fail" : {...},       (json object, optional) The dearest that do not
-    "errors" : ["str"]    (json array, optional) Why there is no feerate
-  },
-  ...
-}"#,
+            results: crate::rpc::results::fees::ESTIMATE_RAW_FEE,
             examples: &["6 0.9"],
         },
         run: estimate_raw_fee,

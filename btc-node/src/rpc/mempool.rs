@@ -9,7 +9,7 @@ use crate::mempool::{self, Pool};
 use bitcoin::consensus::encode::serialize_hex;
 use bitcoin::hashes::Hash;
 use bitcoin::{OutPoint, Transaction, Txid};
-use btc_interfaces::rpc::table::{Arg, Kind, Method};
+use btc_interfaces::rpc::table::{Arg, Kind, Method, Shape};
 use btc_interfaces::rpc::value::Field;
 use btc_interfaces::rpc::writer::JsonWriter;
 use btc_interfaces::rpc::{RpcError, code, value};
@@ -40,23 +40,7 @@ const METHODS: &[Entry] = &[
             category: "blockchain",
             summary: "Shows figures of the mempool and its rules.",
             args: &[],
-            result: r#"{                             (json object)
-  "loaded" : b,               (boolean) Whether the file of the last run was read
-  "size" : n,                 (numeric) Transactions
-  "bytes" : n,                (numeric) Sum of their sizes in vB
-  "usage" : n,                (numeric) Memory taken, in bytes
-  "total_fee" : n,            (numeric) Sum of their fees in BTC
-  "maxmempool" : n,           (numeric) Memory allowed, in bytes
-  "mempoolminfee" : n,        (numeric) Least feerate taken now, in BTC/kvB
-  "minrelaytxfee" : n,        (numeric) Least feerate relayed, in BTC/kvB
-  "incrementalrelayfee" : n,  (numeric) What replacements pay for their relay, in BTC/kvB
-  "unbroadcastcount" : n,     (numeric) Own transactions that no peer has asked for
-  "permitbaremultisig" : b,   (boolean) Whether bare multisig outputs are taken
-  "maxdatacarriersize" : n,   (numeric) Bytes of data outputs allowed in a transaction
-  "limitclustercount" : n,    (numeric) Transactions allowed in a cluster
-  "limitclustersize" : n,     (numeric) Size allowed of a cluster, in vB
-  "optimal" : b               (boolean) Whether all clusters are known to be in their best order
-}"#,
+            results: crate::rpc::results::mempool::GET_MEMPOOL_INFO,
             examples: &[""],
         },
         run: get_mempool_info,
@@ -67,7 +51,7 @@ const METHODS: &[Entry] = &[
             category: "blockchain",
             summary: "Shows a transaction of the mempool.",
             args: &[TXID],
-            result: "{...}    (json object) Sizes, fees, ancestors, descendants",
+            results: crate::rpc::results::mempool::GET_MEMPOOL_ENTRY,
             examples: &["\"mytxid\""],
         },
         run: |parts, context| {
@@ -84,7 +68,7 @@ const METHODS: &[Entry] = &[
             category: "blockchain",
             summary: "Lists what a transaction of the mempool descends from, within the mempool.",
             args: &[TXID, VERBOSE],
-            result: "[\"hex\", ...]    (json array) Ids; or a json object, see verbose",
+            results: crate::rpc::results::mempool::RELATIVES,
             examples: &["\"mytxid\""],
         },
         run: |parts, context| {
@@ -97,7 +81,7 @@ const METHODS: &[Entry] = &[
             category: "blockchain",
             summary: "Lists what descends from a transaction of the mempool, within the mempool.",
             args: &[TXID, VERBOSE],
-            result: "[\"hex\", ...]    (json array) Ids; or a json object, see verbose",
+            results: crate::rpc::results::mempool::RELATIVES,
             examples: &["\"mytxid\""],
         },
         run: |parts, context| {
@@ -112,18 +96,27 @@ const METHODS: &[Entry] = &[
             category: "blockchain",
             summary: "Shows the cluster of a transaction of the mempool, chunk by chunk.",
             args: &[TXID],
-            result: r#"{                        (json object)
-  "clusterweight" : n,   (numeric) Sigops-adjusted weight
-  "txcount" : n,         (numeric) Transactions
-  "chunks" : [           (json array) In the order in which they would be mined
-    {                    (json object)
-      "chunkfee" : n,    (numeric) Fees in BTC
-      "chunkweight" : n, (numeric) Sigops-adjusted weight
-      "txs" : [...]      (json array) Ids
-    },
-    ...
-  ]
-}"#,
+            results: &[Shape::object(
+                "",
+                "",
+                &[
+                    Shape::number("clusterweight", "Sigops-adjusted weight"),
+                    Shape::number("txcount", "Transactions"),
+                    Shape::array(
+                        "chunks",
+                        "In the order in which they would be mined",
+                        &[Shape::object(
+                            "",
+                            "",
+                            &[
+                                Shape::number("chunkfee", "Fees in BTC"),
+                                Shape::number("chunkweight", "Sigops-adjusted weight"),
+                                Shape::array("txs", "Ids", &[Shape::hex("", "")]),
+                            ],
+                        )],
+                    ),
+                ],
+            )],
             examples: &["\"mytxid\""],
         },
         run: get_mempool_cluster,
@@ -134,7 +127,18 @@ const METHODS: &[Entry] = &[
             category: "hidden",
             summary: "Shows the fees that a block of each size could earn.",
             args: &[],
-            result: "[{\"weight\": n, \"fee\": n}, ...]    (json array) Points of the curve",
+            results: &[Shape::array(
+                "",
+                "Points of the curve",
+                &[Shape::object(
+                    "",
+                    "",
+                    &[
+                        Shape::number("weight", "Weight"),
+                        Shape::number("fee", "The fee in BTC, if what it spends is known"),
+                    ],
+                )],
+            )],
             examples: &[""],
         },
         run: get_feerate_diagram,
@@ -163,7 +167,7 @@ const METHODS: &[Entry] = &[
                         "true without -txospenderindex, else false",
                         "Look into the mempool only",
                     ),
-                    Arg::default(
+                    Arg::hint(
                         "return_spending_tx",
                         Kind::Bool,
                         "false",
@@ -171,15 +175,21 @@ const METHODS: &[Entry] = &[
                     ),
                 ]),
             ],
-            result: r#"[                             (json array)
-  {                           (json object)
-    "txid" : "hex",           (string) The output's transaction
-    "vout" : n,               (numeric) Its number
-    "spendingtxid" : "hex",   (string, optional) The spender
-    "spendingtx" : "hex"      (string, optional) The spender itself
-  },
-  ...
-]"#,
+            results: &[Shape::array(
+                "",
+                "",
+                &[Shape::object(
+                    "",
+                    "",
+                    &[
+                        Shape::hex("txid", "The output's transaction"),
+                        Shape::number("vout", "Its number"),
+                        Shape::hex("spendingtxid", "The spender").optional(),
+                        Shape::hex("spendingtx", "The spender itself").optional(),
+                        Shape::hex("blockhash", "The block's hash").optional(),
+                    ],
+                )],
+            )],
             examples: &["\"[{\\\"txid\\\":\\\"mytxid\\\",\\\"vout\\\":3}]\""],
         },
         run: get_tx_spending_prevout,
@@ -201,7 +211,7 @@ pub(super) const TEXTS: &[TextEntry] = &[TextEntry {
                 "With ids: an object that also tells the number of changes so far",
             ),
         ],
-        result: "[\"hex\", ...]    (json array) Ids; or a json object, see verbose and mempool_sequence",
+        results: crate::rpc::results::mempool::GET_RAW_MEMPOOL,
         examples: &["true"],
     },
     run: get_raw_mempool,

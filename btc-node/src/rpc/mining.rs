@@ -15,7 +15,7 @@ use super::numbers::{difficulty, real, to_f64};
 use super::registry::{RequestContext, RpcResult};
 use crate::mempool::policy::standard;
 use btc_consensus::pow;
-use btc_interfaces::rpc::table::{Arg, Kind, Method};
+use btc_interfaces::rpc::table::{Arg, Kind, Method, Shape};
 use btc_interfaces::rpc::{RpcError, code, value};
 use serde_json::{Map, Value, json};
 use std::sync::LazyLock;
@@ -39,21 +39,7 @@ const OWN: &[Entry] = &[
             category: "mining",
             summary: "Shows what a miner wants to know of the chain.",
             args: &[],
-            result: r#"{                            (json object)
-  "blocks" : n,              (numeric) Height of the tip
-  "currentblockweight" : n,  (numeric, optional) Weight of the last template
-  "currentblocktx" : n,      (numeric, optional) Transactions of the last template, without the coinbase
-  "bits" : "hex",            (string) The tip's target in compact form
-  "difficulty" : n,          (numeric) The tip's difficulty
-  "target" : "hex",          (string) The tip's target
-  "networkhashps" : n,       (numeric) Estimate of the network's hashes a second
-  "pooledtx" : n,            (numeric) Transactions in the mempool
-  "blockmintxfee" : n,       (numeric) Least feerate of a template's transactions, in BTC/kvB
-  "chain" : "str",           (string) The network
-  "next" : {...},            (json object) Height, bits, difficulty and target of the next block
-  "signet_challenge" : "hex", (string, optional) Signet's challenge
-  "warnings" : ["str", ...]  (json array) Warnings about the network and the node
-}"#,
+            results: crate::rpc::results::mining::GET_MINING_INFO,
             examples: &[""],
         },
         run: get_mining_info,
@@ -77,7 +63,7 @@ const OWN: &[Entry] = &[
                     "The last of them, or -1 for the tip",
                 ),
             ],
-            result: "n    (numeric) Hashes a second",
+            results: &[Shape::number("", "Hashes a second")],
             examples: &[""],
         },
         run: |parts, context| {
@@ -95,14 +81,15 @@ const OWN: &[Entry] = &[
                     "dummy",
                     Kind::Number,
                     "Once a priority; must be 0 or left out",
-                ),
+                )
+                .placeholder(),
                 Arg::required(
                     "fee_delta",
                     Kind::Number,
                     "Sat to add to what the fee counts for, negative to take away",
                 ),
             ],
-            result: "true    (boolean) Always",
+            results: &[Shape::bool("", "Always")],
             examples: &["\"txid\" 0.0 10000"],
         },
         run: prioritise_transaction,
@@ -113,14 +100,23 @@ const OWN: &[Entry] = &[
             category: "mining",
             summary: "Lists the transactions whose fee counts for more or less.",
             args: &[],
-            result: r#"{                        (json object)
-  "txid" : {             (json object)
-    "fee_delta" : n,     (numeric) Sat added
-    "in_mempool" : b,    (boolean) Whether the mempool holds it
-    "modified_fee" : n   (numeric, optional) What its fee counts for, in sat
-  },
-  ...
-}"#,
+            results: &[Shape::map(
+                "",
+                "",
+                &[Shape::object(
+                    "<transactionid>",
+                    "",
+                    &[
+                        Shape::number("fee_delta", "What is added to its fee, in sat"),
+                        Shape::bool("in_mempool", "Whether it is in the mempool"),
+                        Shape::number(
+                            "modified_fee",
+                            "Its fee with that added, in sat; only if it is in the mempool",
+                        )
+                        .optional(),
+                    ],
+                )],
+            )],
             examples: &[""],
         },
         run: get_prioritised_transactions,

@@ -10,6 +10,7 @@ use btc_interfaces::{Error, Handler};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -103,6 +104,8 @@ struct Inner {
     warmup: RwLock<Option<String>>,
     active: Mutex<Active>,
     interrupt: Interrupt,
+    /// Whether results are held against the tables.
+    check_results: AtomicBool,
 }
 
 #[derive(Default)]
@@ -148,6 +151,7 @@ impl Default for Inner {
             warmup: RwLock::new(Some("RPC server started".to_owned())),
             active: Mutex::default(),
             interrupt: Interrupt::default(),
+            check_results: AtomicBool::new(false),
         }
     }
 }
@@ -250,17 +254,38 @@ impl Registry {
 
     /// Every method, sorted by category and name.
     pub fn list(&self) -> Vec<Listed> {
-        let targets: Vec<Target> = {
-            let methods = self.methods();
-            let last = methods
-                .by_name
-                .values()
-                .filter_map(|entries| entries.last());
-            last.map(|entry| entry.target.clone()).collect()
-        };
-        let mut listed: Vec<Listed> = targets.iter().map(Target::listed).collect();
+        let mut listed: Vec<Listed> = self.targets().iter().map(Target::listed).collect();
         listed.sort_by(|a, b| (&a.category, &a.name).cmp(&(&b.category, &b.name)));
         listed
+    }
+
+    /// The methods as objects of an OpenRPC document, sorted by name; those of category `hidden` and hidden arguments only
+    /// with `show_hidden`. A method of another process comes as it was registered.
+    pub fn describe(&self, show_hidden: bool) -> Vec<Value> {
+        let targets = self.targets();
+        let shown = targets
+            .iter()
+            .filter(|target| show_hidden || target.category() != "hidden");
+        shown.map(|target| target.openrpc(show_hidden)).collect()
+    }
+
+    /// How a command line passes the arguments of every method: arrays of the method's name, the argument's position and
+    /// name, and whether it is a string. Sorted by method.
+    pub fn conversions(&self) -> Vec<Value> {
+        let all = self.targets().into_iter().map(|target| match target {
+            Target::Local(method, _) | Target::Text(method, _) => method.conversions(),
+            Target::Remote(command, _) => command.conversions.clone(),
+        });
+        all.flat_map(|rows| match rows {
+            Value::Array(rows) => rows,
+            _ => Vec::new(),
+        })
+        .collect()
+    }
+
+    /// Holds the results of this process's methods against their tables from now on, or no longer (`-rpcdoccheck`).
+    pub fn set_check_results(&self, check: bool) {
+        self.0.check_results.store(check, Ordering::Relaxed);
     }
 
     /// The tables of this process's methods, sorted by name.
@@ -275,6 +300,16 @@ impl Registry {
             Target::Remote(..) => None,
         })
         .collect()
+    }
+
+    /// Who answers each method, sorted by name.
+    fn targets(&self) -> Vec<Target> {
+        let methods = self.methods();
+        let last = methods
+            .by_name
+            .values()
+            .filter_map(|entries| entries.last());
+        last.map(|entry| entry.target.clone()).collect()
     }
 
     /// Runs one call to its end, on this thread.
@@ -299,14 +334,17 @@ impl Registry {
         .target;
         let _running = self.mark_running(&request.method);
         // A handler's panic must cost its caller the answer, not the node a worker.
-        catch_unwind(AssertUnwindSafe(|| target.call(request, &self.0.interrupt))).unwrap_or_else(
-            |_| {
+        let output = catch_unwind(AssertUnwindSafe(|| target.call(request, &self.0.interrupt)))
+            .unwrap_or_else(|_| {
                 Err(RpcError::new(
                     code::INTERNAL_ERROR,
                     "Internal bug detected: the method's handler panicked",
                 ))
-            },
-        )
+            })?;
+        if self.0.check_results.load(Ordering::Relaxed) {
+            target.check(&output)?;
+        }
+        Ok(output)
     }
 
     fn mark_running(&self, method: &str) -> Running<'_> {
@@ -336,6 +374,33 @@ impl Registry {
 }
 
 impl Target {
+    fn category(&self) -> &str {
+        match self {
+            Self::Local(method, _) | Self::Text(method, _) => method.category,
+            Self::Remote(command, _) => &command.category,
+        }
+    }
+
+    fn openrpc(&self, show_hidden: bool) -> Value {
+        match self {
+            Self::Local(method, _) | Self::Text(method, _) => method.openrpc(show_hidden),
+            Self::Remote(command, _) => command.openrpc.clone(),
+        }
+    }
+
+    /// Holds a result against the method's table; another process does so itself.
+    fn check(&self, output: &Output) -> Result<(), RpcError> {
+        match (self, output) {
+            (Self::Local(method, _) | Self::Text(method, _), Output::Value(value)) => {
+                method.check_result(value)
+            }
+            (Self::Local(method, _) | Self::Text(method, _), Output::Text(_)) => {
+                method.check_result(&output.clone().into_value())
+            }
+            (Self::Remote(..), _) => Ok(()),
+        }
+    }
+
     fn listed(&self) -> Listed {
         match self {
             Self::Local(method, _) | Self::Text(method, _) => Listed {

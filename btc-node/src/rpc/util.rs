@@ -10,7 +10,7 @@ use btc_interfaces::address::{self, AddressError};
 use btc_interfaces::descriptor::{Descriptor, Parsed, Secret};
 use btc_interfaces::message;
 use btc_interfaces::rpc::encode::{self, ScriptKind};
-use btc_interfaces::rpc::table::{Arg, Kind, Method};
+use btc_interfaces::rpc::table::{Arg, Kind, Method, Shape};
 use btc_interfaces::rpc::{RpcError, code};
 use serde_json::{Map, Value, json};
 use std::ops::RangeInclusive;
@@ -29,17 +29,7 @@ const METHODS: &[Entry] = &[
             category: "util",
             summary: "Return information about the given bitcoin address.",
             args: &[Arg::required("address", Kind::String, "The address")],
-            result: r#"{                             (json object)
-  "isvalid" : b,              (boolean) Whether it is valid
-  "address" : "str",          (string, optional) The address in its usual form
-  "scriptPubKey" : "hex",     (string, optional) The script it stands for
-  "isscript" : b,             (boolean, optional) Whether it stands for the hash of a script
-  "iswitness" : b,            (boolean, optional) Whether it is a witness program
-  "witness_version" : n,      (numeric, optional) The program's version
-  "witness_program" : "hex",  (string, optional) The program
-  "error_locations" : [...],  (json array, optional) Positions that are likely wrong
-  "error" : "str"             (string, optional) What is wrong
-}"#,
+            results: crate::rpc::results::util::VALIDATE_ADDRESS,
             examples: &["\"bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq\""],
         },
         run: validate_address,
@@ -50,14 +40,7 @@ const METHODS: &[Entry] = &[
             category: "util",
             summary: "Shows what a descriptor describes.",
             args: &[Arg::required("descriptor", Kind::String, "The descriptor")],
-            result: r#"{                       (json object)
-  "descriptor" : "str",   (string) The descriptor without private keys, with its checksum
-  "multipath_expansion" : ["str", ...],  (json array, optional) All descriptors that a multipath one stands for
-  "checksum" : "str",     (string) The checksum of the text that was given
-  "isrange" : b,          (boolean) Whether it stands for a range of scripts
-  "issolvable" : b,       (boolean) Whether it tells all that spending takes, but for keys
-  "hasprivatekeys" : b    (boolean) Whether the text held private keys
-}"#,
+            results: crate::rpc::results::util::GET_DESCRIPTOR_INFO,
             examples: &["\"raw(51)\""],
         },
         run: get_descriptor_info,
@@ -79,7 +62,20 @@ const METHODS: &[Entry] = &[
                     "For one that stands for a range: its last index, or the first and last",
                 ),
             ],
-            result: "[\"str\", ...]    (json array) The addresses; for a multipath descriptor an array of such arrays",
+            results: &[
+                Shape::array(
+                    "",
+                    "The addresses; for a multipath descriptor an array of such arrays",
+                    &[Shape::string("", "")],
+                )
+                .when("one path"),
+                Shape::array(
+                    "",
+                    "The addresses; for a multipath descriptor an array of such arrays",
+                    &[Shape::array("", "", &[Shape::string("", "")])],
+                )
+                .when("a multipath descriptor"),
+            ],
             examples: &["\"raw(51)#8lvh9jxk\""],
         },
         run: derive_addresses,
@@ -94,7 +90,7 @@ const METHODS: &[Entry] = &[
                 Arg::required("signature", Kind::String, "The signature in base64"),
                 Arg::required("message", Kind::String, "The message"),
             ],
-            result: "b    (boolean) Whether it was",
+            results: &[Shape::bool("", "Whether it was")],
             examples: &["\"1D1ZrZNe3JUo7ZycKEYQQiQAWd9y54F4XX\" \"signature\" \"my message\""],
         },
         run: verify_message,
@@ -108,7 +104,7 @@ const METHODS: &[Entry] = &[
                 Arg::required("privkey", Kind::String, "The key in WIF"),
                 Arg::required("message", Kind::String, "The message"),
             ],
-            result: "\"str\"    (string) The signature in base64",
+            results: &[Shape::string("", "The signature in base64")],
             examples: &["\"privkey\" \"my message\""],
         },
         run: sign_message,
@@ -123,13 +119,18 @@ const METHODS: &[Entry] = &[
                 Kind::String,
                 "Only the index of this name",
             )],
-            result: r#"{                             (json object)
-  "name" : {                  (json object) An index
-    "synced" : b,             (boolean) Whether it has caught up with the chain
-    "best_block_height" : n   (numeric) The height that it is at
-  },
-  ...
-}"#,
+            results: &[Shape::map(
+                "",
+                "",
+                &[Shape::object(
+                    "name",
+                    "An index",
+                    &[
+                        Shape::bool("synced", "Whether it has caught up with the chain"),
+                        Shape::number("best_block_height", "The height that it is at"),
+                    ],
+                )],
+            )],
             examples: &["", "txindex"],
         },
         run: get_index_info,

@@ -12,7 +12,7 @@ use btc_interfaces::address;
 use btc_interfaces::descriptor::{Descriptor, ExpandedScript, Expansion, SecretKeys};
 use btc_interfaces::message;
 use btc_interfaces::rpc::code;
-use btc_interfaces::rpc::table::{Arg, Kind, Method};
+use btc_interfaces::rpc::table::{Arg, Kind, Method, Shape};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
@@ -31,7 +31,7 @@ pub(super) const METHODS: &[Entry] = &[
                     "\"legacy\", \"p2sh-segwit\", \"bech32\" or \"bech32m\"",
                 ),
             ],
-            result: "\"str\"    (string) The new address",
+            results: &[Shape::string("", "The new address")],
             examples: &[""],
         },
         run: get_new_address,
@@ -47,7 +47,7 @@ pub(super) const METHODS: &[Entry] = &[
                 "set by -changetype",
                 "\"legacy\", \"p2sh-segwit\", \"bech32\" or \"bech32m\"",
             )],
-            result: "\"str\"    (string) The address",
+            results: &[Shape::string("", "The address")],
             examples: &[""],
         },
         run: get_raw_change_address,
@@ -58,7 +58,7 @@ pub(super) const METHODS: &[Entry] = &[
             category: "wallet",
             summary: "What the wallet knows of an address.",
             args: &[Arg::required("address", Kind::String, "The address")],
-            result: "{ \"address\": \"str\", \"ismine\": bool, \"desc\": \"str\", ... }",
+            results: super::results::GET_ADDRESS_INFO,
             examples: &["\"bc1q09vm5lfy0j5reeulh4x5752q25uqqvz34hufdl\""],
         },
         run: get_address_info,
@@ -72,7 +72,7 @@ pub(super) const METHODS: &[Entry] = &[
                 Arg::required("address", Kind::String, "The address"),
                 Arg::required("label", Kind::String, "The label"),
             ],
-            result: "null",
+            results: &[Shape::null()],
             examples: &["\"bc1q09vm5lfy0j5reeulh4x5752q25uqqvz34hufdl\" \"tabby\""],
         },
         run: set_label,
@@ -87,7 +87,7 @@ pub(super) const METHODS: &[Entry] = &[
                 Kind::String,
                 "\"send\" or \"receive\"",
             )],
-            result: "[\"label\", ...]",
+            results: &[Shape::array("", "", &[Shape::string("", "")])],
             examples: &["", "receive"],
         },
         run: list_labels,
@@ -98,7 +98,15 @@ pub(super) const METHODS: &[Entry] = &[
             category: "wallet",
             summary: "The addresses with a label.",
             args: &[Arg::required("label", Kind::String, "The label")],
-            result: "{ \"address\": { \"purpose\": \"str\" }, ... }",
+            results: &[Shape::map(
+                "",
+                "",
+                &[Shape::object(
+                    "address",
+                    "",
+                    &[Shape::string("purpose", "receive or send")],
+                )],
+            )],
             examples: &["\"tabby\""],
         },
         run: get_addresses_by_label,
@@ -114,7 +122,7 @@ pub(super) const METHODS: &[Entry] = &[
                 "1000, or as set by -keypool",
                 "How many",
             )],
-            result: "null",
+            results: &[Shape::null()],
             examples: &[""],
         },
         run: keypool_refill,
@@ -128,7 +136,7 @@ pub(super) const METHODS: &[Entry] = &[
                 Arg::required("address", Kind::String, "The address of the key, P2PKH"),
                 Arg::required("message", Kind::String, "The message"),
             ],
-            result: "\"str\"    (string) The signature in base64",
+            results: &[Shape::string("", "The signature in base64")],
             examples: &["\"1D1ZrZNe3JUo7ZycKEYQQiQAWd9y54F4XX\" \"my message\""],
         },
         run: sign_message,

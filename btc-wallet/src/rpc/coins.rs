@@ -11,7 +11,7 @@ use crate::wallet::addresses::parse_address;
 use crate::wallet::balance::Spent;
 use bitcoin::{OutPoint, Txid};
 use btc_interfaces::TxAncestry;
-use btc_interfaces::rpc::table::{Arg, Kind, Method};
+use btc_interfaces::rpc::table::{Arg, Kind, Method, Shape};
 use btc_interfaces::rpc::{code, value};
 use serde_json::{Map, Value, json};
 use std::collections::{HashMap, HashSet};
@@ -27,7 +27,8 @@ pub(super) const METHODS: &[Entry] = &[
                     "dummy",
                     Kind::String,
                     "Only for the sake of old callers: must be left out or \"*\"",
-                ),
+                )
+                .placeholder(),
                 Arg::default(
                     "minconf",
                     Kind::Number,
@@ -35,14 +36,14 @@ pub(super) const METHODS: &[Entry] = &[
                     "Only what is confirmed at least so often",
                 ),
                 Arg::default("include_watchonly", Kind::Bool, "false", "No longer used"),
-                Arg::hint(
+                Arg::default(
                     "avoid_reuse",
                     Kind::Bool,
-                    "true if the wallet avoids reuse",
-                    "Leave out coins on addresses that were spent from",
+                    "true",
+                    "If the wallet avoids reuse, leave out coins on addresses that were spent from",
                 ),
             ],
-            result: "n    (numeric) The balance in BTC",
+            results: &[Shape::amount("", "The balance in BTC")],
             examples: &["", "\"*\" 6"],
         },
         run: get_balance,
@@ -53,7 +54,7 @@ pub(super) const METHODS: &[Entry] = &[
             category: "wallet",
             summary: "All balances in BTC.",
             args: &[],
-            result: "{ \"mine\": { \"trusted\": n, \"untrusted_pending\": n, \"immature\": n, \"nonmempool\": n }, \"lastprocessedblock\": {...} }",
+            results: super::results::GET_BALANCES,
             examples: &[""],
         },
         run: get_balances,
@@ -84,6 +85,7 @@ pub(super) const METHODS: &[Entry] = &[
                     Kind::ObjectNamedParams,
                     "Further conditions",
                 )
+                .shown_as("query_options")
                 .with(&[
                     Arg::default(
                         "minimumAmount",
@@ -117,7 +119,7 @@ pub(super) const METHODS: &[Entry] = &[
                     ),
                 ]),
             ],
-            result: "[{ \"txid\": \"hex\", \"vout\": n, \"address\": \"str\", \"amount\": n, ... }, ...]",
+            results: super::results::LIST_UNSPENT,
             examples: &["", "6 9999999"],
         },
         run: list_unspent,
@@ -142,7 +144,7 @@ pub(super) const METHODS: &[Entry] = &[
                     "Whether to keep that on disk",
                 ),
             ],
-            result: "true|false    (boolean) Whether the command was successful or not",
+            results: &[Shape::bool("", "Whether the command was successful or not")],
             examples: &["true"],
         },
         run: lock_unspent,
@@ -153,7 +155,18 @@ pub(super) const METHODS: &[Entry] = &[
             category: "wallet",
             summary: "Outputs that are kept from being spent.",
             args: &[],
-            result: "[{ \"txid\": \"hex\", \"vout\": n }, ...]",
+            results: &[Shape::array(
+                "",
+                "",
+                &[Shape::object(
+                    "",
+                    "",
+                    &[
+                        Shape::hex("txid", "The transaction's id"),
+                        Shape::number("vout", "The number of the output"),
+                    ],
+                )],
+            )],
             examples: &[""],
         },
         run: |call| {

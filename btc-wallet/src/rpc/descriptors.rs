@@ -6,7 +6,7 @@ use crate::wallet::import::Import;
 use crate::wallet::{FLAG_DISABLE_PRIVATE_KEYS, State, WatchFrom};
 use btc_interfaces::WantBlock;
 use btc_interfaces::descriptor::{Descriptor, KeyCache};
-use btc_interfaces::rpc::table::{Arg, Kind, Method};
+use btc_interfaces::rpc::table::{Arg, Kind, Method, Shape};
 use btc_interfaces::rpc::{RpcError, code, value};
 use serde_json::{Map, Value, json};
 
@@ -25,7 +25,7 @@ pub(super) const METHODS: &[Entry] = &[
                 "false",
                 "Whether to show private keys",
             )],
-            result: "{ \"wallet_name\": \"str\", \"descriptors\": [{ \"desc\": \"str\", ... }, ...] }",
+            results: super::results::LIST_DESCRIPTORS,
             examples: &["", "true"],
         },
         run: list_descriptors,
@@ -35,13 +35,9 @@ pub(super) const METHODS: &[Entry] = &[
             name: "importdescriptors",
             category: "wallet",
             summary: "Imports descriptors and looks for their transactions.",
-            args: &[
-                Arg::required("requests", Kind::Array, "The descriptors").with(&[Arg::optional(
-                    "",
-                    Kind::Object,
-                    "A descriptor",
-                )
-                .with(&[
+            args: &[Arg::required("requests", Kind::Array, "The descriptors")
+                .shown_as("requests")
+                .with(&[Arg::optional("", Kind::Object, "A descriptor").with(&[
                     Arg::required("desc", Kind::String, "The descriptor with its checksum"),
                     Arg::default(
                         "active",
@@ -53,9 +49,10 @@ pub(super) const METHODS: &[Entry] = &[
                     Arg::optional("next_index", Kind::Number, "The next index to hand out"),
                     Arg::required(
                         "timestamp",
-                        Kind::Any("integer / string"),
+                        Kind::Number,
                         "Since when it is used, or \"now\"",
-                    ),
+                    )
+                    .labelled("timestamp | \"now\"", "integer / string"),
                     Arg::default(
                         "internal",
                         Kind::Bool,
@@ -63,9 +60,29 @@ pub(super) const METHODS: &[Entry] = &[
                         "Whether it gives change addresses",
                     ),
                     Arg::default("label", Kind::String, "\"\"", "The label of its addresses"),
-                ])]),
-            ],
-            result: "[{ \"success\": bool, \"warnings\": [\"str\", ...], \"error\": {...} }, ...]",
+                ])])],
+            results: &[Shape::array(
+                "",
+                "",
+                &[Shape::object(
+                    "",
+                    "",
+                    &[
+                        Shape::bool("success", "Whether it was taken"),
+                        Shape::array("warnings", "What is to be minded", &[Shape::string("", "")])
+                            .optional(),
+                        Shape::object(
+                            "error",
+                            "What is wrong",
+                            &[
+                                Shape::number("code", "The code, as of JSON-RPC"),
+                                Shape::string("message", "What is wrong"),
+                            ],
+                        )
+                        .optional(),
+                    ],
+                )],
+            )],
             examples: &["'[{ \"desc\": \"<my descriptor>\", \"timestamp\": 1455191478 }]'"],
         },
         run: import_descriptors,

@@ -4,7 +4,7 @@ use super::{Call, Entry, invalid_parameter};
 use crate::error::{Result, WalletError};
 use crate::wallet::{FLAG_DISABLE_PRIVATE_KEYS, Wallet};
 use btc_interfaces::rpc::code;
-use btc_interfaces::rpc::table::{Arg, Kind, Method};
+use btc_interfaces::rpc::table::{Arg, Kind, Method, Shape};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -22,7 +22,7 @@ pub(super) const METHODS: &[Entry] = &[
                 Kind::String,
                 "The passphrase; without it the coins are lost",
             )],
-            result: "\"str\"    (string) What to do next",
+            results: &[Shape::string("", "What to do next")],
             examples: &["\"my pass phrase\""],
         },
         run: encrypt_wallet,
@@ -40,7 +40,7 @@ pub(super) const METHODS: &[Entry] = &[
                     "For how many seconds, at most 100000000",
                 ),
             ],
-            result: "null",
+            results: &[Shape::null()],
             examples: &["\"my pass phrase\" 60"],
         },
         run: wallet_passphrase,
@@ -51,7 +51,7 @@ pub(super) const METHODS: &[Entry] = &[
             category: "wallet",
             summary: "Closes the private keys.",
             args: &[],
-            result: "null",
+            results: &[Shape::null()],
             examples: &[""],
         },
         run: wallet_lock,
@@ -65,7 +65,7 @@ pub(super) const METHODS: &[Entry] = &[
                 Arg::required("oldpassphrase", Kind::String, "The passphrase"),
                 Arg::required("newpassphrase", Kind::String, "The one to come"),
             ],
-            result: "null",
+            results: &[Shape::null()],
             examples: &["\"old one\" \"new one\""],
         },
         run: wallet_passphrase_change,

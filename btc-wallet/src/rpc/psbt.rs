@@ -11,7 +11,7 @@ use btc_interfaces::descriptor::{SecretKeys, secp};
 use btc_interfaces::psbt::sign::{Missing, Options, Session, SignError, sign_input, update_output};
 use btc_interfaces::psbt::{Provider, Psbt, PsbtInput, extract};
 use btc_interfaces::rpc::code;
-use btc_interfaces::rpc::table::{Arg, Kind, Method};
+use btc_interfaces::rpc::table::{Arg, Kind, Method, Shape};
 use serde_json::{Value, json};
 
 pub(super) const METHODS: &[Entry] = &[Entry {
@@ -41,11 +41,15 @@ pub(super) const METHODS: &[Entry] = &[Entry {
                 "Finish inputs where all is there",
             ),
         ],
-        result: r#"{                   (json object)
-  "psbt" : "str",   (string) The partially signed transaction in base64
-  "complete" : b,   (boolean) Whether all inputs are signed
-  "hex" : "hex"     (string, optional) The transaction, if it is complete
-}"#,
+        results: &[Shape::object(
+            "",
+            "",
+            &[
+                Shape::string("psbt", "The partially signed transaction in base64"),
+                Shape::bool("complete", "Whether all inputs are signed"),
+                Shape::hex("hex", "The transaction, if it is complete").optional(),
+            ],
+        )],
         examples: &["\"psbt\""],
     },
     run: process,

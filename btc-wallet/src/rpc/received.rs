@@ -5,7 +5,7 @@ use crate::error::{Result, WalletError};
 use crate::wallet::State;
 use crate::wallet::addresses::parse_address;
 use bitcoin::{Amount, ScriptBuf, Txid};
-use btc_interfaces::rpc::table::{Arg, Kind, Method};
+use btc_interfaces::rpc::table::{Arg, Kind, Method, Shape};
 use btc_interfaces::rpc::{code, value};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -29,7 +29,7 @@ const INCLUDE_EMPTY: Arg = Arg::default(
     "Also those that received nothing",
 );
 const WATCH_ONLY: Arg = Arg::default("include_watchonly", Kind::Bool, "false", "No longer used");
-const RESULT: &str = "n    (numeric) The sum in BTC";
+const SUM: &[Shape] = &[Shape::amount("", "The sum in BTC")];
 
 pub(super) const METHODS: &[Entry] = &[
     Entry {
@@ -42,7 +42,7 @@ pub(super) const METHODS: &[Entry] = &[
                 MINCONF,
                 IMMATURE,
             ],
-            result: RESULT,
+            results: SUM,
             examples: &["\"bc1q09vm5lfy0j5reeulh4x5752q25uqqvz34hufdl\" 6"],
         },
         run: by_address,
@@ -57,7 +57,7 @@ pub(super) const METHODS: &[Entry] = &[
                 MINCONF,
                 IMMATURE,
             ],
-            result: RESULT,
+            results: SUM,
             examples: &["\"tabby\" 6"],
         },
         run: by_label,
@@ -74,16 +74,24 @@ pub(super) const METHODS: &[Entry] = &[
                 Arg::optional("address_filter", Kind::String, "Only this address"),
                 IMMATURE,
             ],
-            result: r#"[                        (json array)
-  {                      (json object)
-    "address" : "str",   (string) The address
-    "amount" : n,        (numeric) The sum in BTC
-    "confirmations" : n, (numeric) Confirmations of the latest of the transactions
-    "label" : "str",     (string) The address's label
-    "txids" : ["hex", ...]  (json array) The transactions
-  },
-  ...
-]"#,
+            results: &[Shape::array(
+                "",
+                "",
+                &[Shape::object(
+                    "",
+                    "",
+                    &[
+                        Shape::string("address", "The address"),
+                        Shape::amount("amount", "The sum in BTC"),
+                        Shape::number(
+                            "confirmations",
+                            "Confirmations of the latest of the transactions",
+                        ),
+                        Shape::string("label", "The address's label"),
+                        Shape::array("txids", "The transactions", &[Shape::hex("", "")]),
+                    ],
+                )],
+            )],
             examples: &["", "6 true"],
         },
         run: list_by_address,
@@ -94,14 +102,22 @@ pub(super) const METHODS: &[Entry] = &[
             category: "wallet",
             summary: "What the addresses of each label received.",
             args: &[MINCONF, INCLUDE_EMPTY, WATCH_ONLY, IMMATURE],
-            result: r#"[                        (json array)
-  {                      (json object)
-    "amount" : n,        (numeric) The sum in BTC
-    "confirmations" : n, (numeric) Confirmations of the latest of the transactions
-    "label" : "str"      (string) The label
-  },
-  ...
-]"#,
+            results: &[Shape::array(
+                "",
+                "",
+                &[Shape::object(
+                    "",
+                    "",
+                    &[
+                        Shape::amount("amount", "The sum in BTC"),
+                        Shape::number(
+                            "confirmations",
+                            "Confirmations of the latest of the transactions",
+                        ),
+                        Shape::string("label", "The label"),
+                    ],
+                )],
+            )],
             examples: &["", "6 true"],
         },
         run: list_by_label,

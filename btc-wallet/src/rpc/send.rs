@@ -14,7 +14,7 @@ use bitcoin::secp256k1::rand::seq::SliceRandom;
 use bitcoin::sighash::{EcdsaSighashType, TapSighashType};
 use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxOut, Txid};
 use btc_interfaces::descriptor::{ExpandedScript, SecretKeys};
-use btc_interfaces::rpc::table::{Arg, Kind, Method};
+use btc_interfaces::rpc::table::{Arg, Kind, Method, Shape};
 use btc_interfaces::rpc::{code, value};
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
@@ -87,7 +87,7 @@ pub(super) const METHODS: &[Entry] = &[
                 FEE_RATE,
                 VERBOSE,
             ],
-            result: "\"hex\"    (string) The transaction id; with verbose { \"txid\": \"hex\", \"fee_reason\": \"str\" }",
+            results: &[Shape::hex("", "The transaction id; with verbose { \"txid\": \"hex\", \"fee_reason\": \"str\" }").when("not verbose"), Shape::object("", "The transaction id; with verbose { \"txid\": \"hex\", \"fee_reason\": \"str\" }", &[Shape::hex("txid", "The transaction's id"), Shape::string("fee_reason", "Where the feerate comes from")]).when("verbose")],
             examples: &["\"bc1q09vm5lfy0j5reeulh4x5752q25uqqvz34hufdl\" 0.1"],
         },
         run: send_to_address,
@@ -101,12 +101,14 @@ pub(super) const METHODS: &[Entry] = &[
                 Arg::default(
                     "dummy",
                     Kind::String,
-                    "\"\"",
+                    "\"\\\"\\\"\"",
                     "Must be \"\"; only for the sake of old callers",
-                ),
+                )
+                .placeholder()
+                .shown_as("\"\""),
                 Arg::required("amounts", Kind::ObjectUserKeys, "Amounts in BTC by address")
                     .with(&[Arg::required("address", Kind::Amount, "The amount")]),
-                Arg::optional("minconf", Kind::Number, "No longer used"),
+                Arg::optional("minconf", Kind::Number, "No longer used").placeholder(),
                 Arg::optional(
                     "comment",
                     Kind::String,
@@ -124,7 +126,7 @@ pub(super) const METHODS: &[Entry] = &[
                 FEE_RATE,
                 VERBOSE,
             ],
-            result: "\"hex\"    (string) The transaction id; with verbose { \"txid\": \"hex\", \"fee_reason\": \"str\" }",
+            results: &[Shape::hex("", "The transaction id; with verbose { \"txid\": \"hex\", \"fee_reason\": \"str\" }").when("not verbose"), Shape::object("", "The transaction id; with verbose { \"txid\": \"hex\", \"fee_reason\": \"str\" }", &[Shape::hex("txid", "The transaction's id"), Shape::string("fee_reason", "Where the feerate comes from")]).when("verbose")],
             examples: &["\"\" \"{\\\"bc1q09vm5lfy0j5reeulh4x5752q25uqqvz34hufdl\\\":0.01}\""],
         },
         run: send_many,
@@ -149,14 +151,14 @@ pub(super) const METHODS: &[Entry] = &[
                     Arg::optional("witnessScript", Kind::StringHex, "What P2WSH hashes"),
                     Arg::optional("amount", Kind::Amount, "Its value in BTC"),
                 ])]),
-                Arg::hint(
+                Arg::default(
                     "sighashtype",
                     Kind::String,
-                    "DEFAULT for Taproot, ALL otherwise",
+                    "\"DEFAULT for Taproot, ALL otherwise\"",
                     "What signatures cover: DEFAULT, ALL, NONE, SINGLE, or one of the last three with |ANYONECANPAY",
                 ),
             ],
-            result: "{ \"hex\": \"hex\", \"complete\": bool, \"errors\": [...] }",
+            results: super::results::SIGN_RAW_TRANSACTION_WITH_WALLET,
             examples: &["\"myhex\""],
         },
         run: sign_raw_transaction,
@@ -305,7 +307,7 @@ fn send_many(call: &Call<'_>) -> Result<Value> {
     let wallet = call.wallet()?;
     wallet.sync_with_chain()?;
     let args = &call.args;
-    if !args.string(0)?.is_empty() {
+    if args.opt_string(0)?.is_some_and(|dummy| !dummy.is_empty()) {
         return Err(invalid_parameter("Dummy value must be set to \"\""));
     }
     let mut control = SpendControl {

@@ -10,7 +10,7 @@ use crate::wallet::{State, Wallet, WatchFrom};
 use bitcoin::consensus::encode::serialize_hex;
 use bitcoin::{SignedAmount, Txid};
 use btc_interfaces::rpc::encode::{self, TxDetails};
-use btc_interfaces::rpc::table::{Arg, Kind, Method};
+use btc_interfaces::rpc::table::{Arg, Kind, Method, Shape};
 use btc_interfaces::rpc::{code, value};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeSet, HashSet};
@@ -37,7 +37,7 @@ pub(super) const METHODS: &[Entry] = &[
                 ),
                 Arg::default("include_watchonly", Kind::Bool, "false", "No longer used"),
             ],
-            result: "[{ \"address\": \"str\", \"category\": \"str\", \"amount\": n, ... }, ...]",
+            results: super::results::LIST_TRANSACTIONS,
             examples: &["", "\"*\" 20 100"],
         },
         run: list_transactions,
@@ -57,7 +57,7 @@ pub(super) const METHODS: &[Entry] = &[
                     "Whether to decode it as well",
                 ),
             ],
-            result: "{ \"amount\": n, \"fee\": n, \"confirmations\": n, \"details\": [...], \"hex\": \"hex\", ... }",
+            results: super::results::GET_TRANSACTION,
             examples: &["\"1075db55d416d3ca199f55b6084e2115b9345e16c5cf302fc80e9d5fbf5d48d\""],
         },
         run: get_transaction,
@@ -68,7 +68,7 @@ pub(super) const METHODS: &[Entry] = &[
             category: "wallet",
             summary: "Gives up a transaction that is neither in a block nor in the mempool, so that its coins can be spent again.",
             args: &[Arg::required("txid", Kind::StringHex, "The transaction id")],
-            result: "null",
+            results: &[Shape::null()],
             examples: &["\"1075db55d416d3ca199f55b6084e2115b9345e16c5cf302fc80e9d5fbf5d48d\""],
         },
         run: abandon_transaction,
@@ -79,7 +79,7 @@ pub(super) const METHODS: &[Entry] = &[
             category: "wallet",
             summary: "Deletes a transaction from the wallet, and with it what it adds to the balance. Deprecated: needs -deprecatedrpc=removeprunedfunds.",
             args: &[Arg::required("txid", Kind::StringHex, "The transaction id")],
-            result: "null",
+            results: &[Shape::null()],
             examples: &["\"a8d0c0184dde994a09ec054286f1ce581bebf46446a512166eae7628734ea0a5\""],
         },
         run: remove_pruned_funds,
@@ -97,7 +97,20 @@ pub(super) const METHODS: &[Entry] = &[
                     "The last block; the tip if left out",
                 ),
             ],
-            result: "{ \"start_height\": n, \"stop_height\": n }",
+            results: &[Shape::object(
+                "",
+                "",
+                &[
+                    Shape::number(
+                        "start_height",
+                        "Height of the first block that was searched",
+                    ),
+                    Shape::number(
+                        "stop_height",
+                        "Height of the last block that was searched; null if the chain changed and none was",
+                    ),
+                ],
+            )],
             examples: &["100000 120000"],
         },
         run: rescan_blockchain,
@@ -108,7 +121,7 @@ pub(super) const METHODS: &[Entry] = &[
             category: "wallet",
             summary: "Stops a rescan that a call started.",
             args: &[],
-            result: "true|false    (boolean) Whether there was one to stop",
+            results: &[Shape::bool("", "Whether there was one to stop")],
             examples: &[""],
         },
         run: |call| {

@@ -11,7 +11,7 @@ use crate::wallet::{
 };
 use btc_interfaces::WalletFlags;
 use btc_interfaces::rpc::code;
-use btc_interfaces::rpc::table::{Arg, Kind, Method};
+use btc_interfaces::rpc::table::{Arg, Kind, Method, Shape};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use zeroize::Zeroizing;
@@ -64,7 +64,15 @@ pub(super) const METHODS: &[Entry] = &[
                     "Sign with an external device",
                 ),
             ],
-            result: "{ \"name\": \"str\", \"warnings\": [\"str\", ...] }",
+            results: &[Shape::object(
+                "",
+                "",
+                &[
+                    Shape::string("name", "The wallet's name"),
+                    Shape::array("warnings", "What is to be minded", &[Shape::string("", "")])
+                        .optional(),
+                ],
+            )],
             examples: &["\"testwallet\""],
         },
         run: create_wallet,
@@ -82,7 +90,15 @@ pub(super) const METHODS: &[Entry] = &[
                 ),
                 LOAD_ON_STARTUP,
             ],
-            result: "{ \"name\": \"str\", \"warnings\": [\"str\", ...] }",
+            results: &[Shape::object(
+                "",
+                "",
+                &[
+                    Shape::string("name", "The wallet's name"),
+                    Shape::array("warnings", "What is to be minded", &[Shape::string("", "")])
+                        .optional(),
+                ],
+            )],
             examples: &["\"walletname\""],
         },
         run: load_wallet,
@@ -101,7 +117,14 @@ pub(super) const METHODS: &[Entry] = &[
                 ),
                 LOAD_ON_STARTUP,
             ],
-            result: "{ \"warnings\": [\"str\", ...] }",
+            results: &[Shape::object(
+                "",
+                "",
+                &[
+                    Shape::array("warnings", "What is to be minded", &[Shape::string("", "")])
+                        .optional(),
+                ],
+            )],
             examples: &["wallet_name"],
         },
         run: unload_wallet,
@@ -112,7 +135,7 @@ pub(super) const METHODS: &[Entry] = &[
             category: "wallet",
             summary: "The names of the loaded wallets.",
             args: &[],
-            result: "[\"walletname\", ...]",
+            results: &[Shape::array("", "", &[Shape::string("", "")])],
             examples: &[""],
         },
         run: |call| {
@@ -131,7 +154,27 @@ pub(super) const METHODS: &[Entry] = &[
             category: "wallet",
             summary: "The wallets in the wallets' directory.",
             args: &[],
-            result: "{ \"wallets\": [{ \"name\": \"str\", \"warnings\": [\"str\", ...] }, ...] }",
+            results: &[Shape::object(
+                "",
+                "",
+                &[Shape::array(
+                    "wallets",
+                    "The wallets",
+                    &[Shape::object(
+                        "",
+                        "",
+                        &[
+                            Shape::string("name", "The wallet's name"),
+                            Shape::array(
+                                "warnings",
+                                "What is to be minded",
+                                &[Shape::string("", "")],
+                            )
+                            .optional(),
+                        ],
+                    )],
+                )],
+            )],
             examples: &[""],
         },
         run: list_wallet_dir,
@@ -142,7 +185,7 @@ pub(super) const METHODS: &[Entry] = &[
             category: "wallet",
             summary: "State of the wallet.",
             args: &[],
-            result: "{ \"walletname\": \"str\", \"txcount\": n, \"keypoolsize\": n, ... }",
+            results: super::results::GET_WALLET_INFO,
             examples: &[""],
         },
         run: get_wallet_info,
@@ -157,7 +200,7 @@ pub(super) const METHODS: &[Entry] = &[
                 Kind::String,
                 "The directory or file",
             )],
-            result: "null",
+            results: &[Shape::null()],
             examples: &["\"backup.dat\""],
         },
         run: backup_wallet,

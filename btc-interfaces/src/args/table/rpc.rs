@@ -37,8 +37,7 @@ pub(super) const RPC: &[OptionSpec] = &[
         "rpcdoccheck",
         "Check results against the help (default: 0).",
     )
-    .debug()
-    .pending(),
+    .debug(),
     rpc("rpcpassword=<pw>", "Password.").secret(),
     rpc(
         "rpcport=<port>",

@@ -74,6 +74,7 @@ impl Method {
         for (index, arg) in self.args.iter().enumerate() {
             let given = values.get(index).unwrap_or(&Value::Null);
             if let Some(expected) = arg.kind.json_type()
+                && !arg.unchecked
                 && !(given.is_null() && arg.is_optional())
                 && value::type_name(given) != expected
             {
@@ -178,7 +179,7 @@ impl Kind {
             Self::Bool => Some("bool"),
             Self::Array => Some("array"),
             Self::Object | Self::ObjectUserKeys | Self::ObjectNamedParams => Some("object"),
-            Self::Amount | Self::Range | Self::Any(_) => None,
+            Self::Amount | Self::Range => None,
         }
     }
 }

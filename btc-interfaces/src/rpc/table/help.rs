@@ -1,6 +1,9 @@
 //! The help of a method, written from its table.
 
-use super::{Arg, Kind, Method, Presence};
+mod columns;
+
+use super::{Arg, Form, Kind, Method, Presence, Shape};
+use columns::Columns;
 use std::fmt::Write as _;
 
 impl Method {
@@ -24,27 +27,37 @@ impl Method {
         line
     }
 
-    /// The whole help: usage, summary, arguments, result, examples.
+    /// The whole help: usage, summary, arguments, results, examples.
     pub fn help(&self) -> String {
         let mut text = format!("{}\n\n{}\n", self.usage(), self.summary.trim());
-        let mut lines = Lines::default();
-        let mut named = Lines::default();
+        let mut columns = Columns::default();
+        let mut named = Columns::default();
         let shown = self.args.iter().take_while(|arg| !arg.hidden);
         for (index, arg) in shown.enumerate() {
-            lines.push(format!("{}. {}", index + 1, arg.name()), arg.description());
+            columns.push(
+                format!("{}. {}", index + 1, arg.name()),
+                arg.description(true),
+            );
             if arg.kind == Kind::ObjectNamedParams {
                 for field in arg.inner {
-                    named.push(field.name().to_owned(), field.description());
-                    named.push_inner(field, 5);
+                    named.push(field.name().to_owned(), field.description(true));
+                    named.push_inner(field, 5, "");
                 }
             } else {
-                lines.push_inner(arg, 5);
+                columns.push_inner(arg, 5, "");
             }
         }
-        lines.write("\nArguments:\n", &mut text);
-        named.write("\nNamed Arguments:\n", &mut text);
-        if !self.result.is_empty() {
-            let _ = write!(text, "\nResult:\n{}\n", self.result.trim_end());
+        columns.write("Arguments:", &mut text);
+        named.write("Named Arguments:", &mut text);
+        for shape in self.results {
+            let title = if shape.when.is_empty() {
+                "Result:".to_owned()
+            } else {
+                format!("Result ({}):", shape.when)
+            };
+            let mut columns = Columns::default();
+            columns.push_shape(shape, 0, Place::Whole);
+            columns.write(&title, &mut text);
         }
         if !self.examples.is_empty() {
             text.push_str("\nExamples:\n");
@@ -60,12 +73,13 @@ impl Method {
 impl Arg {
     /// How the argument looks in the usage line.
     fn sketch(&self) -> String {
+        if !self.usage.is_empty() {
+            return self.usage.to_owned();
+        }
         let name = self.name();
         match self.kind {
             Kind::String | Kind::StringHex => format!("\"{name}\""),
-            Kind::Number | Kind::Amount | Kind::Bool | Kind::Range | Kind::Any(_) => {
-                name.to_owned()
-            }
+            Kind::Number | Kind::Amount | Kind::Bool | Kind::Range => name.to_owned(),
             Kind::Array => {
                 let mut text = String::from("[");
                 for element in self.inner {
@@ -74,7 +88,8 @@ impl Arg {
                 text + "...]"
             }
             Kind::Object | Kind::ObjectUserKeys | Kind::ObjectNamedParams => {
-                let fields: Vec<String> = self.inner.iter().map(Self::field_sketch).collect();
+                let fields = self.inner.iter().map(|field| field.field_sketch(""));
+                let fields: Vec<String> = fields.collect();
                 let more = if self.kind == Kind::Object {
                     ""
                 } else {
@@ -85,8 +100,8 @@ impl Arg {
         }
     }
 
-    /// How it looks as a field of an object in the usage line.
-    fn field_sketch(&self) -> String {
+    /// How it looks as a field of an object, with `gap` before the value.
+    fn field_sketch(&self, gap: &str) -> String {
         let value = match self.kind {
             Kind::String => "\"str\"".to_owned(),
             Kind::StringHex => "\"hex\"".to_owned(),
@@ -94,27 +109,27 @@ impl Arg {
             Kind::Range => "n or [n,n]".to_owned(),
             Kind::Amount => "amount".to_owned(),
             Kind::Bool => "bool".to_owned(),
-            Kind::Any(label) => label.to_owned(),
             _ => self.sketch(),
         };
-        format!("\"{}\":{value}", self.name())
+        format!("\"{}\":{gap}{value}", self.name())
     }
 
-    /// Type, presence and meaning.
-    fn description(&self) -> String {
-        let kind = match self.kind {
-            Kind::String | Kind::StringHex => "string",
-            Kind::Number => "numeric",
-            Kind::Amount => "numeric or string",
-            Kind::Range => "numeric or array",
-            Kind::Bool => "boolean",
-            Kind::Array => "json array",
-            Kind::Object | Kind::ObjectUserKeys | Kind::ObjectNamedParams => "json object",
-            Kind::Any(label) => label,
+    /// Type, presence and meaning. An element of an array, which has no name, is just left out if it is optional.
+    fn description(&self, is_named: bool) -> String {
+        let kind = match (self.label, self.kind) {
+            (Some(label), _) => label.words,
+            (None, Kind::String | Kind::StringHex) => "string",
+            (None, Kind::Number) => "numeric",
+            (None, Kind::Amount) => "numeric or string",
+            (None, Kind::Range) => "numeric or array",
+            (None, Kind::Bool) => "boolean",
+            (None, Kind::Array) => "json array",
+            (None, Kind::Object | Kind::ObjectUserKeys | Kind::ObjectNamedParams) => "json object",
         };
         let presence = match self.presence {
             Presence::Required => ", required".to_owned(),
-            Presence::Optional => ", optional".to_owned(),
+            Presence::Optional if is_named => ", optional".to_owned(),
+            Presence::Optional => String::new(),
             Presence::Default(text) | Presence::Hint(text) => format!(", optional, default={text}"),
         };
         let options = if self.kind == Kind::ObjectNamedParams {
@@ -127,17 +142,20 @@ impl Arg {
     }
 }
 
-/// Lines of two columns, the second one aligned.
-#[derive(Default)]
-struct Lines(Vec<(String, String)>);
+/// Where a part of JSON stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// It is the whole.
+    Whole,
+    /// In an array.
+    Element,
+    /// In an object.
+    Field,
+}
 
-impl Lines {
-    fn push(&mut self, left: String, right: String) {
-        self.0.push((left, right));
-    }
-
-    /// The fields or elements of an argument, nested as its JSON is.
-    fn push_inner(&mut self, arg: &Arg, indent: usize) {
+impl Columns {
+    /// The fields or elements of an argument, nested as its JSON is; `end` follows the closing bracket.
+    fn push_inner(&mut self, arg: &Arg, indent: usize, end: &str) {
         let (open, close) = match arg.kind {
             Kind::Array => ('[', ']'),
             Kind::Object | Kind::ObjectUserKeys | Kind::ObjectNamedParams => ('{', '}'),
@@ -147,30 +165,92 @@ impl Lines {
             return;
         }
         let pad = " ".repeat(indent);
-        self.push(format!("{pad}{open}"), String::new());
+        // The argument's own line has said what it is; that of a nested one is this.
+        if end.is_empty() {
+            self.push(format!("{pad}{open}"), String::new());
+        }
+        let in_object = open == '{';
         for inner in arg.inner {
-            let sketch = if open == '{' {
-                inner.field_sketch()
-            } else {
-                inner.sketch()
+            let nested = match inner.kind {
+                Kind::Array => Some('['),
+                Kind::Object | Kind::ObjectUserKeys => Some('{'),
+                _ => None,
             };
-            self.push(format!("{pad}  {sketch},"), inner.description());
-            self.push_inner(inner, indent + 2);
+            let left = match (nested, inner.label) {
+                (Some(open), _) if in_object => format!("\"{}\": {open}", inner.name()),
+                (Some(open), _) => open.to_string(),
+                (None, Some(label)) if in_object => {
+                    format!("\"{}\": {},", inner.name(), label.value)
+                }
+                (None, _) if in_object => inner.field_sketch(" ") + ",",
+                (None, _) => inner.sketch() + ",",
+            };
+            self.push(format!("{pad}  {left}"), inner.description(in_object));
+            self.push_inner(inner, indent + 2, ",");
         }
         if arg.kind != Kind::Object {
             self.push(format!("{pad}  ..."), String::new());
         }
-        self.push(format!("{pad}{close}"), String::new());
+        self.push(format!("{pad}{close}{end}"), String::new());
     }
 
-    fn write(self, title: &str, out: &mut String) {
-        let Some(width) = self.0.iter().map(|(left, _)| left.chars().count()).max() else {
+    /// A result or a part of one, nested as its JSON is.
+    fn push_shape(&mut self, shape: &Shape, indent: usize, place: Place) {
+        if shape.hidden {
             return;
-        };
-        out.push_str(title);
-        for (left, right) in self.0 {
-            let right = right.replace('\n', &format!("\n{}", " ".repeat(width + 4)));
-            let _ = writeln!(out, "{}", format!("{left:0$}{right}", width + 4).trim_end());
         }
+        let pad = " ".repeat(indent);
+        let end = if place == Place::Whole { "" } else { "," };
+        let key = if place == Place::Field {
+            format!("\"{}\" : ", shape.name)
+        } else {
+            String::new()
+        };
+        let (value, words) = match shape.form {
+            Form::String => ("\"str\"", "string"),
+            Form::Hex => ("\"hex\"", "string"),
+            Form::Number | Form::Amount => ("n", "numeric"),
+            Form::Time => ("xxx", "numeric"),
+            Form::Bool => ("true|false", "boolean"),
+            Form::Null => ("null", "json null"),
+            Form::Any => ("xxx", "any"),
+            Form::Array | Form::Tuple => ("[", "json array"),
+            Form::Object | Form::Map if shape.inner.is_empty() => ("{}", "empty JSON object"),
+            Form::Object | Form::Map => ("{", "json object"),
+            Form::Fields if shape.about.is_empty() => {
+                for field in shape.inner {
+                    self.push_shape(field, indent, place);
+                }
+                return;
+            }
+            Form::Fields => {
+                self.push(format!("{pad}...{end}"), shape.about.to_owned());
+                return;
+            }
+        };
+        let optional = if shape.optional { ", optional" } else { "" };
+        let space = if shape.about.is_empty() { "" } else { " " };
+        let description = format!("({words}{optional}){space}{}", shape.about);
+        if shape.inner.is_empty() {
+            self.push(format!("{pad}{key}{value}{end}"), description);
+            return;
+        }
+        self.push(format!("{pad}{key}{value}"), description);
+        let is_array = matches!(shape.form, Form::Array | Form::Tuple);
+        for inner in shape.inner {
+            let place = if is_array {
+                Place::Element
+            } else {
+                Place::Field
+            };
+            self.push_shape(inner, indent + 2, place);
+        }
+        if matches!(shape.form, Form::Array | Form::Map) {
+            self.push(format!("{pad}  ..."), String::new());
+        } else {
+            self.drop_comma();
+        }
+        let close = if is_array { "]" } else { "}" };
+        self.push(format!("{pad}{close}{end}"), String::new());
     }
 }

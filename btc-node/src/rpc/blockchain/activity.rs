@@ -1,6 +1,7 @@
 //! What blocks and the mempool hold of some scripts.
 
 use super::blocks::{read_block, undo_unreadable};
+use super::scan::SCAN_OBJECTS;
 use super::scan::scripts;
 use crate::rpc::context::{Entry, NodeParts, store_error};
 use crate::rpc::registry::{RequestContext, RpcResult};
@@ -24,16 +25,9 @@ pub(super) const METHODS: &[Entry] = &[Entry {
                 "Blocks of the active chain, in any order",
             )
             .with(&[Arg::optional("blockhash", Kind::StringHex, "A block")]),
-            Arg::required(
-                "scanobjects",
-                Kind::Array,
-                "Descriptors, each a string or an object with desc and range",
-            )
-            .with(&[Arg::optional(
-                "descriptor",
-                Kind::Any("string or object"),
-                "A descriptor, or {\"desc\": descriptor, \"range\": n or [n,n]}",
-            )]),
+            Arg::required("scanobjects", Kind::Array, "Descriptors")
+                .with(SCAN_OBJECTS)
+                .shown_as("[scanobjects,...]"),
             Arg::default(
                 "include_mempool",
                 Kind::Bool,
@@ -41,31 +35,7 @@ pub(super) const METHODS: &[Entry] = &[Entry {
                 "Look into the mempool too",
             ),
         ],
-        result: r#"{                           (json object)
-  "activity" : [            (json array) By height, the mempool last
-    {                       (json object)
-      "type" : "spend",     (string) An output was spent
-      "amount" : n,         (numeric) Its value in BTC
-      "blockhash" : "hex",  (string, optional) The block; none in the mempool
-      "height" : n,         (numeric, optional) Its height
-      "spend_txid" : "hex", (string) The spending transaction
-      "spend_vin" : n,      (numeric) The number of its input
-      "prevout_txid" : "hex", (string) The transaction of the output
-      "prevout_vout" : n,   (numeric) The output's number
-      "prevout_spk" : {...} (json object) Its script
-    },
-    {                       (json object)
-      "type" : "receive",   (string) An output was made
-      "amount" : n,         (numeric) Its value in BTC
-      "blockhash" : "hex",  (string, optional) The block; none in the mempool
-      "height" : n,         (numeric, optional) Its height
-      "txid" : "hex",       (string) Its transaction
-      "vout" : n,           (numeric) Its number
-      "output_spk" : {...}  (json object) Its script
-    },
-    ...
-  ]
-}"#,
+        results: crate::rpc::results::chain::GET_DESCRIPTOR_ACTIVITY,
         examples: &[
             "'[\"000000000000000000001347062c12fded7c528943c8ce133987e2e2f5a840ee\"]' '[\"addr(bc1qzl6nsgqzu89a66l50cvwapnkw5shh23zarqkw9)\"]'",
         ],

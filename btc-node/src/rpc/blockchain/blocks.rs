@@ -8,7 +8,7 @@ use crate::chainstate::BlockSummary;
 use crate::store::StoreError;
 use bitcoin::Block;
 use bitcoin::consensus::encode::serialize_hex;
-use btc_interfaces::rpc::table::{Arg, Kind, Method};
+use btc_interfaces::rpc::table::{Arg, Kind, Method, Shape};
 use btc_interfaces::rpc::writer::JsonWriter;
 use btc_interfaces::rpc::{RpcError, code, value};
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ pub(super) const METHODS: &[Entry] = &[
             category: "blockchain",
             summary: "The hash of the active chain's block at a height.",
             args: &[Arg::required("height", Kind::Number, "The height")],
-            result: "\"hex\"    (string) The hash",
+            results: &[Shape::hex("", "The hash")],
             examples: &["1000"],
         },
         run: get_block_hash,
@@ -40,7 +40,7 @@ pub(super) const METHODS: &[Entry] = &[
                     "An object, or else the header's hex",
                 ),
             ],
-            result: "{...}    (json object) The header's fields and its place, or a string of hex",
+            results: crate::rpc::results::blocks::GET_BLOCK_HEADER,
             examples: &["\"00000000c937983704a73af28acdec37b049d214adbda81d7e2a3dd146f6ed09\""],
         },
         run: get_block_header,
@@ -57,12 +57,12 @@ pub(in crate::rpc) const TEXTS: &[TextEntry] = &[TextEntry {
             Arg::required("blockhash", Kind::StringHex, "The block's hash"),
             Arg::default(
                 "verbosity|verbose",
-                Kind::Any("numeric"),
+                Kind::Number,
                 "1",
                 "0 for hex, 1 for an object, 2 for an object with transactions, 3 also with the outputs they spend",
-            ),
+            ).unchecked(),
         ],
-        result: "{...}    (json object) The header's fields, sizes and transactions, or a string of hex",
+        results: crate::rpc::results::blocks::GET_BLOCK,
         examples: &["\"00000000c937983704a73af28acdec37b049d214adbda81d7e2a3dd146f6ed09\""],
     },
     run: get_block,

@@ -21,12 +21,7 @@ pub(super) const METHODS: &[Entry] = &[Entry {
             "\"hash of current chain tip\"",
             "The block from which to look",
         )],
-        result: r#"{                         (json object)
-  "hash" : "hex",         (string) The block
-  "height" : n,           (numeric) Its height
-  "script_flags" : [...], (json array) Script rules of the block
-  "deployments" : {...}   (json object) Each change: type, height, active, and how it is signalled
-}"#,
+        results: crate::rpc::results::chain::GET_DEPLOYMENT_INFO,
         examples: &[""],
     },
     run: get_deployment_info,

@@ -3,13 +3,14 @@
 use super::super::context::{Entry, NodeParts, index_error};
 use super::super::registry::{RequestContext, RpcResult};
 use super::blocks::{read_block, undo_unreadable};
+use super::scan::SCAN_OBJECTS;
 use super::scan::scripts;
 use crate::chain::Validity;
 use crate::chainstate::BlockSummary;
 use crate::index::FilterIndex;
 use bitcoin::ScriptBuf;
 use bitcoin::hex::DisplayHex;
-use btc_interfaces::rpc::table::{Arg, Kind, Method};
+use btc_interfaces::rpc::table::{Arg, Kind, Method, Shape};
 use btc_interfaces::rpc::{RpcError, code, value};
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -57,10 +58,14 @@ pub(super) const METHODS: &[Entry] = &[
                 Arg::required("blockhash", Kind::StringHex, "The block's hash"),
                 Arg::default("filtertype", Kind::String, "\"basic\"", "The filter's type"),
             ],
-            result: r#"{                    (json object)
-  "filter" : "hex",  (string) The filter
-  "header" : "hex"   (string) The filter's header
-}"#,
+            results: &[Shape::object(
+                "",
+                "",
+                &[
+                    Shape::hex("filter", "The filter"),
+                    Shape::hex("header", "The filter's header"),
+                ],
+            )],
             examples: &[
                 "\"00000000c937983704a73af28acdec37b049d214adbda81d7e2a3dd146f6ed09\" \"basic\"",
             ],
@@ -78,16 +83,9 @@ pub(super) const METHODS: &[Entry] = &[
                     Kind::String,
                     "start looks, abort ends a search under way, status shows how far it is",
                 ),
-                Arg::optional(
-                    "scanobjects",
-                    Kind::Array,
-                    "Descriptors, each a string or an object with desc and range; needed to start",
-                )
-                .with(&[Arg::optional(
-                    "scanobjects",
-                    Kind::Any("string or object"),
-                    "A descriptor, or {\"desc\": descriptor, \"range\": n or [n,n]}",
-                )]),
+                Arg::optional("scanobjects", Kind::Array, "Descriptors; needed to start")
+                    .with(SCAN_OBJECTS)
+                    .shown_as("[scanobjects,...]"),
                 Arg::default(
                     "start_height",
                     Kind::Number,
@@ -101,19 +99,16 @@ pub(super) const METHODS: &[Entry] = &[
                     "The last block's height",
                 ),
                 Arg::default("filtertype", Kind::String, "\"basic\"", "The filters' type"),
-                Arg::optional("options", Kind::ObjectNamedParams, "Options").with(&[Arg::default(
-                    "filter_false_positives",
-                    Kind::Bool,
-                    "false",
-                    "Look into each block that a filter points to",
-                )]),
+                Arg::optional("options", Kind::ObjectNamedParams, "Options")
+                    .shown_as("options")
+                    .with(&[Arg::default(
+                        "filter_false_positives",
+                        Kind::Bool,
+                        "false",
+                        "Look into each block that a filter points to",
+                    )]),
             ],
-            result: r#"{                                 (json object) For start; abort gives a boolean; status null, or progress in percent and current_height
-  "from_height" : n,              (numeric) The first block's height
-  "to_height" : n,                (numeric) The last block's height
-  "relevant_blocks" : ["hex", ...],  (json array) Blocks that may matter
-  "completed" : b                 (boolean) Whether the search came to its end
-}"#,
+            results: crate::rpc::results::chain::SCAN_BLOCKS,
             examples: &[
                 "start '[\"addr(bcrt1q4u4nsgk6ug0sqz7r3rj9tykjxrsl0yy4d0wwte)\"]' 300000",
                 "status",

@@ -5,7 +5,7 @@ use super::super::context::{Entry, NodeParts};
 use super::super::numbers::{difficulty, hex256, real};
 use super::super::registry::{RequestContext, RpcResult};
 use crate::chainstate::{BackgroundInfo, PruneTarget};
-use btc_interfaces::rpc::table::Method;
+use btc_interfaces::rpc::table::{Method, Shape};
 use serde_json::{Map, Value, json};
 
 /// The methods of this module.
@@ -16,35 +16,7 @@ pub(super) const METHODS: &[Entry] = &[
             category: "blockchain",
             summary: "Shows the state of the chain and of its validation.",
             args: &[],
-            result: r#"{                              (json object)
-  "chain" : "str",             (string) The network: main, test, testnet4, signet or regtest
-  "blocks" : n,                (numeric) Height of the active chain's tip
-  "headers" : n,               (numeric) Height of the best header
-  "bestblockhash" : "hex",     (string) Hash of the tip
-  "bits" : "hex",              (string) The tip's target in compact form
-  "target" : "hex",            (string) The tip's target
-  "difficulty" : n,            (numeric) The tip's difficulty
-  "time" : n,                  (numeric) The tip's time, in seconds since 1970
-  "mediantime" : n,            (numeric) The tip's median time past, in seconds since 1970
-  "verificationprogress" : n,  (numeric) Estimate of the verified part of all transactions, 0 to 1
-  "initialblockdownload" : b,  (boolean) Whether the node is still catching up
-  "backgroundvalidation" : {   (json object, optional) What is validated below a snapshot, as long as it is
-    "snapshotheight" : n,      (numeric) Height of the snapshot's block
-    "blocks" : n,              (numeric) Height of the last block that was validated
-    "bestblockhash" : "hex",   (string) Its hash
-    "mediantime" : n,          (numeric) Its median time past, in seconds since 1970
-    "verificationprogress" : n, (numeric) The validated part of the transactions up to the snapshot, 0 to 1
-    "chainwork" : "hex"        (string) Work up to it
-  },
-  "chainwork" : "hex",         (string) Work of the active chain
-  "size_on_disk" : n,          (numeric) Bytes of block and undo files
-  "pruned" : b,                (boolean) Whether old blocks are deleted
-  "pruneheight" : n,           (numeric, optional) Height of the first block that is kept; if old ones are deleted
-  "automatic_pruning" : b,     (boolean, optional) Whether they are deleted without being asked; if at all
-  "prune_target_size" : n,     (numeric, optional) Bytes that block files are kept below; if automatically
-  "signet_challenge" : "hex",  (string, optional) Signet's challenge
-  "warnings" : ["str", ...]    (json array) Warnings about the network and the node
-}"#,
+            results: crate::rpc::results::chain::GET_BLOCKCHAIN_INFO,
             examples: &[""],
         },
         run: get_blockchain_info,
@@ -55,7 +27,7 @@ pub(super) const METHODS: &[Entry] = &[
             category: "blockchain",
             summary: "The height of the active chain's tip; the genesis block has height 0.",
             args: &[],
-            result: "n    (numeric) The height",
+            results: &[Shape::number("", "The height")],
             examples: &[""],
         },
         run: |parts, _| Ok(json!(parts.chain.tip().height)),
@@ -66,7 +38,7 @@ pub(super) const METHODS: &[Entry] = &[
             category: "blockchain",
             summary: "The hash of the active chain's tip.",
             args: &[],
-            result: "\"hex\"    (string) The hash",
+            results: &[Shape::hex("", "The hash")],
             examples: &[""],
         },
         run: |parts, _| Ok(json!(parts.chain.tip().hash.to_string())),
@@ -77,7 +49,7 @@ pub(super) const METHODS: &[Entry] = &[
             category: "blockchain",
             summary: "How many times harder the tip's target is to meet than the easiest.",
             args: &[],
-            result: "n    (numeric) The difficulty",
+            results: &[Shape::number("", "The difficulty")],
             examples: &[""],
         },
         run: |parts, _| {

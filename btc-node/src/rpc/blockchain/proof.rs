@@ -7,7 +7,7 @@ use crate::chainstate::BlockSummary;
 use bitcoin::consensus::deserialize;
 use bitcoin::consensus::encode::serialize_hex;
 use bitcoin::{MerkleBlock, OutPoint, Txid};
-use btc_interfaces::rpc::table::{Arg, Kind, Method};
+use btc_interfaces::rpc::table::{Arg, Kind, Method, Shape};
 use btc_interfaces::rpc::{RpcError, code, value};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -27,7 +27,10 @@ pub(super) const METHODS: &[Entry] = &[
                     .with(&[Arg::optional("txid", Kind::StringHex, "A transaction's id")]),
                 Arg::optional("blockhash", Kind::StringHex, "The block"),
             ],
-            result: "\"hex\"    (string) The proof: a block's header with a part of its merkle tree",
+            results: &[Shape::string(
+                "",
+                "The proof: a block's header with a part of its merkle tree",
+            )],
             examples: &["'[\"mytxid\"]' \"blockhash\""],
         },
         run: get_tx_out_proof,
@@ -42,7 +45,11 @@ pub(super) const METHODS: &[Entry] = &[
                 Kind::StringHex,
                 "What gettxoutproof gave",
             )],
-            result: "[\"hex\", ...]    (json array) Ids of the transactions that it proves; empty if it proves nothing",
+            results: &[Shape::array(
+                "",
+                "Ids of the transactions that it proves; empty if it proves nothing",
+                &[Shape::hex("", "")],
+            )],
             examples: &["\"proof\""],
         },
         run: verify_tx_out_proof,

@@ -3,7 +3,7 @@
 use super::super::context::{Entry, NodeParts, submit_error};
 use super::super::registry::{RequestContext, RpcResult};
 use crate::chainstate::prune::MIN_BLOCKS_TO_KEEP;
-use btc_interfaces::rpc::table::{Arg, Kind, Method};
+use btc_interfaces::rpc::table::{Arg, Kind, Method, Shape};
 use btc_interfaces::rpc::{RpcError, code};
 use serde_json::json;
 
@@ -26,7 +26,10 @@ pub(super) const METHODS: &[Entry] = &[Entry {
             "The height up to which blocks may go, or a time, in seconds since 1970: then blocks go that are at least \
              two hours older",
         )],
-        result: "n    (numeric) Height of the last block that is deleted, -1 if none is",
+        results: &[Shape::number(
+            "",
+            "Height of the last block that is deleted, -1 if none is",
+        )],
         examples: &["1000"],
     },
     run: prune_block_chain,

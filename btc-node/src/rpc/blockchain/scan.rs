@@ -41,6 +41,20 @@ impl Drop for Running<'_> {
     }
 }
 
+/// Descriptors to look for, as elements of an argument.
+pub(in crate::rpc) const SCAN_OBJECTS: &[Arg] = &[
+    Arg::optional("descriptor", Kind::String, "A descriptor"),
+    Arg::optional("", Kind::Object, "A descriptor with a range").with(&[
+        Arg::required("desc", Kind::String, "The descriptor"),
+        Arg::default(
+            "range",
+            Kind::Range,
+            "1000",
+            "Up to which index, or from which to which",
+        ),
+    ]),
+];
+
 /// The methods of this module.
 pub(super) const METHODS: &[Entry] = &[Entry {
     method: Method {
@@ -53,38 +67,11 @@ pub(super) const METHODS: &[Entry] = &[Entry {
                 Kind::String,
                 "start looks, abort ends a search under way, status shows how far it is",
             ),
-            Arg::optional(
-                "scanobjects",
-                Kind::Array,
-                "Descriptors, each a string or an object with desc and range; needed to start",
-            )
-            .with(&[Arg::optional(
-                "scanobjects",
-                Kind::Any("string or object"),
-                "A descriptor, or {\"desc\": descriptor, \"range\": n or [n,n]}",
-            )]),
+            Arg::optional("scanobjects", Kind::Array, "Descriptors; needed to start")
+                .with(SCAN_OBJECTS)
+                .shown_as("[scanobjects,...]"),
         ],
-        result: r#"{                           (json object) For start; abort gives a boolean, status null or {"progress": n}
-  "success" : b,            (boolean) Whether the search came to its end
-  "txouts" : n,             (numeric) Outputs looked at
-  "height" : n,             (numeric) Height of the block after which this holds
-  "bestblock" : "hex",      (string) Its hash
-  "unspents" : [            (json array)
-    {                       (json object)
-      "txid" : "hex",       (string) The transaction
-      "vout" : n,           (numeric) The output's number
-      "scriptPubKey" : "hex", (string) Its script
-      "desc" : "str",       (string) A descriptor of the script
-      "amount" : n,         (numeric) Value in BTC
-      "coinbase" : b,       (boolean) Whether a coinbase made it
-      "height" : n,         (numeric) Height of its block
-      "blockhash" : "hex",  (string) Hash of its block
-      "confirmations" : n   (numeric) Blocks since, with its own
-    },
-    ...
-  ],
-  "total_amount" : n        (numeric) Sum of the values in BTC
-}"#,
+        results: crate::rpc::results::chain::SCAN_TX_OUT_SET,
         examples: &["start \"[\\\"raw(51)#8lvh9jxk\\\"]\"", "status", "abort"],
     },
     run: scan_tx_out_set,

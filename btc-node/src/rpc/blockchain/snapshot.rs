@@ -8,7 +8,7 @@ use super::stats::find_block;
 use crate::chainstate::ChainstateInfo;
 use crate::chainstate::dump::{DumpError, DumpSource};
 use crate::store::utxo_snapshot::SnapshotMetadata;
-use btc_interfaces::rpc::table::{Arg, Kind, Method};
+use btc_interfaces::rpc::table::{Arg, Kind, Method, Shape};
 use btc_interfaces::rpc::{RpcError, code, value};
 use serde_json::{Value, json};
 use std::fs::File;
@@ -37,9 +37,9 @@ pub(super) const METHODS: &[Entry] = &[
             Arg::optional("options", Kind::ObjectNamedParams, "Options").with(&[
                 Arg::optional(
                     "rollback",
-                    Kind::Any("string or numeric"),
+                    Kind::Number,
                     "The earlier block's height or hash",
-                ),
+                ).unchecked().labelled("", "string or numeric"),
                 Arg::default(
                     "in_memory",
                     Kind::Bool,
@@ -48,14 +48,7 @@ pub(super) const METHODS: &[Entry] = &[
                 ),
             ]),
         ],
-        result: r#"{                         (json object)
-  "coins_written" : n,    (numeric) Outputs in the file
-  "base_hash" : "hex",    (string) The block after which they are unspent
-  "base_height" : n,      (numeric) Its height
-  "path" : "str",         (string) The file, in full
-  "txoutset_hash" : "hex", (string) The digest of the outputs, hash_serialized_3
-  "nchaintx" : n          (numeric) Transactions up to the block
-}"#,
+        results: &[Shape::object("", "", &[Shape::number("coins_written", "Outputs in the file"), Shape::hex("base_hash", "The block after which they are unspent"), Shape::number("base_height", "Its height"), Shape::string("path", "The file, in full"), Shape::hex("txoutset_hash", "The digest of the outputs, hash_serialized_3"), Shape::number("nchaintx", "Transactions up to the block")])],
         examples: &["utxo.dat latest", "utxo.dat rollback"],
     },
     run: dump_tx_out_set,
@@ -71,12 +64,7 @@ pub(super) const METHODS: &[Entry] = &[
                 Kind::String,
                 "The file; if relative, to the network's data directory",
             )],
-            result: r#"{                       (json object)
-  "coins_loaded" : n,   (numeric) Outputs in the file
-  "tip_hash" : "hex",   (string) The block after which they are unspent
-  "base_height" : n,    (numeric) Its height
-  "path" : "str"        (string) The file, in full
-}"#,
+            results: &[Shape::object("", "", &[Shape::number("coins_loaded", "Outputs in the file"), Shape::hex("tip_hash", "The block after which they are unspent"), Shape::number("base_height", "Its height"), Shape::string("path", "The file, in full")])],
             examples: &["utxo.dat"],
         },
         run: load_tx_out_set,
@@ -87,24 +75,7 @@ pub(super) const METHODS: &[Entry] = &[
             category: "blockchain",
             summary: "Shows the chains whose unspent outputs the node keeps: one, or below a snapshot two.",
             args: &[],
-            result: r#"{                                  (json object)
-  "headers" : n,                   (numeric) Height of the best header
-  "chainstates" : [                (json array) By work, the active one last
-    {                              (json object)
-      "blocks" : n,                (numeric) Height of the tip
-      "bestblockhash" : "hex",     (string) Hash of the tip
-      "bits" : "hex",              (string) The tip's target in compact form
-      "target" : "hex",            (string) The tip's target
-      "difficulty" : n,            (numeric) The tip's difficulty
-      "verificationprogress" : n,  (numeric) Estimate of the way to the network's tip that it has behind it, 0 to 1
-      "coins_db_cache_bytes" : n,  (numeric) Memory for its database
-      "coins_tip_cache_bytes" : n, (numeric) Memory for its outputs
-      "snapshot_blockhash" : "hex", (string, optional) The block of the snapshot that it began with
-      "validated" : b              (boolean) Whether every block of it was validated
-    },
-    ...
-  ]
-}"#,
+            results: crate::rpc::results::chain::GET_CHAINSTATES,
             examples: &[""],
         },
         run: get_chainstates,

@@ -37,16 +37,7 @@ pub(super) const METHODS: &[Entry] = &[
                     "The stretch's last block",
                 ),
             ],
-            result: r#"{                                     (json object)
-  "time" : n,                         (numeric) The last block's time, in seconds since 1970
-  "txcount" : n,                      (numeric, optional) Transactions up to it
-  "window_final_block_hash" : "hex",  (string) The last block
-  "window_final_block_height" : n,    (numeric) Its height
-  "window_block_count" : n,           (numeric) Blocks in the stretch
-  "window_interval" : n,              (numeric, optional) Seconds between the median times of its ends
-  "window_tx_count" : n,              (numeric, optional) Transactions in it
-  "txrate" : n                        (numeric, optional) Transactions a second
-}"#,
+            results: crate::rpc::results::blocks::GET_CHAIN_TX_STATS,
             examples: &["", "2016"],
         },
         run: get_chain_tx_stats,
@@ -57,19 +48,22 @@ pub(super) const METHODS: &[Entry] = &[
             category: "blockchain",
             summary: "Shows figures of a block; amounts are in sat.",
             args: &[
-                Arg::required(
-                    "hash_or_height",
-                    Kind::Any("string or numeric"),
-                    "The block's hash or height",
-                ),
+                Arg::required("hash_or_height", Kind::Number, "The block's hash or height")
+                    .unchecked()
+                    .labelled("", "string or numeric"),
                 Arg::hint(
                     "stats",
-                    Kind::Any("json array"),
+                    Kind::Array,
                     "all values",
                     "The names of the figures to show",
-                ),
+                )
+                .with(&[
+                    Arg::optional("height", Kind::String, "The name of a figure"),
+                    Arg::optional("time", Kind::String, "The name of a figure"),
+                ])
+                .shown_as("stats"),
             ],
-            result: "{...}    (json object) Fees, feerates, sizes, weights, inputs, outputs and the like, by name",
+            results: crate::rpc::results::blocks::GET_BLOCK_STATS,
             examples: &["1000 '[\"minfeerate\",\"avgfeerate\"]'"],
         },
         run: get_block_stats,

@@ -4,7 +4,7 @@ use super::super::context::{Entry, NodeParts, submit_error};
 use super::super::registry::{RequestContext, RpcResult};
 use crate::chainstate::SubmitError;
 use bitcoin::BlockHash;
-use btc_interfaces::rpc::table::{Arg, Kind, Method};
+use btc_interfaces::rpc::table::{Arg, Kind, Method, Shape};
 use serde_json::{Value, json};
 
 const BLOCK_HASH: &[Arg] = &[Arg::required(
@@ -21,15 +21,26 @@ pub(super) const METHODS: &[Entry] = &[
             category: "blockchain",
             summary: "Lists the ends of all branches of the block tree.",
             args: &[],
-            result: r#"[                         (json array)
-  {                       (json object)
-    "height" : n,         (numeric) Height of the branch's last block
-    "hash" : "hex",       (string) Hash of that block
-    "branchlen" : n,      (numeric) Blocks since it left the active chain, 0 for the active tip
-    "status" : "str"      (string) active, valid-fork, valid-headers, headers-only or invalid
-  },
-  ...
-]"#,
+            results: &[Shape::array(
+                "",
+                "",
+                &[Shape::object(
+                    "",
+                    "",
+                    &[
+                        Shape::number("height", "Height of the branch's last block"),
+                        Shape::hex("hash", "Hash of that block"),
+                        Shape::number(
+                            "branchlen",
+                            "Blocks since it left the active chain, 0 for the active tip",
+                        ),
+                        Shape::string(
+                            "status",
+                            "active, valid-fork, valid-headers, headers-only or invalid",
+                        ),
+                    ],
+                )],
+            )],
             examples: &[""],
         },
         run: get_chain_tips,
@@ -40,7 +51,7 @@ pub(super) const METHODS: &[Entry] = &[
             category: "hidden",
             summary: "Treats a block as invalid from now on.",
             args: BLOCK_HASH,
-            result: "null    (json null)",
+            results: &[Shape::null()],
             examples: &["\"blockhash\""],
         },
         run: |parts, context| {
@@ -55,7 +66,7 @@ pub(super) const METHODS: &[Entry] = &[
             category: "hidden",
             summary: "Takes back what invalidateblock said of a block, its ancestors and its descendants.",
             args: BLOCK_HASH,
-            result: "null    (json null)",
+            results: &[Shape::null()],
             examples: &["\"blockhash\""],
         },
         run: |parts, context| {
@@ -70,7 +81,7 @@ pub(super) const METHODS: &[Entry] = &[
             category: "blockchain",
             summary: "Treats a block as if it had come before all others with the same work. A later call outdoes an earlier one; nothing is kept over a restart.",
             args: BLOCK_HASH,
-            result: "null    (json null)",
+            results: &[Shape::null()],
             examples: &["\"blockhash\""],
         },
         run: |parts, context| {
@@ -93,7 +104,10 @@ pub(super) const METHODS: &[Entry] = &[
                 ),
                 Arg::hint("nblocks", Kind::Number, "6, 0=all", "How many blocks"),
             ],
-            result: "b    (boolean) Whether they passed; if not, the log says why",
+            results: &[Shape::bool(
+                "",
+                "Whether they passed; if not, the log says why",
+            )],
             examples: &[""],
         },
         run: verify_chain,
@@ -104,7 +118,7 @@ pub(super) const METHODS: &[Entry] = &[
             category: "hidden",
             summary: "Returns when all that happened before the call is told to the wallets and other listeners.",
             args: &[],
-            result: "null    (json null)",
+            results: &[Shape::null()],
             examples: &[""],
         },
         run: |parts, _| {

@@ -30,13 +30,7 @@ pub(super) const METHODS: &[Entry] = &[
                     "Whether the mempool counts: outputs that it spends are not shown, those that it makes are",
                 ),
             ],
-            result: r#"{                         (json object)
-  "bestblock" : "hex",    (string) Hash of the tip
-  "confirmations" : n,    (numeric) Blocks since, with its own; 0 in the mempool
-  "value" : n,            (numeric) Value in BTC
-  "scriptPubKey" : {...}, (json object) The script
-  "coinbase" : b          (boolean) Whether a coinbase made it
-}"#,
+            results: crate::rpc::results::chain::GET_TX_OUT,
             examples: &["\"txid\" 1"],
         },
         run: get_tx_out,
@@ -55,10 +49,12 @@ pub(super) const METHODS: &[Entry] = &[
                 ),
                 Arg::hint(
                     "hash_or_height",
-                    Kind::Any("string or numeric"),
+                    Kind::Number,
                     "the tip",
                     "Another block than the tip; needs an index",
-                ),
+                )
+                .unchecked()
+                .labelled("", "string or numeric"),
                 Arg::default(
                     "use_index",
                     Kind::Bool,
@@ -66,25 +62,7 @@ pub(super) const METHODS: &[Entry] = &[
                     "Take the figures from an index if there is one",
                 ),
             ],
-            result: r#"{                               (json object)
-  "height" : n,                 (numeric) Height of the block after which the figures hold
-  "bestblock" : "hex",          (string) Its hash
-  "txouts" : n,                 (numeric) Unspent outputs
-  "bogosize" : n,               (numeric) A size that depends on no database
-  "hash_serialized_3" : "hex",  (string, optional) The digest
-  "muhash" : "hex",             (string, optional) The digest
-  "total_amount" : n,           (numeric) Sum of the values in BTC
-  "transactions" : n,           (numeric, optional) Transactions with unspent outputs; not from an index
-  "disk_size" : n,              (numeric, optional) About how many bytes they take on disk; not from an index
-  "total_unspendable_amount" : n, (numeric, optional) What nobody can spend, in BTC; only from an index
-  "block_info" : {              (json object, optional) What the block did, in BTC; only from an index
-    "prevout_spent" : n,        (numeric) Values that it spent
-    "coinbase" : n,             (numeric) Values that its coinbase created
-    "new_outputs_ex_coinbase" : n, (numeric) Values that its other transactions created
-    "unspendable" : n,          (numeric) Values that nobody can spend
-    "unspendables" : {...}      (json object) The same by cause
-  }
-}"#,
+            results: crate::rpc::results::chain::GET_TX_OUT_SET_INFO,
             examples: &["", "\"none\""],
         },
         run: get_tx_out_set_info,

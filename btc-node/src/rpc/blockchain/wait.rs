@@ -4,7 +4,7 @@ use super::super::context::{Entry, NodeParts};
 use super::super::registry::{RequestContext, RpcResult};
 use crate::chainstate::BlockSummary;
 use bitcoin::BlockHash;
-use btc_interfaces::rpc::table::{Arg, Kind, Method};
+use btc_interfaces::rpc::table::{Arg, Kind, Method, Shape};
 use btc_interfaces::rpc::{RpcError, code, value};
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -19,10 +19,14 @@ const TIMEOUT: Arg = Arg::default(
     "Milliseconds to wait; 0 for as long as it takes",
 );
 
-const RESULT: &str = r#"{                  (json object) The tip then
-  "hash" : "hex",  (string) Its hash
-  "height" : n     (numeric) Its height
-}"#;
+const TIP: &[Shape] = &[Shape::object(
+    "",
+    "The tip then",
+    &[
+        Shape::hex("hash", "Its hash"),
+        Shape::number("height", "Its height"),
+    ],
+)];
 
 /// The methods of this module.
 pub(super) const METHODS: &[Entry] = &[
@@ -40,7 +44,7 @@ pub(super) const METHODS: &[Entry] = &[
                     "The tip that the caller knows",
                 ),
             ],
-            result: RESULT,
+            results: TIP,
             examples: &["1000"],
         },
         run: wait_for_new_block,
@@ -54,7 +58,7 @@ pub(super) const METHODS: &[Entry] = &[
                 Arg::required("blockhash", Kind::StringHex, "The hash to wait for"),
                 TIMEOUT,
             ],
-            result: RESULT,
+            results: TIP,
             examples: &["\"blockhash\" 1000"],
         },
         run: |parts, context| {
@@ -72,7 +76,7 @@ pub(super) const METHODS: &[Entry] = &[
                 Arg::required("height", Kind::Number, "The height to wait for"),
                 TIMEOUT,
             ],
-            result: RESULT,
+            results: TIP,
             examples: &["100 1000"],
         },
         run: |parts, context| {

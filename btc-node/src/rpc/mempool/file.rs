@@ -3,7 +3,7 @@
 use crate::mempool::persist::LoadOptions;
 use crate::rpc::context::{Entry, NodeParts};
 use crate::rpc::registry::{RequestContext, RpcResult};
-use btc_interfaces::rpc::table::{Arg, Kind, Method};
+use btc_interfaces::rpc::table::{Arg, Kind, Method, Shape};
 use btc_interfaces::rpc::{RpcError, code, value};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -17,28 +17,30 @@ pub(super) const METHODS: &[Entry] = &[
             summary: "Reads a mempool file and takes in what is fit. Do not import what others made, least of all their metadata.",
             args: &[
                 Arg::required("filepath", Kind::String, "The file"),
-                Arg::optional("options", Kind::ObjectNamedParams, "Options").with(&[
-                    Arg::default(
-                        "use_current_time",
-                        Kind::Bool,
-                        "true",
-                        "Transactions count as come now, rather than when the file says",
-                    ),
-                    Arg::default(
-                        "apply_fee_delta_priority",
-                        Kind::Bool,
-                        "false",
-                        "Add what the file says of priorities to those there are",
-                    ),
-                    Arg::default(
-                        "apply_unbroadcast_set",
-                        Kind::Bool,
-                        "false",
-                        "Announce what the file says is still to be announced",
-                    ),
-                ]),
+                Arg::optional("options", Kind::ObjectNamedParams, "Options")
+                    .shown_as("options")
+                    .with(&[
+                        Arg::default(
+                            "use_current_time",
+                            Kind::Bool,
+                            "true",
+                            "Transactions count as come now, rather than when the file says",
+                        ),
+                        Arg::default(
+                            "apply_fee_delta_priority",
+                            Kind::Bool,
+                            "false",
+                            "Add what the file says of priorities to those there are",
+                        ),
+                        Arg::default(
+                            "apply_unbroadcast_set",
+                            Kind::Bool,
+                            "false",
+                            "Announce what the file says is still to be announced",
+                        ),
+                    ]),
             ],
-            result: "{}    (json object)",
+            results: &[Shape::object("", "", &[])],
             examples: &["/path/to/mempool.dat"],
         },
         run: import_mempool,
@@ -49,7 +51,11 @@ pub(super) const METHODS: &[Entry] = &[
             category: "blockchain",
             summary: "Writes the mempool to its file. It fails until the file was read.",
             args: &[],
-            result: "{\"filename\": \"str\"}    (json object) The file",
+            results: &[Shape::object(
+                "",
+                "The file",
+                &[Shape::string("filename", "The file")],
+            )],
             examples: &[""],
         },
         run: save_mempool,

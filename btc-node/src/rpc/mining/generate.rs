@@ -11,12 +11,16 @@ use bitcoin::consensus::encode::serialize_hex;
 use bitcoin::{Address, Block, ScriptBuf, Transaction, Txid};
 use btc_consensus::params::BuriedDeployment;
 use btc_interfaces::descriptor::{Descriptor, DescriptorError};
-use btc_interfaces::rpc::table::{Arg, Kind, Method};
+use btc_interfaces::rpc::table::{Arg, Kind, Method, Shape};
 use btc_interfaces::rpc::{RpcError, code, value};
 use serde_json::{Map, Value, json};
 
 const MAX_TRIES: Arg = Arg::default("maxtries", Kind::Number, "1000000", "Nonces to try in all");
-const HASHES: &str = "[\"hex\", ...]    (json array) Hashes of the blocks";
+const HASHES: &[Shape] = &[Shape::array(
+    "",
+    "Hashes of the blocks",
+    &[Shape::hex("", "A hash")],
+)];
 
 /// The methods of this module.
 pub(super) const METHODS: &[Entry] = &[
@@ -30,7 +34,7 @@ pub(super) const METHODS: &[Entry] = &[
                 Arg::required("address", Kind::String, "The address"),
                 MAX_TRIES,
             ],
-            result: HASHES,
+            results: HASHES,
             examples: &["11 \"myaddress\""],
         },
         run: generate_to_address,
@@ -45,7 +49,7 @@ pub(super) const METHODS: &[Entry] = &[
                 Arg::required("descriptor", Kind::String, "The descriptor"),
                 MAX_TRIES,
             ],
-            result: HASHES,
+            results: HASHES,
             examples: &["11 \"mydesc\""],
         },
         run: generate_to_descriptor,
@@ -75,10 +79,14 @@ pub(super) const METHODS: &[Entry] = &[
                     "Take the block in, or else show its hex",
                 ),
             ],
-            result: r#"{                 (json object)
-  "hash" : "hex", (string) The block's hash
-  "hex" : "hex"   (string, optional) The block, if it was not taken in
-}"#,
+            results: &[Shape::object(
+                "",
+                "",
+                &[
+                    Shape::hex("hash", "The block's hash"),
+                    Shape::hex("hex", "The block, if it was not taken in").optional(),
+                ],
+            )],
             examples: &["\"myaddress\" '[\"rawtx\", \"mempool_txid\"]'"],
         },
         run: generate_block,
@@ -89,7 +97,7 @@ pub(super) const METHODS: &[Entry] = &[
             category: "hidden",
             summary: "has been replaced by the -generate cli option. Refer to -help for more information.",
             args: &[],
-            result: "",
+            results: &[],
             examples: &[],
         },
         run: |_, _| {

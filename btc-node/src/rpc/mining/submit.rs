@@ -9,7 +9,7 @@ use bitcoin::block::Header;
 use bitcoin::consensus::Decodable as _;
 use bitcoin::hex::FromHex;
 use btc_consensus::params::BuriedDeployment;
-use btc_interfaces::rpc::table::{Arg, Kind, Method};
+use btc_interfaces::rpc::table::{Arg, Kind, Method, Shape};
 use btc_interfaces::rpc::{RpcError, code};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -23,9 +23,16 @@ pub(super) const METHODS: &[Entry] = &[
             summary: "Takes in a block (BIP 22).",
             args: &[
                 Arg::required("hexdata", Kind::StringHex, "The block in hexadecimal"),
-                Arg::hint("dummy", Kind::String, "ignored", "Ignored; BIP 22 has it"),
+                Arg::hint("dummy", Kind::String, "ignored", "Ignored; BIP 22 has it").placeholder(),
             ],
-            result: "null, or \"str\"    (json null or string) Null if the block is the tip now, else what stands against it",
+            results: &[
+                Shape::null().when("the block is good"),
+                Shape::string(
+                    "",
+                    "Null if the block is the tip now, else what stands against it",
+                )
+                .when("otherwise"),
+            ],
             examples: &["\"mydata\""],
         },
         run: submit_block,
@@ -40,7 +47,7 @@ pub(super) const METHODS: &[Entry] = &[
                 Kind::StringHex,
                 "The header in hexadecimal",
             )],
-            result: "null    (json null)",
+            results: &[Shape::null()],
             examples: &["\"aabbcc\""],
         },
         run: submit_header,

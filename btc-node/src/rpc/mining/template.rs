@@ -65,7 +65,7 @@ pub(in crate::rpc) const TEXTS: &[TextEntry] = &[TextEntry {
                 ),
             ]),
         ],
-        result: "{...}    (json object) The template as in BIP 22; or what stands against the proposal, null for nothing",
+        results: crate::rpc::results::mining::GET_BLOCK_TEMPLATE,
         examples: &["'{\"rules\": [\"segwit\"]}'"],
     },
     run: get_block_template,

@@ -6,7 +6,7 @@ use super::{PeerHooks, network};
 use crate::net::addrman::Counts;
 use crate::net::{Endpoint, NetAddress, Network, PeerAddress};
 use bitcoin::p2p::ServiceFlags;
-use btc_interfaces::rpc::table::{Arg, Kind, Method};
+use btc_interfaces::rpc::table::{Arg, Kind, Method, Shape};
 use btc_interfaces::rpc::{RpcError, code};
 use serde_json::{Map, Value, json};
 
@@ -25,15 +25,21 @@ pub(super) const METHODS: &[Entry] = &[
                     "Only of this one: ipv4, ipv6, onion, i2p or cjdns",
                 ),
             ],
-            result: r#"[                     (json array)
-  {                   (json object)
-    "time" : n,       (numeric) When the node was last seen, in seconds since 1970
-    "services" : n,   (numeric) What it offers, as bits
-    "address" : "str", (string) Its address
-    "port" : n,       (numeric) Its port
-    "network" : "str" (string) The network (ipv4, ipv6, onion, i2p, cjdns)
-  }, ...
-]"#,
+            results: &[Shape::array(
+                "",
+                "",
+                &[Shape::object(
+                    "",
+                    "",
+                    &[
+                        Shape::time("time", "When the node was last seen, in seconds since 1970"),
+                        Shape::number("services", "What it offers, as bits"),
+                        Shape::string("address", "Its address"),
+                        Shape::number("port", "Its port"),
+                        Shape::string("network", "The network (ipv4, ipv6, onion, i2p, cjdns)"),
+                    ],
+                )],
+            )],
             examples: &["8", "4 \"i2p\""],
         },
         run: node_addresses,
@@ -53,10 +59,14 @@ pub(super) const METHODS: &[Entry] = &[
                     "Whether it counts as one that a connection was made to",
                 ),
             ],
-            result: r#"{                    (json object)
-  "success" : b,     (boolean) Whether it is there now
-  "error" : "str"    (string, optional) Why not
-}"#,
+            results: &[Shape::object(
+                "",
+                "",
+                &[
+                    Shape::bool("success", "Whether it is there now"),
+                    Shape::string("error", "Why not").optional(),
+                ],
+            )],
             examples: &["\"1.2.3.4\" 8333 true"],
         },
         run: add_peer_address,
@@ -67,13 +77,19 @@ pub(super) const METHODS: &[Entry] = &[
             category: "network",
             summary: "How many addresses the book has.",
             args: &[],
-            result: r#"{                  (json object)
-  "network" : {    (json object) Of a network (ipv4, ipv6, onion, i2p, cjdns, all_networks)
-    "new" : n,     (numeric) Only heard of
-    "tried" : n,   (numeric) Once connected to
-    "total" : n    (numeric) Both
-  }, ...
-}"#,
+            results: &[Shape::map(
+                "",
+                "",
+                &[Shape::object(
+                    "network",
+                    "Of a network (ipv4, ipv6, onion, i2p, cjdns, all_networks)",
+                    &[
+                        Shape::number("new", "Only heard of"),
+                        Shape::number("tried", "Once connected to"),
+                        Shape::number("total", "Both"),
+                    ],
+                )],
+            )],
             examples: &[""],
         },
         run: info,
@@ -84,21 +100,7 @@ pub(super) const METHODS: &[Entry] = &[
             category: "hidden",
             summary: "Shows all of the book.",
             args: &[],
-            result: r#"{                             (json object)
-  "table" : {                 (json object) The table (new, tried)
-    "bucket/position" : {     (json object) A place
-      "address" : "str",      (string) The address
-      "mapped_as" : n,        (numeric, optional) Its autonomous system
-      "port" : n,             (numeric) The port
-      "services" : n,         (numeric) What it offers, as bits
-      "time" : n,             (numeric) When it was last seen, in seconds since 1970
-      "network" : "str",      (string) The network
-      "source" : "str",       (string) Who told of it
-      "source_network" : "str", (string) The network of that
-      "source_mapped_as" : n  (numeric, optional) The autonomous system of that
-    }, ...
-  }, ...
-}"#,
+            results: crate::rpc::results::network::GET_RAW_ADDRMAN,
             examples: &[""],
         },
         run: raw,

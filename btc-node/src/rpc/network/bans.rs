@@ -5,7 +5,7 @@ use super::super::registry::{RequestContext, RpcResult};
 use super::network;
 use crate::net::subnet::Subnet;
 use crate::net::{NetAddress, Network};
-use btc_interfaces::rpc::table::{Arg, Kind, Method};
+use btc_interfaces::rpc::table::{Arg, Kind, Method, Shape};
 use btc_interfaces::rpc::{RpcError, code};
 use serde_json::{Value, json};
 
@@ -35,7 +35,7 @@ pub(super) const METHODS: &[Entry] = &[
                     "Whether bantime is in seconds since 1970",
                 ),
             ],
-            result: "null    (json null) Always",
+            results: &[Shape::null()],
             examples: &[
                 "\"192.168.0.6\" \"add\" 86400",
                 "\"192.168.0.0/24\" \"add\"",
@@ -49,15 +49,21 @@ pub(super) const METHODS: &[Entry] = &[
             category: "network",
             summary: "Lists the bans.",
             args: &[],
-            result: r#"[                          (json array)
-  {                        (json object)
-    "address" : "str",     (string) The range
-    "ban_created" : n,     (numeric) When it was banned, in seconds since 1970
-    "banned_until" : n,    (numeric) When that ends, in seconds since 1970
-    "ban_duration" : n,    (numeric) How long it lasts, in seconds
-    "time_remaining" : n   (numeric) How long it still lasts, in seconds
-  }, ...
-]"#,
+            results: &[Shape::array(
+                "",
+                "",
+                &[Shape::object(
+                    "",
+                    "",
+                    &[
+                        Shape::string("address", "The range"),
+                        Shape::time("ban_created", "When it was banned, in seconds since 1970"),
+                        Shape::time("banned_until", "When that ends, in seconds since 1970"),
+                        Shape::time("ban_duration", "How long it lasts, in seconds"),
+                        Shape::time("time_remaining", "How long it still lasts, in seconds"),
+                    ],
+                )],
+            )],
             examples: &[""],
         },
         run: list_banned,
@@ -68,7 +74,7 @@ pub(super) const METHODS: &[Entry] = &[
             category: "network",
             summary: "Takes all bans back.",
             args: &[],
-            result: "null    (json null) Always",
+            results: &[Shape::null()],
             examples: &[""],
         },
         run: |parts, _| {

@@ -7,7 +7,7 @@ use crate::net::message::Command;
 use crate::sync::ConnectionKind;
 use bitcoin::hex::FromHex;
 use btc_consensus::params::Chain;
-use btc_interfaces::rpc::table::{Arg, Kind, Method};
+use btc_interfaces::rpc::table::{Arg, Kind, Method, Shape};
 use btc_interfaces::rpc::{RpcError, code};
 use serde_json::{Value, json};
 
@@ -31,7 +31,7 @@ pub(super) const METHODS: &[Entry] = &[
                     "Encrypt the connection if the peer can",
                 ),
             ],
-            result: "null    (json null) Always",
+            results: &[Shape::null()],
             examples: &["\"192.168.0.6:8333\" \"onetry\""],
         },
         run: add_node,
@@ -54,10 +54,14 @@ pub(super) const METHODS: &[Entry] = &[
                     "Encrypt the connection if the peer can",
                 ),
             ],
-            result: r#"{                            (json object)
-  "address" : "str",         (string) The address
-  "connection_type" : "str"  (string) The kind
-}"#,
+            results: &[Shape::object(
+                "",
+                "",
+                &[
+                    Shape::string("address", "The address"),
+                    Shape::string("connection_type", "The kind"),
+                ],
+            )],
             examples: &["\"192.168.0.6:8333\" \"outbound-full-relay\" false"],
         },
         run: add_connection,
@@ -81,7 +85,7 @@ pub(super) const METHODS: &[Entry] = &[
                     "The connection's number",
                 ),
             ],
-            result: "null    (json null) Always",
+            results: &[Shape::null()],
             examples: &["\"192.168.0.6:8333\"", "\"\" 1"],
         },
         run: disconnect_node,
@@ -97,18 +101,30 @@ pub(super) const METHODS: &[Entry] = &[
                 "all nodes",
                 "Only this one",
             )],
-            result: r#"[                          (json array)
-  {                        (json object)
-    "addednode" : "str",   (string) The peer as it was given
-    "connected" : b,       (boolean) Whether there is a connection
-    "addresses" : [        (json array) The connection, if there is one
-      {                    (json object)
-        "address" : "str", (string) The peer's address
-        "connected" : "str" (string) inbound or outbound
-      }
-    ]
-  }, ...
-]"#,
+            results: &[Shape::array(
+                "",
+                "",
+                &[Shape::object(
+                    "",
+                    "",
+                    &[
+                        Shape::string("addednode", "The peer as it was given"),
+                        Shape::bool("connected", "Whether there is a connection"),
+                        Shape::array(
+                            "addresses",
+                            "The connection, if there is one",
+                            &[Shape::object(
+                                "",
+                                "",
+                                &[
+                                    Shape::string("address", "The peer's address"),
+                                    Shape::string("connected", "inbound or outbound"),
+                                ],
+                            )],
+                        ),
+                    ],
+                )],
+            )],
             examples: &["", "\"192.168.0.201\""],
         },
         run: added_node_info,
@@ -123,7 +139,7 @@ pub(super) const METHODS: &[Entry] = &[
                 Kind::Bool,
                 "Whether there are connections",
             )],
-            result: "true|false    (boolean) What was asked for",
+            results: &[Shape::bool("", "What was asked for")],
             examples: &["false"],
         },
         run: |parts, context| {
@@ -146,7 +162,7 @@ pub(super) const METHODS: &[Entry] = &[
                 ),
                 Arg::required("msg", Kind::StringHex, "The payload"),
             ],
-            result: "{}    (empty json object)",
+            results: &[Shape::object("", "", &[])],
             examples: &["0 \"addr\" \"ffffff\""],
         },
         run: send_message,

@@ -5,7 +5,7 @@ use super::super::registry::{RequestContext, RpcResult};
 use super::network;
 use crate::sync::{FetchError, OrphanInfo};
 use bitcoin::consensus::encode::serialize_hex;
-use btc_interfaces::rpc::table::{Arg, Kind, Method};
+use btc_interfaces::rpc::table::{Arg, Kind, Method, Shape};
 use btc_interfaces::rpc::{RpcError, code, value};
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ const GET_BLOCK_FROM_PEER: Entry = Entry {
                 "The peer's number, as getpeerinfo shows it",
             ),
         ],
-        result: "{}    (json object) Always empty: the block was asked for",
+        results: &[Shape::object("", "Always empty: the block was asked for", &[]).unchecked()],
         examples: &["\"00000000c937983704a73af28acdec37b049d214adbda81d7e2a3dd146f6ed09\" 0"],
     },
     run: get_block_from_peer,
@@ -37,24 +37,12 @@ const GET_ORPHANS: Entry = Entry {
         summary: "Lists transactions that wait for transactions they spend from. This may change.",
         args: &[Arg::default(
             "verbosity",
-            Kind::Any("numeric"),
+            Kind::Number,
             "0",
             "0 for ids, which may repeat, 1 for objects, 2 for objects with the transactions as hex",
-        )],
-        result: r#"[                      (json array) Of ids, or of objects
-  {                    (json object)
-    "txid" : "hex",    (string) The transaction's id
-    "wtxid" : "hex",   (string) Its id with the witness
-    "bytes" : n,       (numeric) Its size in bytes
-    "vsize" : n,       (numeric) Its size in vB
-    "vsize_bip141" : n, (numeric) The same
-    "weight" : n,      (numeric) Its weight
-    "from" : [         (json array) The peers that announced it
-      n, ...           (numeric) A peer's number
-    ],
-    "hex" : "hex"      (string) The transaction, at verbosity 2
-  }, ...
-]"#,
+        )
+        .unchecked()],
+        results: crate::rpc::results::network::GET_ORPHAN_TXS,
         examples: &["", "2"],
     },
     run: get_orphans,

@@ -19,19 +19,7 @@ pub(super) const METHODS: &[Entry] = &[
             category: "network",
             summary: "How many bytes came and went.",
             args: &[],
-            result: r#"{                            (json object)
-  "totalbytesrecv" : n,      (numeric) Bytes received
-  "totalbytessent" : n,      (numeric) Bytes sent
-  "timemillis" : n,          (numeric) The system's time in milliseconds since 1970
-  "uploadtarget" : {         (json object) The bound on what is sent
-    "timeframe" : n,         (numeric) The time that it is for, in seconds
-    "target" : n,            (numeric) Bytes to be sent in this time; 0 for any number
-    "target_reached" : b,    (boolean) Whether they are sent
-    "serve_historical_blocks" : b, (boolean) Whether old blocks are given to peers
-    "bytes_left_in_cycle" : n, (numeric) Bytes that are left
-    "time_left_in_cycle" : n (numeric) Seconds that are left
-  }
-}"#,
+            results: crate::rpc::results::network::GET_NET_TOTALS,
             examples: &[""],
         },
         run: net_totals,
@@ -42,32 +30,7 @@ pub(super) const METHODS: &[Entry] = &[
             category: "network",
             summary: "Shows the state of the node's connections to the network.",
             args: &[],
-            result: r#"{                         (json object)
-  "version" : n,          (numeric) The program's version
-  "subversion" : "str",   (string) The user agent
-  "protocolversion" : n,  (numeric) The version of the protocol between peers
-  "tx_send_rate" : n,     (numeric) Transactions that are told in a second at most
-  "inv_buckets" : {       (json object) What waits to be told
-    "inbound" : {         (json object) To peers that made the connection; likewise "outbound"
-      "backlog" : n,      (numeric) Transactions that wait
-      "count_tok" : n,    (numeric) How many more may be told at once
-      "size_tok" : n      (numeric) The same in bytes
-    }, ...
-  },
-  "networkactive" : b,    (boolean) Whether connections are made
-  "connections" : n,      (numeric) Peers
-  "networks" : [          (json array) The networks
-    {
-      "name" : "str",     (string) Its name (ipv4, ipv6, onion, i2p, cjdns)
-      "reachable" : b,    (boolean) Whether it is reached
-      ...
-    }, ...
-  ],
-  "relayfee" : n,         (numeric) Least feerate relayed, in BTC/kvB
-  "incrementalfee" : n,   (numeric) What replacements pay for their relay, in BTC/kvB
-  "warnings" : [...]      (json array) Warnings about the network and the node
-  ...
-}"#,
+            results: crate::rpc::results::network::GET_NETWORK_INFO,
             examples: &[""],
         },
         run: get_network_info,

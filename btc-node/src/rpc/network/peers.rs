@@ -5,7 +5,7 @@ use super::{PeerView, network, peer_views, service_names};
 use crate::net::transport;
 use crate::sync::ConnectionKind;
 use bitcoin::hex::DisplayHex;
-use btc_interfaces::rpc::table::Method;
+use btc_interfaces::rpc::table::{Method, Shape};
 use btc_interfaces::rpc::value;
 use serde_json::{Map, Value, json};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -17,7 +17,7 @@ pub(super) const METHODS: &[Entry] = &[
             category: "network",
             summary: "How many peers the node is connected to.",
             args: &[],
-            result: "n    (numeric) The number",
+            results: &[Shape::number("", "The number")],
             examples: &[""],
         },
         run: |parts, _| Ok(json!(peer_views(parts).len())),
@@ -28,7 +28,7 @@ pub(super) const METHODS: &[Entry] = &[
             category: "network",
             summary: "Measures how long each peer takes to answer; getpeerinfo shows it as pingtime and pingwait.",
             args: &[],
-            result: "null    (json null) Always",
+            results: &[Shape::null()],
             examples: &[""],
         },
         run: |parts, _| {
@@ -42,24 +42,7 @@ pub(super) const METHODS: &[Entry] = &[
             category: "network",
             summary: "Lists the peers.",
             args: &[],
-            result: r#"[                              (json array)
-  {                            (json object)
-    "id" : n,                  (numeric) The connection's number
-    "addr" : "str",            (string) The peer's address
-    "addrbind" : "str",        (string, optional) This end's address
-    "network" : "str",         (string) How it is connected (ipv4, ipv6, onion, i2p, cjdns, not_publicly_routable)
-    "services" : "hex",        (string) What the peer offers, as bits
-    "servicesnames" : [...],   (json array) The same by name
-    "relaytxes" : b,           (boolean) Whether it is told of transactions
-    "inbound" : b,             (boolean) Whether it made the connection
-    "version" : n,             (numeric) Its protocol version
-    "subver" : "str",          (string) Its user agent
-    "synced_headers" : n,      (numeric) Height of its best header known; -1 for none
-    "synced_blocks" : n,       (numeric) Height of the last block in common; -1 for none
-    "connection_type" : "str", (string) What the connection is for
-    ...
-  }, ...
-]"#,
+            results: crate::rpc::results::network::GET_PEER_INFO,
             examples: &[""],
         },
         run: |parts, _| {

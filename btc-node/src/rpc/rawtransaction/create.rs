@@ -10,7 +10,7 @@ use bitcoin::opcodes::all::OP_RETURN;
 use bitcoin::script::{Builder, PushBytesBuf};
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness};
-use btc_interfaces::rpc::table::{Arg, Arguments, Kind, Method};
+use btc_interfaces::rpc::table::{Arg, Arguments, Kind, Method, Shape};
 use btc_interfaces::rpc::{RpcError, code, value};
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;
@@ -40,9 +40,22 @@ pub(super) const INPUTS: Arg =
 /// Its outputs.
 pub(super) const OUTPUTS: Arg = Arg::required(
     "outputs",
-    Kind::Any("json array or object"),
-    "The outputs: addresses with amounts in BTC, and \"data\" with hexadecimal",
-);
+    Kind::Array,
+    "The outputs, no address twice; or an object of the same keys and values, for old callers",
+)
+.with(&[
+    Arg::optional("", Kind::ObjectUserKeys, "").with(&[Arg::required(
+        "address",
+        Kind::Amount,
+        "A key-value pair. The key (string) is the bitcoin address, the value (float or string) is the amount in BTC",
+    )]),
+    Arg::optional("", Kind::Object, "").with(&[Arg::required(
+        "data",
+        Kind::StringHex,
+        "A key-value pair. The key must be \"data\", the value is hex-encoded data that becomes a part of an OP_RETURN output",
+    )]),
+])
+.unchecked();
 
 /// Its lock time.
 pub(super) const LOCK_TIME: Arg = Arg::default(
@@ -70,7 +83,7 @@ pub(super) const METHODS: &[Entry] = &[Entry {
         category: "rawtransactions",
         summary: "Makes a transaction of given inputs and outputs, without signatures. It is neither kept nor announced.",
         args: &[INPUTS, OUTPUTS, LOCK_TIME, REPLACEABLE, VERSION],
-        result: "\"hex\"    (string) The transaction",
+        results: &[Shape::hex("", "The transaction")],
         examples: &[
             "\"[{\\\"txid\\\":\\\"myid\\\",\\\"vout\\\":0}]\" \"[{\\\"address\\\":0.01}]\"",
         ],

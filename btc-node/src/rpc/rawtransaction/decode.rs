@@ -30,7 +30,7 @@ pub(super) const METHODS: &[Entry] = &[
                     "Whether the hex is in the form that has witnesses; a transaction without inputs can be read both ways",
                 ),
             ],
-            result: "{...}    (json object) The transaction",
+            results: crate::rpc::results::transactions::DECODE_RAW_TRANSACTION,
             examples: &["\"hexstring\""],
         },
         run: decode_raw_transaction,
@@ -41,14 +41,7 @@ pub(super) const METHODS: &[Entry] = &[
             category: "rawtransactions",
             summary: "Shows a script that is given in hexadecimal, and what wraps it.",
             args: &[Arg::required("hexstring", Kind::StringHex, "The script")],
-            result: r#"{                      (json object)
-  "asm" : "str",       (string) The script in words
-  "desc" : "str",      (string) A descriptor of it
-  "type" : "str",      (string) Its kind
-  "address" : "str",   (string, optional) Its address
-  "p2sh" : "str",      (string, optional) The address of its hash
-  "segwit" : {...}     (json object, optional) The same for a witness program
-}"#,
+            results: crate::rpc::results::transactions::DECODE_SCRIPT,
             examples: &["\"hexstring\""],
         },
         run: decode_script,

@@ -25,13 +25,14 @@ pub(super) const METHODS: &[Entry] = &[Entry {
             Arg::required("txid", Kind::StringHex, "The transaction's id"),
             Arg::default(
                 "verbosity|verbose",
-                Kind::Any("numeric"),
+                Kind::Number,
                 "0",
                 "0 for hex, 1 for an object, 2 for an object with the fee and the outputs spent",
-            ),
+            )
+            .unchecked(),
             Arg::optional("blockhash", Kind::StringHex, "The block it is in"),
         ],
-        result: "\"hex\" or {...}    (string or json object) The transaction",
+        results: crate::rpc::results::transactions::GET_RAW_TRANSACTION,
         examples: &["\"mytxid\"", "\"mytxid\" 1 \"myblockhash\""],
     },
     run: get_raw_transaction,

@@ -31,20 +31,7 @@ pub(super) const METHODS: &[Entry] = &[
                 .with(&[Arg::optional("rawtx", Kind::StringHex, "A transaction")]),
                 MAX_FEERATE,
             ],
-            result: r#"[                            (json array)
-  {                          (json object)
-    "txid" : "hex",          (string) Its id
-    "wtxid" : "hex",         (string) Its id over the witness too
-    "package-error" : "str", (string, optional) The rule about packages that they break together
-    "allowed" : b,           (boolean, optional) Whether it would be taken; not told if another one failed first
-    "vsize_adjusted" : n,    (numeric, optional) Size in vB, counting signature operations
-    "vsize" : n,             (numeric, optional) The same
-    "vsize_bip141" : n,      (numeric, optional) Size in vB
-    "fees" : {...},          (json object, optional) What it pays
-    "reject-reason" : "str", (string, optional) The rule against it
-    "reject-details" : "str" (string, optional) More on the same
-  }
-]"#,
+            results: crate::rpc::results::transactions::TEST_MEMPOOL_ACCEPT,
             examples: &["'[\"signedhex\"]'"],
         },
         run: test_mempool_accept,
@@ -64,26 +51,7 @@ pub(super) const METHODS: &[Entry] = &[
                 MAX_FEERATE,
                 MAX_BURN,
             ],
-            result: r#"{                                   (json object)
-  "package_msg" : "str",            (string) "success" if all are in the mempool, or what hinders
-  "tx-results" : {                  (json object)
-    "wtxid" : {                     (json object) One transaction
-      "txid" : "hex",               (string) Its id
-      "other-wtxid" : "hex",        (string, optional) It is in the mempool with this witness instead
-      "vsize_adjusted" : n,         (numeric, optional) Size in vB, counting signature operations
-      "vsize" : n,                  (numeric, optional) The same
-      "vsize_bip141" : n,           (numeric, optional) Size in vB
-      "fees" : {                    (json object, optional)
-        "base" : n,                 (numeric) What it pays, in BTC
-        "effective-feerate" : n,    (numeric, optional) The feerate it was judged by, in BTC/kvB
-        "effective-includes" : [...] (json array, optional) The transactions that feerate is of
-      },
-      "error" : "str"               (string, optional) Why it is not taken
-    },
-    ...
-  },
-  "replaced-transactions" : [...]   (json array, optional) Those whose place they took
-}"#,
+            results: crate::rpc::results::transactions::SUBMIT_PACKAGE,
             examples: &["\"[\\\"rawparent\\\",\\\"rawchild\\\"]\""],
         },
         run: submit_package,

@@ -15,7 +15,7 @@ use btc_consensus::script::{self, ScriptFlags, TransactionChecker};
 use btc_consensus::sighash::Spend;
 use btc_consensus::tx::sigop_cost;
 use btc_interfaces::psbt::{self, Analysis, Psbt, PsbtInput, PsbtVersion};
-use btc_interfaces::rpc::table::{Arg, Arguments, Kind, Method};
+use btc_interfaces::rpc::table::{Arg, Arguments, Kind, Method, Shape};
 use btc_interfaces::rpc::{RpcError, code, value};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -40,27 +40,7 @@ const METHODS: &[Entry] = &[
             category: "rawtransactions",
             summary: "Tells how far a partially signed transaction and its inputs are.",
             args: &[PSBT],
-            result: r#"{                             (json object)
-  "inputs" : [                (json array, optional)
-    {                         (json object)
-      "has_utxo" : b,         (boolean) Whether the output it spends is known
-      "is_final" : b,         (boolean) Whether it is finished
-      "next" : "str",         (string) Who is next: updater, signer, finalizer or extractor
-      "missing" : {           (json object, optional) What lacks
-        "pubkeys" : [...],    (json array, optional) Hashes of public keys
-        "signatures" : [...], (json array, optional) Hashes of public keys whose signatures lack
-        "redeemscript" : "hex",  (string, optional) Hash of a script
-        "witnessscript" : "hex"  (string, optional) Hash of a script
-      }
-    },
-    ...
-  ],
-  "estimated_vsize" : n,      (numeric, optional) Size of the final transaction in vB
-  "estimated_feerate" : n,    (numeric, optional) Its feerate in BTC/kvB
-  "fee" : n,                  (numeric, optional) Its fee in BTC
-  "next" : "str",             (string) Who is next
-  "error" : "str"             (string, optional) Why it can never be a transaction
-}"#,
+            results: crate::rpc::results::psbt::ANALYZE_PSBT,
             examples: &["\"psbt\""],
         },
         run: analyze,
@@ -72,7 +52,7 @@ const METHODS: &[Entry] = &[
             summary: "Joins what several copies of one partially signed transaction know.",
             args: &[Arg::required("txs", Kind::Array, "The copies in base64")
                 .with(&[Arg::optional("psbt", Kind::String, "A copy")])],
-            result: "\"str\"    (string) The transaction in base64",
+            results: &[Shape::string("", "The transaction in base64")],
             examples: &["'[\"mybase64_1\", \"mybase64_2\", \"mybase64_3\"]'"],
         },
         run: combine,
@@ -98,7 +78,7 @@ const METHODS: &[Entry] = &[
                 ),
                 PSBT_VERSION,
             ],
-            result: "\"str\"    (string) The transaction in base64",
+            results: &[Shape::string("", "The transaction in base64")],
             examples: &["\"rawtransaction\""],
         },
         run: convert,
@@ -116,7 +96,7 @@ const METHODS: &[Entry] = &[
                 VERSION,
                 PSBT_VERSION,
             ],
-            result: "\"str\"    (string) The transaction in base64",
+            results: &[Shape::string("", "The transaction in base64")],
             examples: &[
                 "\"[{\\\"txid\\\":\\\"myid\\\",\\\"vout\\\":0}]\" \"[{\\\"address\\\":0.01}]\"",
             ],
@@ -137,11 +117,19 @@ const METHODS: &[Entry] = &[
                     "Give the transaction rather than the partially signed one, once it is complete",
                 ),
             ],
-            result: r#"{                   (json object)
-  "psbt" : "str",   (string, optional) The partially signed transaction in base64, if none was extracted
-  "hex" : "hex",    (string, optional) The transaction, if it was extracted
-  "complete" : b    (boolean) Whether all inputs are finished
-}"#,
+            results: &[Shape::object(
+                "",
+                "",
+                &[
+                    Shape::string(
+                        "psbt",
+                        "The partially signed transaction in base64, if none was extracted",
+                    )
+                    .optional(),
+                    Shape::hex("hex", "The transaction, if it was extracted").optional(),
+                    Shape::bool("complete", "Whether all inputs are finished"),
+                ],
+            )],
             examples: &["\"psbt\""],
         },
         run: finalize,
@@ -155,7 +143,7 @@ const METHODS: &[Entry] = &[
                 Arg::required("txs", Kind::Array, "The transactions in base64")
                     .with(&[Arg::required("psbt", Kind::String, "A transaction")]),
             ],
-            result: "\"str\"    (string) The transaction in base64",
+            results: &[Shape::string("", "The transaction in base64")],
             examples: &["\"psbt\""],
         },
         run: join,

@@ -5,7 +5,7 @@ use super::super::registry::{RequestContext, RpcResult};
 use super::decode::has_valid_operations;
 use crate::mempool::{BroadcastError, Feerate, RejectClass};
 use bitcoin::{Amount, Transaction};
-use btc_interfaces::rpc::table::{Arg, Kind, Method};
+use btc_interfaces::rpc::table::{Arg, Kind, Method, Shape};
 use btc_interfaces::rpc::{RpcError, code, value};
 use serde_json::json;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub(super) const MAX_FEERATE: Arg = Arg::default(
     "maxfeerate",
     Kind::Amount,
-    "0.10",
+    "\"0.10\"",
     "Refuse transactions that pay a higher feerate, in BTC/kvB; 0 takes any",
 );
 
@@ -22,7 +22,7 @@ pub(super) const MAX_FEERATE: Arg = Arg::default(
 pub(super) const MAX_BURN: Arg = Arg::default(
     "maxburnamount",
     Kind::Amount,
-    "0",
+    "\"0.00\"",
     "Refuse transactions with an output that can never be spent and has a higher value, in BTC",
 );
 
@@ -37,7 +37,7 @@ pub(super) const METHODS: &[Entry] = &[Entry {
             MAX_FEERATE,
             MAX_BURN,
         ],
-        result: "\"hex\"    (string) The transaction's id",
+        results: &[Shape::hex("", "The transaction's id")],
         examples: &["\"signedhex\""],
     },
     run: send_raw_transaction,

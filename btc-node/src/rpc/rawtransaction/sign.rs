@@ -10,7 +10,7 @@ use bitcoin::{Amount, OutPoint, PrivateKey, ScriptBuf, Transaction, TxIn, TxOut,
 use btc_consensus::script::{self, ScriptError, ScriptFlags, TransactionChecker};
 use btc_consensus::sighash::Spend;
 use btc_interfaces::rpc::encode::script_to_asm;
-use btc_interfaces::rpc::table::{Arg, Kind, Method};
+use btc_interfaces::rpc::table::{Arg, Kind, Method, Shape};
 use btc_interfaces::rpc::value::{self, Field};
 use btc_interfaces::rpc::{RpcError, code};
 use serde_json::{Map, Value, json};
@@ -34,7 +34,7 @@ pub(super) const METHODS: &[Entry] = &[
                     "A transaction",
                 )]),
             ],
-            result: "\"str\"    (string) The transaction with all signatures",
+            results: &[Shape::string("", "The transaction with all signatures")],
             examples: &["'[\"myhex1\", \"myhex2\", \"myhex3\"]'"],
         },
         run: combine_raw_transaction,
@@ -47,7 +47,7 @@ pub(super) const METHODS: &[Entry] = &[
             args: &[
                 Arg::required("hexstring", Kind::String, "The transaction"),
                 Arg::required("privkeys", Kind::Array, "Private keys in WIF").with(&[
-                    Arg::optional("privatekey", Kind::String, "A key"),
+                    Arg::optional("privatekey", Kind::StringHex, "A key"),
                 ]),
                 Arg::optional(
                     "prevtxs",
@@ -69,21 +69,7 @@ pub(super) const METHODS: &[Entry] = &[
                     "What signatures cover: DEFAULT, ALL, NONE, SINGLE, or the last three with |ANYONECANPAY",
                 ),
             ],
-            result: r#"{                          (json object)
-  "hex" : "hex",           (string) The transaction with signatures
-  "complete" : b,          (boolean) Whether all inputs are signed
-  "errors" : [             (json array, optional) Inputs that are not
-    {                      (json object)
-      "txid" : "hex",      (string) The transaction that is spent from
-      "vout" : n,          (numeric) The output's number
-      "witness" : ["hex", ...], (json array) The witness so far
-      "scriptSig" : "hex", (string) The script so far
-      "sequence" : n,      (numeric) The sequence number
-      "error" : "str"      (string) What is wrong
-    },
-    ...
-  ]
-}"#,
+            results: crate::rpc::results::transactions::SIGN_RAW_TRANSACTION_WITH_KEY,
             examples: &["\"myhex\" \"[\\\"key1\\\",\\\"key2\\\"]\""],
         },
         run: sign_raw_transaction_with_key,

@@ -7,7 +7,7 @@ use bitcoin::script::Builder;
 use bitcoin::{PublicKey, ScriptBuf};
 use btc_interfaces::descriptor::{DerivedKey, Descriptor, ExpandedScript, KeyOrigin};
 use btc_interfaces::rpc::encode;
-use btc_interfaces::rpc::table::{Arg, Kind, Method};
+use btc_interfaces::rpc::table::{Arg, Kind, Method, Shape};
 use btc_interfaces::rpc::{RpcError, code, value};
 use serde_json::{Map, Value, json};
 
@@ -36,12 +36,21 @@ pub(super) const METHODS: &[Entry] = &[Entry {
                 "\"legacy\", \"p2sh-segwit\" or \"bech32\"",
             ),
         ],
-        result: r#"{                            (json object)
-  "address" : "str",         (string) The address
-  "redeemScript" : "hex",    (string) The script behind it
-  "descriptor" : "str",      (string) A descriptor of it
-  "warnings" : ["str", ...]  (json array, optional) What is other than asked for
-}"#,
+        results: &[Shape::object(
+            "",
+            "",
+            &[
+                Shape::string("address", "The address"),
+                Shape::hex("redeemScript", "The script behind it"),
+                Shape::string("descriptor", "A descriptor of it"),
+                Shape::array(
+                    "warnings",
+                    "What is other than asked for",
+                    &[Shape::string("", "")],
+                )
+                .optional(),
+            ],
+        )],
         examples: &[
             "2 \"[\\\"03789ed0bb717d88f7d321a368d905e7430207ebbd82bd342cf11ae157a7ace5fd\\\",\\\"03dbc6764b8884a92e871274b87583e6d5c2a58819473e17e107ef3f6aa5a61626\\\"]\"",
         ],

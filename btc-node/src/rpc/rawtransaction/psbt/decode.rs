@@ -26,25 +26,7 @@ pub(super) const METHODS: &[Entry] = &[Entry {
         category: "rawtransactions",
         summary: "Shows a partially signed transaction.",
         args: &[PSBT],
-        result: r#"{                         (json object)
-  "tx" : {...},           (json object, optional) The transaction without signatures; version 0
-  "global_xpubs" : [      (json array) Extended keys: xpub, master_fingerprint, path
-    {...}, ...
-  ],
-  "tx_version" : n,       (numeric, optional) The transaction's version; version 2, as the next six
-  "fallback_locktime" : n,    (numeric, optional) The lock time where no input asks for another
-  "input_count" : n,      (numeric, optional) How many inputs there are
-  "output_count" : n,     (numeric, optional) How many outputs there are
-  "inputs_modifiable" : b,    (boolean, optional) Whether inputs may be added
-  "outputs_modifiable" : b,   (boolean, optional) Whether outputs may be added
-  "has_sighash_single" : b,   (boolean, optional) Whether there are signatures of SIGHASH_SINGLE
-  "psbt_version" : n,     (numeric) The format's version
-  "proprietary" : [...],  (json array) Records of programs: identifier, subtype, key, value
-  "unknown" : {...},      (json object) Other records
-  "inputs" : [...],       (json array) What is known of each input
-  "outputs" : [...],      (json array) What is known of each output
-  "fee" : n               (numeric, optional) The fee in BTC, if all outputs that are spent are known
-}"#,
+        results: crate::rpc::results::psbt::DECODE_PSBT,
         examples: &["\"psbt\""],
     },
     run: decode,

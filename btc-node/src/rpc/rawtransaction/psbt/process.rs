@@ -9,7 +9,7 @@ use bitcoin::consensus::encode::serialize_hex;
 use btc_interfaces::descriptor::Descriptor;
 use btc_interfaces::psbt::sign::{Missing, Options, Session, SignError, sign_input, update_output};
 use btc_interfaces::psbt::{self, Provider, Psbt};
-use btc_interfaces::rpc::table::{Arg, Kind, Method};
+use btc_interfaces::rpc::table::{Arg, Kind, Method, Shape};
 use btc_interfaces::rpc::{RpcError, code, value};
 use serde_json::{Map, Value, json};
 
@@ -60,11 +60,15 @@ pub(super) const METHODS: &[Entry] = &[
                     "Finish inputs where all is there",
                 ),
             ],
-            result: r#"{                   (json object)
-  "psbt" : "str",   (string) The partially signed transaction in base64
-  "complete" : b,   (boolean) Whether all inputs are signed
-  "hex" : "hex"     (string, optional) The transaction, if it is complete
-}"#,
+            results: &[Shape::object(
+                "",
+                "",
+                &[
+                    Shape::string("psbt", "The partially signed transaction in base64"),
+                    Shape::bool("complete", "Whether all inputs are signed"),
+                    Shape::hex("hex", "The transaction, if it is complete").optional(),
+                ],
+            )],
             examples: &["\"psbt\" \"[\\\"descriptor1\\\", \\\"descriptor2\\\"]\""],
         },
         run: descriptor_process,
@@ -83,7 +87,10 @@ pub(super) const METHODS: &[Entry] = &[
                 )
                 .with(DESCRIPTOR),
             ],
-            result: "\"str\"    (string) The partially signed transaction in base64",
+            results: &[Shape::string(
+                "",
+                "The partially signed transaction in base64",
+            )],
             examples: &["\"psbt\""],
         },
         run: update,
