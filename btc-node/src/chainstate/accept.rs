@@ -140,17 +140,30 @@ impl Shared {
     ) -> Result<BlockId, HeaderError> {
         let hash = header.block_hash();
         if let Some(id) = state.tree.find(&hash) {
-            return if state.tree.entry(id).failed() {
-                Err(HeaderError::DuplicateInvalid(hash))
-            } else {
-                Ok(id)
-            };
+            if !state.tree.entry(id).failed() {
+                return Ok(id);
+            }
+            tracing::debug!(target: "validation", "AcceptBlockHeader: block {hash} is marked invalid");
+            return Err(HeaderError::DuplicateInvalid(hash));
         }
-        check_proof_of_work(header, &self.options.params)?;
-        let Some(prev) = state.tree.find(&header.prev_blockhash) else {
+        // Tools look for the names of these steps in bitcoind.
+        let refused = |step: &str, error: HeaderError| {
+            tracing::debug!(
+                target: "validation",
+                "AcceptBlockHeader: Consensus::{step}: {hash}, {}",
+                verdict(&error.into())
+            );
+            error
+        };
+        check_proof_of_work(header, &self.options.params)
+            .map_err(|error| refused("CheckBlockHeader", error))?;
+        let previous = header.prev_blockhash;
+        let Some(prev) = state.tree.find(&previous) else {
+            tracing::debug!(target: "validation", "header {hash} has prev block not found: {previous}");
             return Err(HeaderError::PrevNotFound);
         };
         if state.tree.entry(prev).failed() {
+            tracing::debug!(target: "validation", "header {hash} has prev block invalid: {previous}");
             return Err(HeaderError::PrevInvalid);
         }
         let context = HeaderContext {
@@ -158,7 +171,8 @@ impl Shared {
             prev: &TreeView::new(&state.tree, prev),
             now: self.now(),
         };
-        contextual_check_header(header, &context)?;
+        contextual_check_header(header, &context)
+            .map_err(|error| refused("ContextualCheckBlockHeader", error))?;
         Ok(state.tree.insert(hash, *header))
     }
 

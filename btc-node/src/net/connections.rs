@@ -8,6 +8,7 @@
 //! socket is not read. Bytes that wait to be sent are reported when they become many, and end the connection when far
 //! too many.
 
+mod backlog;
 mod capture;
 mod socket;
 mod traffic;
@@ -285,12 +286,9 @@ impl Connections {
         let link = self.shared.links().get(&id).cloned();
         if let Some(link) = link {
             let much = self.shared.options.max_send_buffer;
-            if link.queue(message.command(), message.encode(), much) {
-                (self.shared.on_event)(SocketEvent::Congested {
-                    id,
-                    congested: true,
-                });
-            }
+            link.queue(message.command(), message.encode(), much, |congested| {
+                (self.shared.on_event)(SocketEvent::Congested { id, congested });
+            });
         }
     }
 

@@ -76,6 +76,14 @@ impl FlatFiles {
         open().map_err(StoreError::io("open", &path))
     }
 
+    /// Opens a file to make it durable, which also takes one that may only be read, as reindexing may find it.
+    fn open_for_sync(&self, file: u32) -> Result<File, StoreError> {
+        match File::open(self.path(file)) {
+            Ok(file) => Ok(file),
+            Err(_) => self.open_for_writing(file),
+        }
+    }
+
     /// Reads `len` bytes at `pos` and reveals them.
     pub fn read(&self, pos: FilePos, len: usize) -> Result<Vec<u8>, StoreError> {
         let mut file = self.open(pos.file)?;
@@ -135,7 +143,11 @@ impl FlatFiles {
     /// Makes a file and its directory entry durable; `finalize` first cuts what was pre-allocated beyond `end`.
     pub fn flush(&self, end: FilePos, finalize: bool) -> Result<(), StoreError> {
         let path = self.path(end.file);
-        let file = self.open_for_writing(end.file)?;
+        let file = if finalize {
+            self.open_for_writing(end.file)?
+        } else {
+            self.open_for_sync(end.file)?
+        };
         if finalize {
             self.disk
                 .enter(Call::Truncate, &path)
@@ -251,5 +263,26 @@ mod tests {
             files.read(pos, 12).is_err(),
             "reading past the end is an error"
         );
+    }
+
+    #[test]
+    fn a_file_that_may_only_be_read_is_made_durable_and_not_cut() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let key = Obfuscation::new([0; 8]);
+        let files = FlatFiles::new(dir.path().to_owned(), "blk", 1000, key);
+        let path = dir.path().join("blk00000.dat");
+        fs::write(&path, [7; 100]).expect("writes");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).expect("protects");
+        let end = FilePos {
+            file: 0,
+            offset: 50,
+        };
+        files.flush(end, false).expect("it need not be written");
+        // Who may do everything may write all the same.
+        if OpenOptions::new().write(true).open(&path).is_err() {
+            files.flush(end, true).expect_err("it cannot be cut");
+            assert_eq!(fs::metadata(&path).expect("exists").len(), 100);
+        }
     }
 }

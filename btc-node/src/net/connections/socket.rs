@@ -1,5 +1,6 @@
 //! One connection.
 
+use super::backlog::Backlog;
 use super::capture::{Capture, Direction};
 use super::traffic::{Traffic, count};
 use super::{HandshakeStep, Opened, Origin, Shared, SocketEvent};
@@ -11,7 +12,7 @@ use crate::net::transport::Kind;
 use crate::net::{MAX_PAYLOAD, Transport};
 use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 use tokio::sync::{Notify, Semaphore, mpsc};
@@ -48,8 +49,7 @@ pub(super) enum After {
 /// What others hold of a connection.
 pub(super) struct Link {
     outgoing: mpsc::UnboundedSender<Outgoing>,
-    unsent: AtomicUsize,
-    congested: AtomicBool,
+    unsent: Backlog,
     /// Bytes that may be read before some are worked on.
     room: Semaphore,
     kill: Notify,
@@ -78,17 +78,22 @@ impl Link {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds to what waits to be sent; says whether that just became much.
-    pub(super) fn queue(&self, command: Command, payload: Vec<u8>, much: usize) -> bool {
-        let size = size_of_message(&payload);
-        let unsent = self.unsent.fetch_add(size, Ordering::AcqRel) + size;
+    /// Adds to what waits to be sent, and has `tell` say it if that became much.
+    pub(super) fn queue(
+        &self,
+        command: Command,
+        payload: Vec<u8>,
+        much: usize,
+        tell: impl FnOnce(bool),
+    ) {
+        let unsent = self.unsent.add(size_of_message(&payload));
         if unsent > MAX_UNSENT.saturating_add(much) {
             self.kill.notify_one();
-            return false;
+            return;
         }
         // Without a receiver the connection is ending.
         let _ = self.outgoing.send(Outgoing::Message(command, payload));
-        unsent > much && !self.congested.swap(true, Ordering::AcqRel)
+        self.unsent.tell_change(much, tell);
     }
 
     pub(super) fn close(&self) {
@@ -128,8 +133,7 @@ pub(super) fn run(
     };
     let link = Arc::new(Link {
         outgoing,
-        unsent: AtomicUsize::new(0),
-        congested: AtomicBool::new(false),
+        unsent: Backlog::default(),
         room: Semaphore::new(shared.options.max_receive_buffer),
         kill: Notify::new(),
         closing: Notify::new(),
@@ -292,14 +296,11 @@ async fn transmit(
             capture.write(Direction::Sent, command, &payload);
         }
         write_all(shared, stream, link, &bytes).await?;
-        let size = size_of_message(&payload);
-        let left = link.unsent.fetch_sub(size, Ordering::AcqRel) - size;
-        if left <= shared.options.max_send_buffer && link.congested.swap(false, Ordering::AcqRel) {
-            (shared.on_event)(SocketEvent::Congested {
-                id,
-                congested: false,
+        link.unsent.take(size_of_message(&payload));
+        link.unsent
+            .tell_change(shared.options.max_send_buffer, |congested| {
+                (shared.on_event)(SocketEvent::Congested { id, congested });
             });
-        }
     }
 }
 
