@@ -41,6 +41,7 @@
 //! | [`snapshot`], `background` | coins of a block taken for granted, and validated behind the active chain |
 //! | `validated` | the chain that took nothing for granted, for those who follow that one |
 //! | [`prune`] | old block files deleted; locks that keep them |
+//! | `consistency` | the rules of the block index, checked over the whole of it |
 //! | `flush`, `import`, `verify` | writing out; block files read in; the last blocks checked again |
 
 pub mod clock;
@@ -62,6 +63,7 @@ mod activate;
 mod background;
 mod checks;
 mod connect;
+mod consistency;
 mod flush;
 mod import;
 mod mark;

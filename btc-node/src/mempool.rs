@@ -35,6 +35,7 @@ pub mod pool;
 pub mod reject;
 pub mod tip;
 
+mod audit;
 mod hook;
 mod rules;
 
@@ -65,6 +66,7 @@ pub struct Mempool {
     clock: Arc<dyn Clock>,
     notifier: Arc<Notifier>,
     loaded: AtomicBool,
+    audit: audit::Audit,
 }
 
 struct State {
@@ -123,6 +125,7 @@ impl Mempool {
             clock,
             notifier,
             loaded: AtomicBool::new(false),
+            audit: audit::Audit::default(),
         }
     }
 
@@ -203,7 +206,22 @@ impl Mempool {
             chain_is_current: self.watches_fees() && is_current(chain, options.now),
             ..options
         };
-        chain.with_tip(|view| self.change(|state| state.pool.accept(view, tx, options)))
+        let test = options.test;
+        chain.with_tip(|view| {
+            self.change(|state| {
+                let accepted = state.pool.accept(view, tx, options);
+                if accepted.is_ok() && !test {
+                    self.audit.run(&state.pool, view, &self.notifier);
+                }
+                accepted
+            })
+        })
+    }
+
+    /// Checks the rules of the mempool over the whole of it after so many changes; 0 for never (`-checkmempool`). The
+    /// node stops if one is broken.
+    pub fn set_audit(&self, every: u32) {
+        self.audit.set(every);
     }
 
     /// Lets estimators watch from now on.
@@ -240,7 +258,11 @@ impl Mempool {
     ) -> PackageOutcome {
         let now = self.clock.now();
         chain.with_tip(|view| {
-            self.change(|state| state.pool.accept_package(view, package, max_feerate, now))
+            self.change(|state| {
+                let outcome = state.pool.accept_package(view, package, max_feerate, now);
+                self.audit.run(&state.pool, view, &self.notifier);
+                outcome
+            })
         })
     }
 

@@ -5,6 +5,7 @@ mod index;
 mod iter;
 
 use std::cell::Cell;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -99,7 +100,7 @@ impl Table {
         let mut footer = [0; FOOTER];
         let read = file.read_at(&mut footer, footer_at);
         if read.map_err(Error::io(&path))? != FOOTER {
-            return Err(Error::corrupt("truncated block read", &path));
+            return Err(past_the_end(&path));
         }
         if fixed64(&footer, FOOTER - 8) != Some(MAGIC) {
             return Err(Error::corrupt("not an sstable (bad magic number)", &path));
@@ -208,6 +209,12 @@ impl Table {
     }
 }
 
+/// A table is shorter than the manifest says. LevelDB maps tables into memory, so for it this is a wrong argument.
+fn past_the_end(path: &Path) -> Error {
+    let error = io::Error::new(io::ErrorKind::InvalidInput, "Invalid argument");
+    Error::from_io(path.display().to_string(), &error)
+}
+
 /// Reads a block of a table of `table_size` bytes and checks it; returns how many bytes of `buffer` it has.
 fn read_block(
     file: &dyn ReadFile,
@@ -229,7 +236,7 @@ fn read_block(
     let bytes = &mut buffer[..size + BLOCK_TRAILER];
     let read = file.read_at(bytes, handle.offset);
     if read.map_err(Error::io(path))? != bytes.len() {
-        return Err(corrupt("truncated block read"));
+        return Err(past_the_end(path));
     }
     if fixed32(bytes, size + 1) != Some(mask(crc32c::crc32c(&bytes[..=size]))) {
         return Err(corrupt("block checksum mismatch"));

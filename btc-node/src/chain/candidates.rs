@@ -55,6 +55,11 @@ impl Candidates {
         self.ranked.remove(&Rank::of(tree, id));
     }
 
+    /// Whether a block is among them.
+    pub fn contains(&self, tree: &BlockTree, id: BlockId) -> bool {
+        self.ranked.contains(&Rank::of(tree, id))
+    }
+
     /// The best of them.
     pub fn best(&self) -> Option<BlockId> {
         self.ranked.last().map(|rank| rank.id.0)

@@ -15,6 +15,13 @@ pub const SEQUENCE_FROM_DISK: i32 = 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BlockId(pub(super) u32);
 
+impl BlockId {
+    /// Its place in the order of [`BlockTree::ids`](super::BlockTree::ids).
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// How far a block was checked. Each level includes those before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Validity {

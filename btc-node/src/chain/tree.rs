@@ -312,6 +312,13 @@ impl BlockTree {
         linked
     }
 
+    /// Whether a block waits for an ancestor's data.
+    pub fn is_unlinked(&self, id: BlockId) -> bool {
+        let prev = self.entry(id).prev;
+        let waiting = prev.and_then(|prev| self.unlinked.get(&prev));
+        waiting.is_some_and(|waiting| waiting.contains(&id))
+    }
+
     /// Remembers a block whose ancestors are not all there yet.
     pub fn add_unlinked(&mut self, id: BlockId) {
         if let Some(prev) = self.entry(id).prev {

@@ -70,6 +70,7 @@ impl Shared {
         let id = self.accept_header(&mut state, header)?;
         let height = state.tree.entry(id).height;
         self.notify_header_tip(&mut state);
+        self.check_consistency(&mut state)?;
         Ok(height)
     }
 

@@ -38,6 +38,7 @@ impl Shared {
             let mut state = self.lock_for_change()?;
             let moved = self.advance(&mut state, &mut target, &mut ahead, block, &mut rejected)?;
             if !moved || state.candidates.best() == state.chain.tip() {
+                self.check_consistency(&mut state)?;
                 self.flush_state(&mut state, FlushMode::Periodic)?;
                 return Ok(rejected);
             }
@@ -228,7 +229,7 @@ impl Shared {
         if ahead.last().is_none() {
             self.connect_ahead(state, id, target, ahead, at_hand)?;
         }
-        if self.checks.has_threads() {
+        if self.checks.has_threads() && self.options.connect_ahead {
             self.extend_run(state, target, ahead);
         }
         // From here on the block is good: nothing before this has left a trace.

@@ -2,7 +2,7 @@
 
 mod coins;
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
 
 use bitcoin::BlockHash;
@@ -27,10 +27,11 @@ use super::text::{iso8601, work_hex};
 use crate::chain::entry::{SEQUENCE_BEST_CHAIN, SEQUENCE_FROM_DISK};
 use crate::chain::{ActiveChain, BlockTree, Candidates, Validity};
 use crate::notify::{Event, Notifier};
-use crate::store::Database;
 use crate::store::block_files::{BlockFiles, BlockFilesOptions};
 use crate::store::coins_db::coins_dir;
 use crate::store::index_db::{IndexDb, PRUNED_FLAG};
+use crate::store::kv::KvError;
+use crate::store::{Database, StoreError};
 
 pub(super) use coins::open_coins_db;
 use coins::{find_best, find_snapshot, open_all_coins};
@@ -157,6 +158,7 @@ impl Shared {
             tip_changed: Condvar::new(),
             initial_download: AtomicBool::new(true),
             importing: AtomicBool::new(!files_indexed),
+            index_checks: AtomicU32::new(0),
         };
         shared.notifier.send(Event::Progress {
             title: "Verifying blocks…".to_owned(),
@@ -319,7 +321,7 @@ fn load_index(
         .collect();
     if let Some(file) = used
         .into_iter()
-        .find(|file| !files.reader().has_block_file(*file))
+        .find(|file| !files.reader().can_open_block_file(*file))
     {
         return Err(OpenError::MissingBlockFile { file });
     }
@@ -342,14 +344,24 @@ fn load_index(
     })
 }
 
+/// Damage to the index is told apart from files of it that cannot be read.
+fn unreadable_index(error: StoreError) -> OpenError {
+    match error {
+        StoreError::Kv(KvError::Engine(ref reason)) if reason.starts_with("IO error") => {
+            OpenError::Store(error)
+        }
+        error => OpenError::BlockIndex(error),
+    }
+}
+
 fn read_tree(
     options: &Options,
     index: &IndexDb,
     snapshot: Option<&AssumeUtxo>,
 ) -> Result<BlockTree, OpenError> {
     let mut records = Vec::new();
-    for record in index.records().map_err(OpenError::BlockIndex)? {
-        let (hash, record) = record.map_err(OpenError::BlockIndex)?;
+    for record in index.records().map_err(unreadable_index)? {
+        let (hash, record) = record.map_err(unreadable_index)?;
         if check_proof_of_work(&record.header, &options.params).is_err() {
             return Err(OpenError::BadProofOfWork(hash));
         }

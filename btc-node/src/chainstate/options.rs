@@ -61,6 +61,12 @@ pub struct Options {
     pub check_level: u32,
     /// Whether a check that stops early for want of memory is an error, as it is for who asked for it.
     pub full_check: bool,
+    /// After how many changes the rules of the block index are checked over the whole of it; 0 for never
+    /// (`-checkblockindex`).
+    pub check_index: u32,
+    /// Whether the blocks that follow are connected, and their coins fetched, while scripts are checked; they are at
+    /// the disk otherwise when their turn comes (`-prevoutfetchthreads=0`).
+    pub connect_ahead: bool,
     /// Whether new block files are obfuscated (`-blocksxor`).
     pub blocks_xor: bool,
     /// Small block files, for tests (`-fastprune`).
@@ -94,6 +100,8 @@ impl Options {
             check_blocks: 6,
             check_level: 3,
             full_check: false,
+            check_index: 0,
+            connect_ahead: true,
             blocks_xor: true,
             fast_prune: false,
             prune: None,

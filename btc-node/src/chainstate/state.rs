@@ -1,6 +1,6 @@
 //! What the chainstate's lock guards, and what stands beside it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::time::Instant;
 
@@ -180,6 +180,8 @@ pub(super) struct Shared {
     pub(super) tip_changed: Condvar,
     pub(super) initial_download: AtomicBool,
     pub(super) importing: AtomicBool,
+    /// How often a check of the whole index has been due.
+    pub(super) index_checks: AtomicU32,
 }
 
 impl Shared {

@@ -24,10 +24,9 @@ pub use policy::{BlockPolicy, Horizon};
 pub use stats::{BucketRange, Estimation};
 
 use crate::store::StoreError;
-use crate::store::data_dir::replace_file;
+use crate::store::data_dir::{read_file, replace_file};
 use bitcoin::{Block, BlockHash, Txid};
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -163,10 +162,13 @@ impl Files {
                 target: "estimatefee",
                 "Flushed fee estimates to {}.", path.display()
             ),
-            Err(error) => tracing::warn!(
-                "Failed to write fee estimates to {}: {error}. Continue anyway.",
-                path.display()
-            ),
+            Err(error) => {
+                tracing::warn!("{error}");
+                tracing::warn!(
+                    "Failed to write fee estimates to {}. Continue anyway.",
+                    path.display()
+                );
+            }
         }
         let path = self.dir.join("mempool_policy_estimator.dat");
         match write(&self.dir, &path, &self.coverage) {
@@ -174,10 +176,13 @@ impl Files {
                 target: "estimatefee",
                 "mempool_policy: mined-block stats flushed to {}.", path.display()
             ),
-            Err(error) => tracing::warn!(
-                "mempool_policy: unable to write {}: {error}. Continuing anyway",
-                path.display()
-            ),
+            Err(error) => {
+                tracing::warn!("{error}");
+                tracing::warn!(
+                    "mempool_policy: unable to open {} for writing. Continuing anyway",
+                    path.display()
+                );
+            }
         }
     }
 }
@@ -191,28 +196,24 @@ fn write(dir: &Path, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
 /// Nothing that these files can be is larger.
 const MAX_FILE_SIZE: u64 = 64 << 20;
 
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    if fs::metadata(path)?.len() > MAX_FILE_SIZE {
-        return Err(io::Error::other("the file is too large"));
-    }
-    fs::read(path)
-}
-
 fn read_block_policy(path: &Path, accept_stale: bool) -> BlockPolicy {
     let fresh = BlockPolicy::default;
-    let bytes = match read(path) {
+    let unreadable = |error: &dyn std::fmt::Display| {
+        tracing::warn!("Unable to read policy estimator data (non-fatal): {error}");
+        tracing::warn!(
+            "Failed to read fee estimates from {}. Continue anyway.",
+            path.display()
+        );
+        fresh()
+    };
+    let bytes = match read_file(path, MAX_FILE_SIZE) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        // One that may not be opened counts as none.
+        Err(StoreError::Io { .. }) => {
             tracing::info!("{} is not found. Continue anyway.", path.display());
             return fresh();
         }
-        Err(error) => {
-            tracing::warn!(
-                "Failed to read fee estimates from {}: {error}. Continue anyway.",
-                path.display()
-            );
-            return fresh();
-        }
+        Err(error) => return unreadable(&error),
     };
     let hours = age(path).as_secs() / 3600;
     if hours > MAX_FILE_AGE_HOURS && !accept_stale {
@@ -222,14 +223,7 @@ fn read_block_policy(path: &Path, accept_stale: bool) -> BlockPolicy {
         );
         return fresh();
     }
-    file::decode_block_policy(&bytes).unwrap_or_else(|error| {
-        tracing::warn!("Unable to read policy estimator data (non-fatal): {error}");
-        tracing::warn!(
-            "Failed to read fee estimates from {}. Continue anyway.",
-            path.display()
-        );
-        fresh()
-    })
+    file::decode_block_policy(&bytes).unwrap_or_else(|error| unreadable(&error))
 }
 
 fn age(path: &Path) -> Duration {
@@ -242,8 +236,13 @@ fn age(path: &Path) -> Duration {
 }
 
 fn read_coverage(path: &Path, tip: (u32, BlockHash)) -> Coverage {
-    let bytes = match read(path) {
+    let cut = || {
+        tracing::warn!("mempool_policy: Unable to read mined-block stats from stream (non-fatal)");
+        Coverage::default()
+    };
+    let bytes = match read_file(path, MAX_FILE_SIZE) {
         Ok(bytes) => bytes,
+        Err(StoreError::Unreadable) => return cut(),
         Err(error) => {
             tracing::debug!(
                 target: "estimatefee",
@@ -260,6 +259,7 @@ fn read_coverage(path: &Path, tip: (u32, BlockHash)) -> Coverage {
             );
             Coverage::default()
         }
+        Err(file::FileError::End) => cut(),
         Err(error) => {
             tracing::warn!("mempool_policy: {error}; ignoring file");
             Coverage::default()

@@ -59,12 +59,16 @@ impl Disconnected {
 }
 
 impl MempoolHook for Mempool {
-    fn block_connected(&self, block: &Arc<Block>, height: u32, _view: &TipView<'_>) {
+    fn block_connected(&self, block: &Arc<Block>, height: u32, view: &TipView<'_>) {
         let now = self.clock.now();
         self.change(|state| {
             state.disconnected.remove_mined(block);
             state.pool.tip_changed();
             state.pool.block_connected(block, height, now);
+            // In a reorganization it is only fit for the tip again at the end.
+            if state.disconnected.transactions.is_empty() {
+                self.audit.run(&state.pool, view, &self.notifier);
+            }
         });
     }
 
@@ -101,6 +105,7 @@ impl MempoolHook for Mempool {
                 .collect();
             pool.remove_with_descendants(unfit, RemovalReason::Reorg);
             pool.enforce_limits(now);
+            self.audit.run(pool, view, &self.notifier);
         });
     }
 

@@ -4,7 +4,7 @@ use super::{AcceptOptions, Mempool};
 use crate::chainstate::ChainstateManager;
 use crate::store::StoreError;
 use crate::store::disk::Disk;
-use crate::store::mempool_file::{self, MempoolDump, MempoolRecord};
+use crate::store::mempool_file::{self, MempoolDump, MempoolRecord, Reading};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -44,12 +44,12 @@ impl LoadOptions {
 }
 
 impl Mempool {
-    /// Reads the file, judges each of its transactions anew and adds those that are fit. A missing file is an empty one.
+    /// Reads the file, judges each of its transactions anew and adds those that are fit.
     /// `stop` is asked before each transaction and ends the work. Afterwards the mempool counts as loaded, whatever came
     /// of it.
     ///
     /// # Errors
-    /// The file cannot be read. The node can go on without.
+    /// The file is missing, or cannot be read to its end; what came before was added. The node can go on without.
     pub fn load(
         &self,
         chain: &ChainstateManager,
@@ -61,11 +61,11 @@ impl Mempool {
         result
     }
 
-    /// Reads a file, judges each of its transactions anew and adds those that are fit. A missing file is an empty one.
+    /// Reads a file, judges each of its transactions anew and adds those that are fit.
     /// `stop` is asked before each transaction and ends the work.
     ///
     /// # Errors
-    /// The file cannot be read.
+    /// The file is missing, or cannot be read to its end; what came before was added.
     pub fn import(
         &self,
         chain: &ChainstateManager,
@@ -74,9 +74,7 @@ impl Mempool {
         stop: impl Fn() -> bool,
     ) -> Result<Loaded, StoreError> {
         let mut loaded = Loaded::default();
-        let Some(dump) = mempool_file::read(path)? else {
-            return Ok(loaded);
-        };
+        let Reading { dump, failure } = mempool_file::read(path)?;
         let now = self.clock.now();
         let oldest = now.saturating_sub(self.read(|pool| pool.limits().expiry));
         for record in dump.transactions {
@@ -106,6 +104,10 @@ impl Mempool {
                 Err(_) if self.contains(&txid) => loaded.present += 1,
                 Err(_) => loaded.failed += 1,
             }
+        }
+        // What was read of the rest is as good as what was not.
+        if let Some(failure) = failure {
+            return Err(failure);
         }
         for (txid, delta) in dump.deltas {
             if !options.fee_deltas {

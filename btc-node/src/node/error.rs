@@ -3,6 +3,8 @@
 use super::settings::SettingsError;
 use super::wallets::WalletsError;
 use crate::chainstate::OpenError;
+use crate::index::{IndexError, StartIndexError};
+use crate::store::StoreError;
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -29,7 +31,7 @@ pub enum StartError {
     #[error(transparent)]
     Log(#[from] btc_interfaces::logging::LogError),
     /// The pid file cannot be written.
-    #[error("Unable to create the PID file '{}': {source}", .path.display())]
+    #[error("Unable to create the PID file '{}': {}", .path.display(), system_text(.source))]
     PidFile {
         /// The file.
         path: PathBuf,
@@ -80,6 +82,11 @@ pub enum StartError {
     Interrupted,
 }
 
+/// The system's words with its number, as Core prints them.
+fn system_text(error: &std::io::Error) -> String {
+    error.to_string().replace("(os error ", "(")
+}
+
 /// The error, and that a reindex may help where it may.
 fn with_remedy(error: &OpenError) -> String {
     if remediable(error) {
@@ -110,9 +117,24 @@ pub(super) fn remediable(error: &OpenError) -> bool {
 }
 
 impl StartError {
-    /// Whether it says how the user may mend it. Core asks a question then and prints it as it is, without `Error: `.
-    pub(crate) fn has_remedy(&self) -> bool {
-        matches!(self, Self::Chainstate(error) if remediable(error))
+    /// What is printed for it, if that is not its text after `Error: `. Where the error says how the user may mend it,
+    /// Core asks a question and prints it as it is; the failure of an index's database is one that Core does not catch
+    /// before its last line.
+    pub(crate) fn printed(&self) -> Option<String> {
+        match self {
+            Self::Chainstate(error) if remediable(error) => Some(format!("{self}\n")),
+            Self::Index(
+                StartIndexError::Store(StoreError::Kv(error))
+                | StartIndexError::State {
+                    source: IndexError::Store(StoreError::Kv(error)),
+                    ..
+                },
+            ) => Some(format!(
+                "\n\n************************\nEXCEPTION: 15dbwrapper_error       \n{error}       \nbitcoin in \
+                 AppInit()       \n\n"
+            )),
+            _ => None,
+        }
     }
 
     /// Whether its reasons were passed on as [messages](super::Message::Error) when they came up.

@@ -1,6 +1,7 @@
 //! What a node reads in while it already runs: block files from elsewhere, then the mempool of its last run.
 
 use super::context::Context;
+use crate::store::StoreError;
 use crate::store::import::BlockScanner;
 use std::path::Path;
 use std::sync::Arc;
@@ -83,17 +84,13 @@ fn load_mempool(context: &Context, path: &Path) {
         return;
     };
     match mempool.load(&chainstate, path, || context.shutdown.is_requested()) {
-        Ok(loaded) => tracing::info!(
-            "Imported mempool transactions from file: {} succeeded, {} failed, {} expired, {} already there, {} \
-             waiting for initial broadcast",
-            loaded.accepted,
-            loaded.failed,
-            loaded.expired,
-            loaded.present,
-            loaded.unbroadcast
-        ),
+        Ok(_) => {}
+        Err(StoreError::Io { source, .. }) => {
+            tracing::debug!("cannot open {}: {source}", path.display());
+            tracing::info!("Failed to open mempool file. Continuing anyway.");
+        }
         Err(error) => {
-            tracing::warn!(
+            tracing::info!(
                 "Failed to deserialize mempool data on file: {error}. Continuing anyway."
             );
         }

@@ -256,17 +256,18 @@ fn on_event(context: &Context, event: &Event) {
             {
                 drop(commands::spawn(command.replace("%s", &hash.to_string())));
             }
-            if context
-                .options
-                .stop_at_height
-                .is_some_and(|stop| *height >= stop)
-                && !context.shutdown.is_requested()
-            {
-                tracing::info!("Stopping at height {height}, as -stopatheight says");
-                context.shutdown.request();
-            }
+            stop_at_height(context, *height);
         }
         _ => {}
+    }
+}
+
+/// Ends the node once its chain is as high as `-stopatheight` says.
+fn stop_at_height(context: &Context, height: u32) {
+    let stop = context.options.stop_at_height;
+    if stop.is_some_and(|stop| height >= stop) && !context.shutdown.is_requested() {
+        tracing::info!("Stopping at height {height}, as -stopatheight says");
+        context.shutdown.request();
     }
 }
 
@@ -405,6 +406,7 @@ fn load_chain(context: &Arc<Context>, parts: &mut Parts) -> Result<(), StartErro
         context.clock.clone(),
         context.notifier.clone(),
     ));
+    mempool.set_audit(context.options.check_mempool);
     if chainstate.set_mempool(mempool.clone()).is_err() {
         unreachable!("a chainstate that was just opened has no mempool");
     }
@@ -412,6 +414,8 @@ fn load_chain(context: &Arc<Context>, parts: &mut Parts) -> Result<(), StartErro
         return Err(StartError::Recover(error));
     }
     tracing::info!("Block index and chainstate loaded");
+    // No block may be left to come that would say so.
+    stop_at_height(context, chainstate.tip().height);
     if !context.options.network.blocks_only {
         watch_fees(context, parts, &chainstate, &mempool)?;
     }

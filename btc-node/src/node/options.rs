@@ -55,6 +55,8 @@ pub(crate) struct Options {
     pub(crate) load_blocks: Vec<PathBuf>,
     /// `-stopafterblockimport`.
     pub(crate) stop_after_import: bool,
+    /// `-checkmempool`.
+    pub(crate) check_mempool: u32,
     /// `-stopatheight`.
     pub(crate) stop_at_height: Option<u32>,
     /// `-persistmempool`.
@@ -114,6 +116,7 @@ impl Options {
                 .map(PathBuf::from)
                 .collect(),
             stop_after_import: args.flag("stopafterblockimport").unwrap_or(false),
+            check_mempool: rooms::check_ratio(args, "checkmempool", &params),
             stop_at_height: positive(args, "stopatheight"),
             persist_mempool: args.flag("persistmempool").unwrap_or(true),
             persist_mempool_v1: args.flag("persistmempoolv1").unwrap_or(false),
@@ -130,7 +133,7 @@ impl Options {
             template: rooms::template(args)?,
             network: peers::network(args, params.chain)?,
             indexes: indexes::indexes(args)?,
-            chainstate: rooms::chainstate(args)?,
+            chainstate: rooms::chainstate(args, &params)?,
             rpc: server::config(args)?,
             params,
         })

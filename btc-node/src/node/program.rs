@@ -28,13 +28,14 @@ pub fn run(name: &str, placement: impl FnOnce() -> Result<Placement, PlacementEr
             eprintln!("{error}");
             ExitCode::FAILURE
         }
-        Err(Failure::Start(error)) if error.has_remedy() => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
         Err(failure) => {
-            if !matches!(&failure, Failure::Start(error) if error.is_told()) {
-                eprintln!("Error: {failure}");
+            match &failure {
+                Failure::Start(error) if error.is_told() => {}
+                Failure::Start(error) => match error.printed() {
+                    Some(text) => eprint!("{text}"),
+                    None => eprintln!("Error: {error}"),
+                },
+                failure => eprintln!("Error: {failure}"),
             }
             ExitCode::FAILURE
         }

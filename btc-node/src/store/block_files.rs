@@ -11,7 +11,7 @@ use bitcoin::BlockHash;
 
 use super::block_reader::BlockReader;
 use super::codec::{DecodeError, Reader, write_varint};
-use super::data_dir::{replace_file_on, replacement};
+use super::data_dir::{read_file, replace_file_on, replacement};
 use super::disk::Disk;
 use super::error::StoreError;
 use super::flat_file::FlatFiles;
@@ -29,6 +29,8 @@ const MAX_BLOCK_FILE: u32 = 128 << 20;
 const FAST_PRUNE_BLOCK_FILE: u32 = 64 << 10;
 /// Growth under `-fastprune`.
 const FAST_PRUNE_CHUNK: u64 = 16 << 10;
+/// Most bytes of `xor.dat` that are read; what comes after the key means nothing.
+const MAX_KEY_FILE: u64 = 1 << 10;
 /// Magic and length before each record.
 pub const RECORD_HEADER: u32 = 8;
 /// Checksum after each undo record.
@@ -515,7 +517,10 @@ fn framed(magic: [u8; 4], record: &[u8]) -> Vec<u8> {
 fn xor_key(disk: &Disk, dir: &Path, wanted: bool) -> Result<Obfuscation, StoreError> {
     let path = dir.join("xor.dat");
     let key = if path.exists() {
-        let bytes = fs::read(&path).map_err(StoreError::io("read", &path))?;
+        let bytes = read_file(&path, MAX_KEY_FILE).map_err(|error| match error {
+            StoreError::Io { .. } => StoreError::NotOpened,
+            other => other,
+        })?;
         let key: [u8; KEY_SIZE] = bytes
             .get(..KEY_SIZE)
             .and_then(|key| key.try_into().ok())

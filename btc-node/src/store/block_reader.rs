@@ -139,6 +139,11 @@ impl BlockReader {
         self.blocks.path(file).exists()
     }
 
+    /// Whether the block file with this number can be opened.
+    pub fn can_open_block_file(&self, file: u32) -> bool {
+        self.blocks.open(file).is_ok()
+    }
+
     fn place(&self, pos: FilePos) -> String {
         format!("file {} offset {}", pos.file, pos.offset)
     }

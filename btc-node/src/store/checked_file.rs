@@ -1,6 +1,6 @@
 //! Small files with the network's magic before and a checksum after: `peers.dat` and `anchors.dat`.
 
-use super::data_dir::replace_file_on;
+use super::data_dir::{read_file, replace_file_on};
 use super::disk::Disk;
 use super::error::StoreError;
 use bitcoin::hashes::{Hash, sha256d};
@@ -8,6 +8,8 @@ use std::path::Path;
 
 /// Length of the checksum.
 const CHECKSUM: usize = 32;
+/// Largest file that is read, far above what a full table of addresses makes.
+const MAX_FILE: u64 = 256 << 20;
 
 /// Why a file's content is not to be trusted. Texts are Core's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,15 +30,18 @@ pub enum CheckedFileError {
 pub struct CheckedFile(Vec<u8>);
 
 impl CheckedFile {
-    /// Reads a file; `None` if there is none.
+    /// Reads a file; `None` if there is none, or none that may be opened, which counts as none.
     ///
     /// # Errors
-    /// The disk's.
+    /// The disk's; it is larger than any such file.
     pub fn open(path: &Path) -> Result<Option<Self>, StoreError> {
-        match std::fs::read(path) {
+        match read_file(path, MAX_FILE) {
             Ok(bytes) => Ok(Some(Self(bytes))),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(StoreError::io("read", path)(error)),
+            Err(StoreError::Io { source, .. }) => {
+                tracing::debug!("cannot open {}: {source}", path.display());
+                Ok(None)
+            }
+            Err(error) => Err(error),
         }
     }
 

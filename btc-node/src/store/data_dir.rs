@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -172,6 +172,28 @@ impl Drop for DirLock {
         drop(self.file.take());
         held.remove(&self.path);
     }
+}
+
+/// Reads a whole file of at most `most` bytes.
+///
+/// # Errors
+/// [`StoreError::Io`] if it cannot be opened, [`StoreError::Unreadable`] if it cannot be read then;
+/// [`StoreError::Corrupt`] if it is longer.
+pub fn read_file(path: &Path, most: u64) -> Result<Vec<u8>, StoreError> {
+    let file = File::open(path).map_err(StoreError::io("open", path))?;
+    let mut bytes = Vec::new();
+    if let Err(error) = file.take(most.saturating_add(1)).read_to_end(&mut bytes) {
+        tracing::debug!("cannot read {}: {error}", path.display());
+        return Err(StoreError::Unreadable);
+    }
+    if bytes.len() as u64 > most {
+        let name = path.file_name().unwrap_or(path.as_os_str());
+        return Err(StoreError::corrupt(
+            name.display().to_string(),
+            format!("more than {most} bytes are too many"),
+        ));
+    }
+    Ok(bytes)
 }
 
 /// Replaces a file's content so that at every instant either the old or the new content is there, whole.

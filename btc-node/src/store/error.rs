@@ -33,6 +33,12 @@ pub enum StoreError {
     /// A file is shorter than what it holds; the text is Core's.
     #[error("AutoFile::read: end of file: iostream error")]
     EndOfFile,
+    /// A file that is there cannot be read; the text is Core's.
+    #[error("AutoFile::read: fread failed: iostream error")]
+    Unreadable,
+    /// A file that is needed cannot be opened; the text is Core's.
+    #[error("AutoFile::read: file handle is nullptr: iostream error")]
+    NotOpened,
     /// Less than the reserve would be left on the file system.
     #[error("Disk space is too low!")]
     DiskSpace,

@@ -1,8 +1,6 @@
 //! `mempool.dat`: the transactions that wait, kept over a restart.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io;
 use std::path::Path;
 
 use bitcoin::consensus::encode::deserialize_partial;
@@ -11,7 +9,7 @@ use bitcoin::hashes::Hash;
 use bitcoin::{Transaction, Txid};
 
 use super::codec::{DecodeError, Reader, write_compact_size};
-use super::data_dir::replace_file_on;
+use super::data_dir::{read_file, replace_file_on};
 use super::disk::Disk;
 use super::error::StoreError;
 use super::obfuscation::{KEY_SIZE, Obfuscation};
@@ -45,24 +43,22 @@ pub struct MempoolDump {
     pub unbroadcast: BTreeSet<Txid>,
 }
 
-/// Reads the file; `None` if there is none.
+/// A file as far as it could be read.
+#[derive(Debug)]
+pub struct Reading {
+    /// What was found.
+    pub dump: MempoolDump,
+    /// Why there is no more.
+    pub failure: Option<StoreError>,
+}
+
+/// Reads the file, as far as it is good.
 ///
 /// # Errors
-/// It cannot be read, has another version, or is cut short. Core goes on without it then, and so may the caller.
-pub fn read(path: &Path) -> Result<Option<MempoolDump>, StoreError> {
-    let size = match fs::metadata(path) {
-        Ok(metadata) => metadata.len(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(StoreError::io("stat", path)(error)),
-    };
-    if size > MAX_FILE {
-        return Err(StoreError::corrupt(
-            "mempool.dat",
-            format!("{size} bytes are too many"),
-        ));
-    }
-    let mut bytes = fs::read(path).map_err(StoreError::io("read", path))?;
-    decode(&mut bytes).map(Some)
+/// It cannot be opened ([`StoreError::Io`]) or read, its beginning is cut short, or it has another version. Core goes on
+/// without it then, and so may the caller.
+pub fn read(path: &Path) -> Result<Reading, StoreError> {
+    decode(&mut read_file(path, MAX_FILE)?)
 }
 
 /// Writes the file so that a crash leaves the old or the new one. `plain` writes version 1 (`-persistmempoolv1`).
@@ -87,17 +83,21 @@ pub fn write_on(
     replace_file_on(disk, path, &encode(dump, obfuscation))
 }
 
-fn decode(bytes: &mut [u8]) -> Result<MempoolDump, StoreError> {
-    let corrupt = StoreError::decode("mempool.dat");
+/// Core's text for a file that ends too early, whatever was to come.
+fn failure(error: DecodeError) -> StoreError {
+    match error {
+        DecodeError::End => StoreError::EndOfFile,
+        other => StoreError::corrupt("mempool.dat", other),
+    }
+}
+
+fn decode(bytes: &mut [u8]) -> Result<Reading, StoreError> {
     let mut reader = Reader::new(bytes);
-    let version = reader.u64_le().map_err(StoreError::decode("mempool.dat"))?;
-    let start = match version {
+    let start = match reader.u64_le().map_err(failure)? {
         VERSION_PLAIN => 8,
         VERSION => {
-            let size = reader
-                .compact_size()
-                .map_err(StoreError::decode("mempool.dat"))?;
-            let key: [u8; KEY_SIZE] = reader.array().map_err(StoreError::decode("mempool.dat"))?;
+            let size = reader.compact_size().map_err(failure)?;
+            let key: [u8; KEY_SIZE] = reader.array().map_err(failure)?;
             if size != KEY_SIZE {
                 return Err(StoreError::corrupt(
                     "mempool.dat",
@@ -116,12 +116,17 @@ fn decode(bytes: &mut [u8]) -> Result<MempoolDump, StoreError> {
             ));
         }
     };
-    parse(&bytes[start..]).map_err(corrupt)
+    let mut dump = MempoolDump::default();
+    let parsed = parse(&bytes[start..], &mut dump);
+    Ok(Reading {
+        dump,
+        failure: parsed.err().map(failure),
+    })
 }
 
-fn parse(bytes: &[u8]) -> Result<MempoolDump, DecodeError> {
+/// Adds what the bytes hold, up to the first that make no sense.
+fn parse(bytes: &[u8], dump: &mut MempoolDump) -> Result<(), DecodeError> {
     let mut reader = Reader::new(bytes);
-    let mut dump = MempoolDump::default();
     for _ in 0..reader.u64_le()? {
         let (transaction, used) =
             deserialize_partial::<Transaction>(reader.rest()).map_err(|_| DecodeError::End)?;
@@ -142,7 +147,7 @@ fn parse(bytes: &[u8]) -> Result<MempoolDump, DecodeError> {
         dump.unbroadcast
             .insert(Txid::from_byte_array(reader.array()?));
     }
-    Ok(dump)
+    Ok(())
 }
 
 fn encode(dump: &MempoolDump, obfuscation: Option<Obfuscation>) -> Vec<u8> {
@@ -202,19 +207,38 @@ mod tests {
     fn both_versions_round_trip() {
         let dir = tempfile::tempdir().expect("temporary directory");
         let path = dir.path().join("mempool.dat");
-        assert_eq!(read(&path).expect("nothing there"), None);
+        let missing = read(&path).expect_err("nothing is there");
+        assert!(matches!(missing, StoreError::Io { .. }), "{missing}");
         for plain in [false, true] {
             write(&path, &dump(), plain).expect("writes");
-            assert_eq!(read(&path).expect("reads"), Some(dump()));
+            let reading = read(&path).expect("reads");
+            assert!(reading.failure.is_none());
+            assert_eq!(reading.dump, dump());
         }
     }
 
     #[test]
-    fn every_cut_is_an_error_and_no_panic() {
-        let whole = encode(&dump(), Some(Obfuscation::new([1; 8])));
+    fn of_a_file_cut_short_there_is_what_came_before_and_an_error() {
+        let mut two = dump();
+        two.transactions.push(two.transactions[0].clone());
+        let whole = encode(&two, Some(Obfuscation::new([1; 8])));
+        let mut found = 0;
         for len in 0..whole.len() {
-            assert!(decode(&mut whole[..len].to_vec()).is_err(), "cut at {len}");
+            let error = match decode(&mut whole[..len].to_vec()) {
+                Err(error) => error,
+                Ok(reading) => {
+                    assert!(reading.dump.transactions.len() >= found, "cut at {len}");
+                    found = reading.dump.transactions.len();
+                    reading.failure.expect("it was cut")
+                }
+            };
+            assert_eq!(
+                error.to_string(),
+                "AutoFile::read: end of file: iostream error",
+                "cut at {len}"
+            );
         }
+        assert_eq!(found, 2);
     }
 
     #[test]

@@ -481,3 +481,38 @@ fn copy(from: &Path, to: &Path) {
         }
     }
 }
+
+#[test]
+fn an_index_that_contradicts_itself_is_not_gone_on_with() {
+    let home = Home::regtest();
+    let hash = {
+        let node = home.open();
+        let blocks = mine(&node, 10);
+        node.close().expect("flushes");
+        blocks[4].block_hash()
+    };
+    {
+        // Of this one the scripts were not run, it says: those of its descendants were.
+        let db = Database::open(&home.blocks().join("index"), 1 << 20).expect("opens");
+        let key = [b"b", &hash[..]].concat();
+        let mut record = db.get(&key).expect("reads").expect("is there");
+        let (with_scripts, without) = ([0x80, 0x1d], [0x80, 0x1b]);
+        let at = find(&record, &with_scripts);
+        record[at..at + 2].copy_from_slice(&without);
+        let mut batch = Batch::new();
+        batch.put(key, record);
+        db.write(&batch, Sync::Durable).expect("writes");
+    }
+    let error = home.try_open_with(|_| {}).err().expect("is refused");
+    let reason = error.reason().expect("says more in the log");
+    assert_eq!(
+        reason,
+        format!(
+            "system error: corrupt block index: CheckBlockIndex: block {}: its scripts were run, but not those of a block before it",
+            // The first that builds on it.
+            home.open_with(|options| options.check_index = 0)
+                .hash_at(6)
+                .expect("is there")
+        )
+    );
+}

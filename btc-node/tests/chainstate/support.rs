@@ -118,6 +118,7 @@ impl Home {
         options.script_threads = 1;
         options.check_level = 4;
         options.check_blocks = 0;
+        options.check_index = 1;
         options
     }
 

@@ -28,6 +28,10 @@ fn unknown_and_malformed_options_are_refused() {
             "Invalid port specified in -rpcport: '99999999'",
         ),
         (&["-chain=main"], "Invalid combination of"),
+        (
+            &["-prevoutfetchthreads=-1"],
+            "-prevoutfetchthreads must be non-negative (got -1). Use 0 to disable parallel input fetching.\n",
+        ),
     ] {
         let ended = run_to_end(dir.path(), options);
         assert_refused(&ended, text);

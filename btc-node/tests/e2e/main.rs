@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed assumption must fail the test")]
 
 mod bad_input;
+mod damage;
 mod death;
 mod harness;
 mod hostile_http;

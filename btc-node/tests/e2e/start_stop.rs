@@ -164,3 +164,20 @@ fn a_node_goes_on_in_the_background() {
     assert!(stop.status.success(), "{stop:?}");
     crate::harness::wait_for("the node's end", || (!pid_file.exists()).then_some(()));
 }
+
+#[test]
+fn a_chain_that_is_as_high_as_asked_for_ends_the_node_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = TestNode::start(dir.path(), &["-disablewallet"]);
+    node.call("generatetodescriptor", json!([3, "raw(51)#8lvh9jxk"]));
+    node.stop_cleanly();
+    for height in ["2", "3"] {
+        let stop = format!("-stopatheight={height}");
+        let ended = crate::harness::run_to_end(dir.path(), &["-disablewallet", &stop]);
+        assert!(ended.status.success(), "{ended:?}");
+        assert_eq!(ended.stderr, "");
+    }
+    let node = TestNode::start(dir.path(), &["-disablewallet", "-stopatheight=4"]);
+    assert_eq!(node.call("getblockcount", json!([])), 3);
+    node.stop_cleanly();
+}

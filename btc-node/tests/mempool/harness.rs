@@ -21,6 +21,17 @@ pub(crate) struct Node {
     pub(crate) dir: TempDir,
     events: Arc<Mutex<Vec<Event>>>,
     _listener: Registration,
+    /// What the node would have ended for: the mempool's rules are checked after each change.
+    fatal: Arc<Mutex<Vec<String>>>,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.chain.notifier().sync_with_queue();
+            assert_eq!(*self.fatal.lock().unwrap(), Vec::<String>::new());
+        }
+    }
 }
 
 impl Node {
@@ -60,11 +71,17 @@ impl Node {
             as_clock(),
             Arc::clone(&notifier),
         ));
+        mempool.set_audit(1);
         let hook = Arc::clone(&mempool);
         assert!(chain.set_mempool(hook).is_ok());
         let events = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&events);
+        let fatal = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&fatal);
         let listener = notifier.register(Arc::new(move |event: &Event| {
+            if let Event::Fatal { message } = event {
+                seen.lock().unwrap().push(message.clone());
+            }
             log.lock().unwrap().push(event.clone())
         }));
         Self {
@@ -73,6 +90,7 @@ impl Node {
             clock,
             dir,
             events,
+            fatal,
             _listener: listener,
         }
     }

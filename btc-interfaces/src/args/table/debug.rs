@@ -87,9 +87,8 @@ pub(super) const DEBUG: &[OptionSpec] = &[
     ),
     debug(
         "checkblockindex",
-        "Check the block index often (default: 0, on regtest 1).",
-    )
-    .pending(),
+        "Check the block index every so many operations; 0 for never (default: 0, on regtest 1).",
+    ),
     debug(
         "checkblocks=<n>",
         "Blocks to check at start; 0 for all (default: 6).",
@@ -100,9 +99,8 @@ pub(super) const DEBUG: &[OptionSpec] = &[
     ),
     debug(
         "checkmempool=<n>",
-        "Check the mempool every so many transactions (default: 0, on regtest 1).",
-    )
-    .pending(),
+        "Check the mempool every so many transactions; 0 for never (default: 0, on regtest 1).",
+    ),
     debug(
         "deprecatedrpc=<method>",
         "Allow an RPC method that is going out of use.",

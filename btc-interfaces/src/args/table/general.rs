@@ -109,9 +109,8 @@ pub(super) const GENERAL: &[OptionSpec] = &[
     ),
     general(
         "prevoutfetchthreads=<n>",
-        "Threads that fetch the coins that a block spends; 0 for none (default: 4).",
-    )
-    .pending(),
+        "Fetch the coins of blocks that wait to be connected ahead; 0 for not. Which threads do it is the node's choice (default: 8).",
+    ),
     general(
         "prune=<n>",
         "Delete old block files: 0 none, 1 by RPC only, from 550 on to stay below so many MiB (default: 0).",

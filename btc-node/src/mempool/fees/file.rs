@@ -18,8 +18,8 @@ const MAX_TARGET: u64 = 1008;
 /// Why a file is of no use.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FileError {
-    /// It ends early.
-    #[error("the file ends before its data")]
+    /// It ends early; the text is Core's.
+    #[error("AutoFile::read: end of file: iostream error")]
     End,
     /// A later version wrote it.
     #[error("File version ({0}) too high to be read.")]

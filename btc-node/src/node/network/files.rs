@@ -8,7 +8,7 @@ use crate::net::dial::i2p::KeyFile;
 use crate::net::message::{Reader, put};
 use crate::net::netgroup::NetGroups;
 use crate::net::{Directory, PeerAddress};
-use crate::node::StartError;
+use crate::node::{StartError, settings};
 use crate::store::checked_file::{self, CheckedFile};
 use crate::store::data_dir::replace_file;
 use bitcoin::Txid;
@@ -222,19 +222,22 @@ impl Files {
     /// Reads the bans, or begins without.
     pub(super) fn load_bans(&self, default_time: i64) -> Bans {
         let path = self.bans();
-        let read = match std::fs::read_to_string(&path) {
-            Ok(text) => Bans::parse(&text, default_time)
-                .inspect_err(|error| {
-                    tracing::warn!("Cannot parse banlist {}: {error}", path.display());
-                })
-                .ok(),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        // It has the form of the settings, and what keeps it from being read is told as for those.
+        let read = match settings::read(&path) {
+            Ok(_) => std::fs::read_to_string(&path).ok(),
             Err(error) => {
                 tracing::warn!("Cannot load banlist {}: {error}", path.display());
                 None
             }
         };
-        read.unwrap_or_else(|| {
+        let parsed = read.and_then(|text| {
+            Bans::parse(&text, default_time)
+                .inspect_err(|error| {
+                    tracing::warn!("Cannot parse banlist {}: {error}", path.display());
+                })
+                .ok()
+        });
+        parsed.unwrap_or_else(|| {
             tracing::info!("Recreating the banlist database");
             let bans = Bans::new(default_time);
             self.save_bans(&bans);

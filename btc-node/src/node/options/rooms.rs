@@ -38,6 +38,8 @@ pub(super) struct ChainstateChoices {
     check_blocks: Option<u32>,
     check_level: Option<u32>,
     full_check: bool,
+    check_index: u32,
+    connect_ahead: bool,
     blocks_xor: bool,
     fast_prune: bool,
     prune: Option<PruneTarget>,
@@ -52,7 +54,29 @@ pub(super) struct ChainstateChoices {
     max_tip_age: Option<Duration>,
 }
 
-pub(super) fn chainstate(args: &Args) -> Result<ChainstateChoices, StartError> {
+/// A number of operations after which a check is due, on every one on regtest if it is not given.
+pub(super) fn check_ratio(args: &Args, name: &str, params: &ChainParams) -> u32 {
+    match args.int(name) {
+        None => u32::from(params.chain == Chain::Regtest),
+        Some(every) => u32::try_from(every.max(0)).unwrap_or(u32::MAX),
+    }
+}
+
+/// Whether coins are fetched before they are needed (`-prevoutfetchthreads`). How many threads do it is not for the user
+/// to choose: it is the one that connects blocks.
+fn connect_ahead(args: &Args) -> Result<bool, StartError> {
+    match args.int("prevoutfetchthreads") {
+        Some(threads) if threads < 0 => Err(option(format!(
+            "-prevoutfetchthreads must be non-negative (got {threads}). Use 0 to disable parallel input fetching."
+        ))),
+        threads => Ok(threads != Some(0)),
+    }
+}
+
+pub(super) fn chainstate(
+    args: &Args,
+    params: &ChainParams,
+) -> Result<ChainstateChoices, StartError> {
     let mib = args
         .int("dbcache")
         .unwrap_or(DEFAULT_DB_CACHE_MIB)
@@ -84,6 +108,11 @@ pub(super) fn chainstate(args: &Args) -> Result<ChainstateChoices, StartError> {
         check_blocks: number("checkblocks"),
         check_level: number("checklevel").map(|level| level.min(4)),
         full_check: args.is_set("checkblocks") || args.is_set("checklevel"),
+        check_index: match args.value("checkblockindex") {
+            Some(bare) if bare.is_empty() => 1,
+            _ => check_ratio(args, "checkblockindex", params),
+        },
+        connect_ahead: connect_ahead(args)?,
         blocks_xor: args.flag("blocksxor").unwrap_or(true),
         fast_prune: args.flag("fastprune").unwrap_or(false),
         prune: prune(args)?,
@@ -149,6 +178,8 @@ impl Options {
             check_blocks: chosen.check_blocks.unwrap_or(default.check_blocks),
             check_level: chosen.check_level.unwrap_or(default.check_level),
             full_check: chosen.full_check,
+            check_index: chosen.check_index,
+            connect_ahead: chosen.connect_ahead,
             blocks_xor: chosen.blocks_xor,
             fast_prune: chosen.fast_prune,
             prune: chosen.prune,

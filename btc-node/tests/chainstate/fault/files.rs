@@ -66,7 +66,11 @@ fn whatever_call_fails_the_transactions_that_wait_are_those_before_or_after() {
     replace(
         [one, two],
         |disk, path, dump| mempool_file::write_on(disk, path, dump, false),
-        |path| mempool_file::read(path).expect("reads").expect("is there"),
+        |path| {
+            let reading = mempool_file::read(path).expect("reads");
+            assert!(reading.failure.is_none());
+            reading.dump
+        },
     );
 }
 
