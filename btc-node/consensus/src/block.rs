@@ -133,6 +133,27 @@ fn check_with_root(
 /// # Errors
 /// The first rule that is broken.
 pub fn contextual_check_block(block: &Block, context: &BlockContext<'_>) -> Result<(), BlockError> {
+    check_with_witness_root(block, || merkle::witness_root(block), context)
+}
+
+/// As [`contextual_check_block`], for a block whose transactions are hashed already.
+///
+/// # Errors
+/// The first rule that is broken.
+pub fn contextual_check_hashed_block(
+    block: &HashedBlock,
+    context: &BlockContext<'_>,
+) -> Result<(), BlockError> {
+    let root = || merkle::witness_root_over(block.wtxids().iter().copied());
+    check_with_witness_root(block, root, context)
+}
+
+/// `witness_root` is that over the block's transactions.
+fn check_with_witness_root(
+    block: &Block,
+    witness_root: impl FnOnce() -> [u8; 32],
+    context: &BlockContext<'_>,
+) -> Result<(), BlockError> {
     let BlockContext {
         params,
         height,
@@ -161,7 +182,11 @@ pub fn contextual_check_block(block: &Block, context: &BlockContext<'_>) -> Resu
             return Err(BlockError::CoinbaseHeight);
         }
     }
-    witness::check(block, params.is_active(BuriedDeployment::Segwit, height))?;
+    witness::check(
+        block,
+        witness_root,
+        params.is_active(BuriedDeployment::Segwit, height),
+    )?;
     // Only now is the witness known to be the block's, and its weight the block's fault.
     if weight(block) > MAX_BLOCK_WEIGHT {
         return Err(BlockError::Weight);
@@ -206,7 +231,8 @@ pub fn check_mutation(block: &Block, check_witness: bool) -> Result<(), Mutation
             Ok(())
         };
     }
-    witness::check(block, check_witness).map_err(Mutation::Commitment)
+    witness::check(block, || merkle::witness_root(block), check_witness)
+        .map_err(Mutation::Commitment)
 }
 
 fn check_merkle_root(block: &Block, merkle: MerkleRoot) -> Result<(), BlockError> {

@@ -79,7 +79,7 @@ mod curve;
 pub use ancestors::{Ancestors, HeaderInfo};
 pub use block::{
     BlockContext, BlockError, CheckBlockOptions, HashedBlock, check_block, check_hashed_block,
-    contextual_check_block,
+    contextual_check_block, contextual_check_hashed_block,
 };
 pub use coin::Coin;
 pub use connect::{

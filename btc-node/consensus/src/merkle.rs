@@ -1,7 +1,7 @@
 //! Merkle trees.
 
-use bitcoin::Block;
 use bitcoin::hashes::{Hash, HashEngine, sha256d};
+use bitcoin::{Block, Wtxid};
 
 /// The root of a tree, and whether the leaves may be another list's with the same root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,15 +45,13 @@ pub fn block_root(block: &Block) -> MerkleRoot {
 
 /// The root over a block's transactions with their witnesses, the coinbase taken as zero (BIP 141).
 pub fn witness_root(block: &Block) -> [u8; 32] {
-    let mut leaves: Vec<_> = block
-        .txdata
-        .iter()
-        .skip(1)
-        .map(|tx| tx.compute_wtxid().to_byte_array())
-        .collect();
-    if !block.txdata.is_empty() {
-        leaves.insert(0, [0; 32]);
-    }
+    witness_root_over(block.txdata.iter().map(|tx| tx.compute_wtxid()))
+}
+
+/// The root over ids with witnesses, the first taken as zero (BIP 141); it is not asked for.
+pub(crate) fn witness_root_over(wtxids: impl Iterator<Item = Wtxid>) -> [u8; 32] {
+    let mut leaves: Vec<_> = vec![[0; 32]];
+    leaves.extend(wtxids.skip(1).map(|wtxid| wtxid.to_byte_array()));
     merkle_root(leaves).root
 }
 

@@ -1,7 +1,5 @@
 //! Headers and blocks on their way in.
 
-use std::sync::Arc;
-
 use bitcoin::block::Header;
 use bitcoin::consensus::serialize;
 use bitcoin::{Block, BlockHash};
@@ -9,7 +7,7 @@ use btc_consensus::header::check_proof_of_work;
 use btc_consensus::params::BuriedDeployment;
 use btc_consensus::{
     BlockContext, BlockError, BlockFault, CheckBlockOptions, HashedBlock, HeaderContext,
-    HeaderError, check_block, check_hashed_block, contextual_check_block, contextual_check_header,
+    HeaderError, check_hashed_block, contextual_check_hashed_block, contextual_check_header,
 };
 
 use super::coins_cache::Overlay;
@@ -36,7 +34,7 @@ pub(super) const CHECK_ALL: CheckBlockOptions = CheckBlockOptions {
 
 /// A block on its way in.
 pub(super) struct Incoming<'a> {
-    pub(super) block: &'a Arc<Block>,
+    pub(super) block: &'a HashedBlock,
     /// Whether it was asked for.
     pub(super) force: bool,
     /// Where it lies already, if it was found in a block file: its place and length.
@@ -76,10 +74,9 @@ impl Shared {
 
     pub(super) fn submit_block(
         &self,
-        block: Arc<Block>,
+        block: HashedBlock,
         options: SubmitOptions,
     ) -> Result<Accepted, SubmitError> {
-        let block = HashedBlock::new(block);
         let taken = self.check_and_store(&block, options.force);
         if let Err(SubmitError::Rejected(BlockRejection::Rule(error))) = &taken {
             // Tools look for the name of this step in bitcoind.
@@ -122,7 +119,7 @@ impl Shared {
         check_hashed_block(block, &CHECK_ALL, &self.options.params)?;
         let mut state = self.lock_for_change()?;
         let incoming = Incoming {
-            block: block.block(),
+            block,
             force,
             stored: None,
         };
@@ -177,7 +174,7 @@ impl Shared {
         Ok(state.tree.insert(hash, *header))
     }
 
-    /// Stores a block that passed [`check_block`], unless it breaks a rule or is not worth it; says whether it did.
+    /// Stores a block that passed [`check_hashed_block`], unless it breaks a rule or is not worth it; says whether it did.
     pub(super) fn accept_block(
         &self,
         state: &mut State,
@@ -200,7 +197,7 @@ impl Shared {
             }
             None => match state
                 .files
-                .write_block(&serialize(block.as_ref()), height, time)
+                .write_block(&serialize(&**block.block()), height, time)
             {
                 Ok(pos) => pos,
                 Err(error) => return Err(self.fail(state, error)),
@@ -255,7 +252,7 @@ impl Shared {
         &self,
         state: &State,
         id: BlockId,
-        block: &Block,
+        block: &HashedBlock,
     ) -> Result<(), BlockError> {
         let entry = state.tree.entry(id);
         let context = BlockContext {
@@ -265,7 +262,7 @@ impl Shared {
                 .prev
                 .map_or(0, |prev| state.tree.median_time_past(prev)),
         };
-        contextual_check_block(block, &context)
+        contextual_check_hashed_block(block, &context)
     }
 
     /// Remembers that a block breaks a rule, unless only this copy of it may.
@@ -296,7 +293,7 @@ impl Shared {
 
     pub(super) fn test_block_validity(
         &self,
-        block: &Block,
+        block: &HashedBlock,
         check_pow: bool,
         check_merkle_root: bool,
     ) -> Result<(), SubmitError> {
@@ -306,7 +303,7 @@ impl Shared {
             return Err(BlockRejection::NotOnTip.into());
         }
         let params = &self.options.params;
-        check_block(
+        check_hashed_block(
             block,
             &CheckBlockOptions {
                 check_pow,
@@ -329,11 +326,10 @@ impl Shared {
             height: tree.entry(tip).height + 1,
             prev_median_time: tree.median_time_past(tip),
         };
-        contextual_check_block(block, &block_context)?;
-        let block = HashedBlock::new(Arc::new(block.clone()));
+        contextual_check_hashed_block(block, &block_context)?;
         let mut overlay = Overlay::new(coins);
         let context = connect_context(&self.options, &prev, true);
-        match connect_block(&block, &mut overlay, &context, &self.checks, &self.scripts) {
+        match connect_block(block, &mut overlay, &context, &self.checks, &self.scripts) {
             Ok(_) => Ok(()),
             Err(ConnectError::Invalid(error)) => Err(error.into()),
             Err(ConnectError::Store(error)) => Err(self.fail(&mut state, error)),

@@ -319,7 +319,7 @@ impl Shared {
         self.flush_state(state, FlushMode::IfNeeded)
             .map_err(flush_error)?;
         self.with_mempool(state, |mempool, view| {
-            mempool.block_connected(block.block(), height, view)
+            mempool.block_connected(&block, height, view)
         });
         self.tip_moved(state);
         self.notifier.send(Event::BlockConnected(BlockEvent {

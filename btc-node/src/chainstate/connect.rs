@@ -150,7 +150,7 @@ fn check_coins(
         return Err(error.into());
     }
     let (delta, jobs) = connected?;
-    Ok((delta, ScriptChecks::start(checks, cache, jobs)))
+    Ok((delta, ScriptChecks::start(checks, cache, block, jobs)))
 }
 
 /// Does to the coins what the block does to those that it was just checked against.
@@ -177,13 +177,22 @@ fn apply_delta(block: &HashedBlock, delta: Delta, coins: &mut Overlay<'_>) -> Bl
 pub(super) struct ScriptChecks(Ticket<Check>);
 
 impl ScriptChecks {
-    fn start(checks: &CheckQueue, cache: &Arc<ScriptCache>, jobs: Vec<ScriptJob>) -> Self {
+    fn start(
+        checks: &CheckQueue,
+        cache: &Arc<ScriptCache>,
+        block: &HashedBlock,
+        jobs: Vec<ScriptJob>,
+    ) -> Self {
         // The inputs of a transaction follow each other, the first leading.
         let mut known = false;
         let unknown = jobs.into_iter().filter(|job| {
             if job.input() == 0 {
-                let transaction = job.spend().transaction();
-                known = cache.knows_transaction(|| transaction.compute_wtxid(), job.flags());
+                let (spend, wtxids) = (job.spend(), || block.wtxids());
+                let wtxid = || match spend.number_in_block() {
+                    Some(number) => wtxids()[number],
+                    None => spend.transaction().compute_wtxid(),
+                };
+                known = cache.knows_transaction(wtxid, job.flags());
             }
             !known
         });

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use bitcoin::{Block, BlockHash};
-use btc_consensus::{HashedBlock, HeaderError, check_block};
+use btc_consensus::{HashedBlock, HeaderError, check_hashed_block};
 
 use super::accept::{CHECK_ALL, Incoming};
 use super::error::{BlockRejection, SubmitError};
@@ -291,13 +291,14 @@ impl Shared {
         {
             return Ok(Fate::Known);
         }
-        if check_block(block, &CHECK_ALL, &self.options.params).is_err() {
+        let block = HashedBlock::new(Arc::clone(block));
+        if check_hashed_block(&block, &CHECK_ALL, &self.options.params).is_err() {
             return Ok(Fate::Invalid);
         }
         let accepted = self.accept_block(
             &mut state,
             &Incoming {
-                block,
+                block: &block,
                 force: true,
                 stored,
             },

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use bitcoin::block::Header;
 use bitcoin::{Block, BlockHash, OutPoint};
-use btc_consensus::Coin;
 use btc_consensus::params::ChainParams;
 use btc_consensus::versionbits::ThresholdCache;
+use btc_consensus::{Coin, HashedBlock};
 
 use super::clock::Clock;
 use super::error::{OpenError, SubmitError};
@@ -88,6 +88,18 @@ impl ChainstateManager {
         block: Arc<Block>,
         options: SubmitOptions,
     ) -> Result<Accepted, SubmitError> {
+        self.submit_hashed_block(HashedBlock::new(block), options)
+    }
+
+    /// As [`submit_block`](Self::submit_block), for a block whose transactions are hashed already.
+    ///
+    /// # Errors
+    /// See there.
+    pub fn submit_hashed_block(
+        &self,
+        block: HashedBlock,
+        options: SubmitOptions,
+    ) -> Result<Accepted, SubmitError> {
         self.shared.submit_block(block, options)
     }
 
@@ -106,6 +118,20 @@ impl ChainstateManager {
     pub fn test_block_validity(
         &self,
         block: &Block,
+        check_pow: bool,
+        check_merkle_root: bool,
+    ) -> Result<(), SubmitError> {
+        let block = HashedBlock::new(Arc::new(block.clone()));
+        self.test_hashed_block(&block, check_pow, check_merkle_root)
+    }
+
+    /// As [`test_block_validity`](Self::test_block_validity), for a block whose transactions are hashed already.
+    ///
+    /// # Errors
+    /// See there.
+    pub fn test_hashed_block(
+        &self,
+        block: &HashedBlock,
         check_pow: bool,
         check_merkle_root: bool,
     ) -> Result<(), SubmitError> {

@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bitcoin::{Block, BlockHash, OutPoint};
-use btc_consensus::Coin;
 use btc_consensus::ancestors::{Ancestors, HeaderInfo};
 use btc_consensus::params::ChainParams;
 use btc_consensus::versionbits::ThresholdCache;
+use btc_consensus::{Coin, HashedBlock};
 
 use super::coins_cache::CoinsCache;
 use super::script_cache::ScriptCache;
@@ -143,7 +143,7 @@ impl Ancestors for TipView<'_> {
 /// [`ChainstateManager`]: super::ChainstateManager
 pub trait MempoolHook: Send + Sync {
     /// A block was connected; `view` ends in it. Its transactions, and those in conflict with them, leave the mempool.
-    fn block_connected(&self, block: &Arc<Block>, height: u32, view: &TipView<'_>);
+    fn block_connected(&self, block: &HashedBlock, height: u32, view: &TipView<'_>);
 
     /// The tip was disconnected; `view` ends in its parent. The mempool sets its transactions aside.
     fn block_disconnected(&self, block: &Arc<Block>, height: u32, view: &TipView<'_>);

@@ -4,6 +4,7 @@ use super::{AcceptOptions, Mempool};
 use crate::chainstate::{MempoolHook, TipView};
 use crate::notify::RemovalReason;
 use bitcoin::{Block, Transaction, Txid};
+use btc_consensus::HashedBlock;
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::sync::Arc;
 
@@ -37,11 +38,11 @@ impl Disconnected {
     }
 
     /// Forgets what a block of the new chain holds too.
-    fn remove_mined(&mut self, block: &Block) {
+    fn remove_mined(&mut self, block: &HashedBlock) {
         if self.transactions.is_empty() {
             return;
         }
-        let mined: HashSet<Txid> = block.txdata.iter().map(Transaction::compute_txid).collect();
+        let mined: HashSet<Txid> = block.txids().iter().copied().collect();
         let bytes = &mut self.bytes;
         self.transactions.retain(|tx| {
             let keep = !mined.contains(&tx.compute_txid());
@@ -59,7 +60,7 @@ impl Disconnected {
 }
 
 impl MempoolHook for Mempool {
-    fn block_connected(&self, block: &Arc<Block>, height: u32, view: &TipView<'_>) {
+    fn block_connected(&self, block: &HashedBlock, height: u32, view: &TipView<'_>) {
         let now = self.clock.now();
         self.change(|state| {
             state.disconnected.remove_mined(block);

@@ -8,8 +8,8 @@ use super::policy::Policy;
 use super::tip::ChainView;
 use crate::notify::RemovalReason;
 use crate::store::StoreError;
-use bitcoin::{Block, OutPoint, Transaction, Txid};
-use btc_consensus::Coin;
+use bitcoin::{OutPoint, Transaction, Txid};
+use btc_consensus::{Coin, HashedBlock};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
@@ -343,9 +343,8 @@ impl Pool {
     }
 
     /// A block came: its transactions go, and so does what spends the same outputs otherwise.
-    pub(super) fn block_connected(&mut self, block: &Block, height: u32, now: i64) {
-        let transactions = &block.txdata;
-        let ids: Vec<Txid> = transactions.iter().map(Transaction::compute_txid).collect();
+    pub(super) fn block_connected(&mut self, block: &HashedBlock, height: u32, now: i64) {
+        let (transactions, ids) = (&block.txdata, block.txids());
         let mined: BTreeSet<Txid> = ids
             .iter()
             .filter(|txid| self.graph.contains(txid))
@@ -359,7 +358,7 @@ impl Pool {
             None => Vec::new(),
         };
         self.remove(&mined, RemovalReason::Block);
-        for (tx, txid) in transactions.iter().zip(&ids) {
+        for (tx, txid) in transactions.iter().zip(ids) {
             let conflicts: BTreeSet<Txid> = tx
                 .input
                 .iter()

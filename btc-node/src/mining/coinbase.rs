@@ -1,12 +1,13 @@
 //! The transaction that pays the miner.
 
 use bitcoin::absolute::LockTime;
-use bitcoin::hashes::Hash;
+use bitcoin::hashes::{Hash, sha256d};
 use bitcoin::opcodes::OP_0;
 use bitcoin::script::Builder;
 use bitcoin::transaction::Version;
 use bitcoin::{
-    Amount, Block, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxMerkleNode, TxOut, Witness,
+    Amount, Block, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxMerkleNode, TxOut, Txid,
+    Witness, WitnessMerkleNode, Wtxid, merkle_tree,
 };
 use btc_interfaces::CoinbaseTx;
 
@@ -59,12 +60,23 @@ pub fn commitment_index(coinbase: &Transaction) -> Option<usize> {
 /// Makes the coinbase commit to the block's witnesses, unless it does already, and gives it the witness that goes with
 /// that if segregated witness is active (BIP 141); then sets the header's merkle root.
 pub fn commit(block: &mut Block, segwit_active: bool) {
+    let (mut txids, mut wtxids) = (Vec::new(), Vec::new());
+    for tx in block.txdata.iter().skip(1) {
+        txids.push(tx.compute_txid());
+        wtxids.push(tx.compute_wtxid());
+    }
+    commit_to(block, segwit_active, &txids, &wtxids);
+}
+
+/// As [`commit`], where the ids of all transactions but the coinbase are known.
+pub fn commit_to(block: &mut Block, segwit_active: bool, txids: &[Txid], wtxids: &[Wtxid]) {
     if block.txdata.is_empty() {
         return;
     }
     if commitment_index(&block.txdata[0]).is_none()
-        && let Some(witness_root) = block.witness_root()
+        && let Some(witness_root) = root(Wtxid::all_zeros(), wtxids)
     {
+        let witness_root = WitnessMerkleNode::from_raw_hash(witness_root);
         let commitment = Block::compute_witness_commitment(&witness_root, &RESERVED_VALUE);
         let mut script = COMMITMENT_PREFIX.to_vec();
         script.extend_from_slice(commitment.as_byte_array());
@@ -75,9 +87,17 @@ pub fn commit(block: &mut Block, segwit_active: bool) {
         });
     }
     add_reserved_value(block, segwit_active);
-    block.header.merkle_root = block
-        .compute_merkle_root()
-        .unwrap_or_else(TxMerkleNode::all_zeros);
+    block.header.merkle_root = root(block.txdata[0].compute_txid(), txids)
+        .map_or_else(TxMerkleNode::all_zeros, TxMerkleNode::from_raw_hash);
+}
+
+/// The root of the tree over the coinbase's id and the others.
+fn root<T: Hash + Copy>(coinbase: T, others: &[T]) -> Option<sha256d::Hash>
+where
+    sha256d::Hash: From<T>,
+{
+    let leaves = std::iter::once(coinbase).chain(others.iter().copied());
+    merkle_tree::calculate_root(leaves.map(sha256d::Hash::from))
 }
 
 /// Gives the coinbase the witness that a commitment needs, if it has one and lacks the other: the ids don't change by it.

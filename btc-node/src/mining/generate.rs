@@ -4,9 +4,9 @@ use super::template::{self, TemplateError, TemplateOptions, reject_text};
 use crate::chainstate::{ChainstateManager, SubmitError, SubmitOptions};
 use crate::mempool::Mempool;
 use bitcoin::{Block, BlockHash, ScriptBuf};
+use btc_consensus::HashedBlock;
 use btc_consensus::params::ChainParams;
 use btc_consensus::pow;
-use std::sync::Arc;
 
 /// Nonces tried for one call, if the caller does not say otherwise.
 pub const DEFAULT_MAX_TRIES: u64 = 1_000_000;
@@ -51,8 +51,8 @@ pub fn solve(
 ///
 /// # Errors
 /// It is not valid, or the chainstate failed.
-pub fn submit(chain: &ChainstateManager, block: Block) -> Result<BlockHash, GenerateError> {
-    match chain.submit_block(Arc::new(block), SubmitOptions { force: true }) {
+pub fn submit(chain: &ChainstateManager, block: HashedBlock) -> Result<BlockHash, GenerateError> {
+    match chain.submit_hashed_block(block, SubmitOptions { force: true }) {
         Ok(accepted) => Ok(accepted.hash),
         Err(SubmitError::Rejected(rejection)) => {
             Err(GenerateError::NotAccepted(reject_text(&rejection)))
@@ -83,9 +83,9 @@ pub fn generate(
     let mut left = count;
     let mut hashes = Vec::new();
     while left > 0 && tries > 0 && !stop() {
-        let mut block = template::create(chain, mempool, &options)?.block;
-        if solve(&mut block, chain.params(), &mut tries, stop) {
-            hashes.push(submit(chain, block)?);
+        let mut template = template::create(chain, mempool, &options)?;
+        if solve(&mut template.block, chain.params(), &mut tries, stop) {
+            hashes.push(submit(chain, template.into_hashed())?);
             left -= 1;
         }
     }

@@ -8,10 +8,10 @@ use crate::chainstate::{ChainstateManager, SubmitError, TipView};
 use crate::mempool::{Entry, Feerate, Mempool, Pool};
 use bitcoin::block::{Header, Version};
 use bitcoin::hashes::Hash;
-use bitcoin::{Amount, Block, CompactTarget, ScriptBuf, Transaction, TxMerkleNode};
+use bitcoin::{Amount, Block, CompactTarget, ScriptBuf, Transaction, TxMerkleNode, Txid, Wtxid};
 use btc_consensus::ancestors::Ancestors;
 use btc_consensus::params::{BuriedDeployment, ChainParams};
-use btc_consensus::{pow, subsidy::subsidy, tx};
+use btc_consensus::{HashedBlock, pow, subsidy::subsidy, tx};
 use btc_interfaces::CoinbaseTx;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -110,6 +110,10 @@ pub struct Template {
     pub block: Block,
     /// Its height.
     pub height: u32,
+    /// The ids of its transactions but the coinbase, and of these with their witnesses.
+    pub txids: Vec<Txid>,
+    /// See [`txids`](Self::txids).
+    pub wtxids: Vec<Wtxid>,
     /// Fees in sat, one for each transaction but the coinbase.
     pub fees: Vec<i64>,
     /// Signature operation costs, likewise.
@@ -123,6 +127,25 @@ pub struct Template {
 }
 
 impl Template {
+    /// The block with the ids that are known of its transactions.
+    pub(super) fn into_hashed(self) -> HashedBlock {
+        HashedBlock::with_ids(Arc::new(self.block), &self.txids, &self.wtxids)
+    }
+
+    /// Shows the block with its ids to somebody who wants to share it for a while.
+    fn lend<T>(&mut self, show: impl FnOnce(&HashedBlock) -> T) -> T {
+        let nothing = Block {
+            header: self.block.header,
+            txdata: Vec::new(),
+        };
+        let block = Arc::new(std::mem::replace(&mut self.block, nothing));
+        let hashed = HashedBlock::with_ids(Arc::clone(&block), &self.txids, &self.wtxids);
+        let result = show(&hashed);
+        drop(hashed);
+        self.block = Arc::unwrap_or_clone(block);
+        result
+    }
+
     /// The sum of the fees, in sat.
     pub fn total_fees(&self) -> i64 {
         self.fees.iter().sum()
@@ -163,7 +186,7 @@ pub fn create(
     // A block may come between making and checking; then the template is made anew.
     loop {
         let now = chain.clock().now();
-        let template = chain.with_tip(|view| {
+        let mut template = chain.with_tip(|view| {
             let selection = if options.use_mempool {
                 mempool.read(|pool| Selection::new(options).fill(pool, view))
             } else {
@@ -174,7 +197,8 @@ pub fn create(
         if !options.check {
             return Ok(template);
         }
-        match chain.test_block_validity(&template.block, false, false) {
+        let verdict = template.lend(|block| chain.test_hashed_block(block, false, false));
+        match verdict {
             Ok(()) => return Ok(template),
             Err(_) if chain.tip().hash != template.block.header.prev_blockhash => {}
             Err(SubmitError::Rejected(rejection)) => {
@@ -240,6 +264,8 @@ fn check_options(options: &TemplateOptions) -> Result<(), TemplateError> {
 struct Selection<'a> {
     options: &'a TemplateOptions,
     transactions: Vec<Arc<Transaction>>,
+    txids: Vec<Txid>,
+    wtxids: Vec<Wtxid>,
     fees: Vec<i64>,
     sigops: Vec<i64>,
     chunk_feerates: Vec<Feerate>,
@@ -252,6 +278,8 @@ impl<'a> Selection<'a> {
         Self {
             options,
             transactions: Vec::new(),
+            txids: Vec::new(),
+            wtxids: Vec::new(),
             fees: Vec::new(),
             sigops: Vec::new(),
             chunk_feerates: Vec::new(),
@@ -303,6 +331,8 @@ impl<'a> Selection<'a> {
                     tracing::info!("fee rate {feerate} txid {}", entry.txid);
                 }
                 self.transactions.push(Arc::clone(&entry.tx));
+                self.txids.push(entry.txid);
+                self.wtxids.push(entry.wtxid);
                 self.fees.push(entry.fee);
                 self.sigops.push(entry.sigop_cost);
             }
@@ -350,9 +380,11 @@ fn assemble(
         },
         txdata,
     };
-    coinbase::commit(
+    coinbase::commit_to(
         &mut block,
         params.is_active(BuriedDeployment::Segwit, height),
+        &selection.txids,
+        &selection.wtxids,
     );
     options
         .last
@@ -372,6 +404,8 @@ fn assemble(
         coinbase: coinbase::describe(&block.txdata[0], height, reward),
         block,
         height,
+        txids: selection.txids,
+        wtxids: selection.wtxids,
         fees: selection.fees,
         sigops: selection.sigops,
         min_time,

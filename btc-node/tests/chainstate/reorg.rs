@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use bitcoin::Block;
+use btc_consensus::HashedBlock;
 use btc_node::chainstate::{ChainTipStatus, ChainstateManager, MempoolHook, SubmitError, TipView};
 use btc_node::notify::{Event, Listener};
 
@@ -40,7 +41,7 @@ impl Listener for Journal {
 }
 
 impl MempoolHook for Journal {
-    fn block_connected(&self, block: &Arc<Block>, height: u32, view: &TipView<'_>) {
+    fn block_connected(&self, block: &HashedBlock, height: u32, view: &TipView<'_>) {
         assert_eq!(
             (view.hash(), view.tip_height()),
             (block.block_hash(), height)

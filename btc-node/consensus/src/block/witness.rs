@@ -26,7 +26,7 @@ pub fn witness_commitment_index(block: &Block) -> Option<usize> {
 /// The script of an output that commits to the block's witnesses, with this value reserved.
 pub fn commitment_script(block: &Block, reserved_value: &[u8; 32]) -> ScriptBuf {
     let mut script = HEADER.to_vec();
-    script.extend(commitment(block, reserved_value));
+    script.extend(commitment(witness_root(block), reserved_value));
     ScriptBuf::from_bytes(script)
 }
 
@@ -34,16 +34,20 @@ fn committed_hash(script: &[u8]) -> Option<&[u8; 32]> {
     script.strip_prefix(&HEADER)?.first_chunk()
 }
 
-fn commitment(block: &Block, reserved_value: &[u8]) -> [u8; 32] {
+fn commitment(witness_root: [u8; 32], reserved_value: &[u8]) -> [u8; 32] {
     let mut engine = sha256d::Hash::engine();
-    engine.input(&witness_root(block));
+    engine.input(&witness_root);
     engine.input(reserved_value);
     sha256d::Hash::from_engine(engine).to_byte_array()
 }
 
 /// Checks that the block's witnesses are those that its coinbase commits to or, if it does not
-/// or `expected` is false, that there are none.
-pub(super) fn check(block: &Block, expected: bool) -> Result<(), BlockError> {
+/// or `expected` is false, that there are none. `witness_root` is that over the block's transactions.
+pub(super) fn check(
+    block: &Block,
+    witness_root: impl FnOnce() -> [u8; 32],
+    expected: bool,
+) -> Result<(), BlockError> {
     let committed = expected
         .then(|| witness_commitment_index(block))
         .flatten()
@@ -67,7 +71,7 @@ pub(super) fn check(block: &Block, expected: bool) -> Result<(), BlockError> {
         .and_then(|witness| witness.nth(0))
         .filter(|value| value.len() == 32)
         .ok_or(BlockError::WitnessReservedValue)?;
-    if commitment(block, reserved_value) != *committed {
+    if commitment(witness_root(), reserved_value) != *committed {
         return Err(BlockError::WitnessCommitment);
     }
     Ok(())

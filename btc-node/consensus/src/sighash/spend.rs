@@ -126,6 +126,14 @@ impl Spend {
         &self.transaction
     }
 
+    /// Which of its block's transactions it is, if it was given as one of a block.
+    pub fn number_in_block(&self) -> Option<usize> {
+        match &self.transaction {
+            TransactionRef::InBlock(BlockTransaction { index, .. }) => Some(*index),
+            TransactionRef::Transaction(_) => None,
+        }
+    }
+
     /// The outputs spent, as many as there are inputs.
     pub fn prevouts(&self) -> &[TxOut] {
         &self.prevouts

@@ -9,11 +9,13 @@ use crate::mining::{TemplateOptions, coinbase, create, reject_text};
 use bitcoin::address::NetworkUnchecked;
 use bitcoin::consensus::encode::serialize_hex;
 use bitcoin::{Address, Block, ScriptBuf, Transaction, Txid};
+use btc_consensus::HashedBlock;
 use btc_consensus::params::BuriedDeployment;
 use btc_interfaces::descriptor::{Descriptor, DescriptorError};
 use btc_interfaces::rpc::table::{Arg, Kind, Method, Shape};
 use btc_interfaces::rpc::{RpcError, code, value};
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 
 const MAX_TRIES: Arg = Arg::default("maxtries", Kind::Number, "1000000", "Nonces to try in all");
 const HASHES: &[Shape] = &[Shape::array(
@@ -281,7 +283,7 @@ fn generate_block(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult 
     let mut out = Map::new();
     out.insert("hash".into(), json!(block.block_hash().to_string()));
     if process {
-        submit(&parts.chain, block).map_err(generate_error)?;
+        submit(&parts.chain, HashedBlock::new(Arc::new(block))).map_err(generate_error)?;
     } else {
         out.insert("hex".into(), json!(serialize_hex(&block)));
     }

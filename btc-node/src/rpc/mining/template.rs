@@ -347,15 +347,16 @@ fn transactions(template: &Template, scale: u64) -> String {
     let mut out = JsonWriter::default();
     let mut bytes = Vec::new();
     out.array(|out| {
-        for ((number, tx), (fee, sigops)) in without_coinbase.zip(figures) {
-            let txid = tx.compute_txid();
+        let ids = template.txids.iter().zip(&template.wtxids);
+        for (((number, tx), (txid, wtxid)), (fee, sigops)) in without_coinbase.zip(ids).zip(figures)
+        {
             bytes.clear();
             let written = tx.consensus_encode(&mut bytes);
             written.expect("a vector takes all that is written");
             out.object(|out| {
                 out.key("data").hex(&bytes);
                 out.key("txid").hash(txid.to_byte_array());
-                out.key("hash").hash(tx.compute_wtxid().to_byte_array());
+                out.key("hash").hash(wtxid.to_byte_array());
                 out.key("depends").array(|out| {
                     let sources = tx.input.iter().map(|input| input.previous_output.txid);
                     for number in sources.filter_map(|txid| numbers.get(&txid)) {
@@ -366,7 +367,7 @@ fn transactions(template: &Template, scale: u64) -> String {
                 out.key("sigops").number(sigops.unsigned_abs() / scale);
                 out.key("weight").number(tx.weight().to_wu());
             });
-            numbers.insert(txid, number);
+            numbers.insert(*txid, number);
         }
     });
     out.into_text()
