@@ -173,6 +173,8 @@ pub struct Peers {
     /// When all peers were last looked after.
     last_round: Duration,
     in_flight: InFlight,
+    /// Blocks that were stored and have yet to be connected, with who sent each, the last one last.
+    unchecked: VecDeque<(BlockHash, PeerId, blocks::Origin)>,
     /// Peers that are asked to tell of new blocks compactly, the last useful one last.
     announcers: VecDeque<PeerId>,
     /// Transactions kept to put blocks together.
@@ -228,6 +230,7 @@ impl Peers {
             peers: BTreeMap::new(),
             last_round: Duration::ZERO,
             in_flight: InFlight::default(),
+            unchecked: VecDeque::new(),
             announcers: VecDeque::new(),
             extra,
             stalling_timeout: blocks::STALLING_TIMEOUT,
@@ -315,6 +318,7 @@ impl Peers {
             }
             Event::BlockConnected(block) => self.block_connected(&block),
             Event::BlockDisconnected => self.block_disconnected(),
+            Event::BlockInvalid { hash, reason } => self.block_invalid(&hash, &reason),
             Event::Broadcast(tx) => {
                 self.broadcast(&tx);
                 self.work_all();

@@ -147,6 +147,10 @@ impl Shared {
                     tracing::info!("Block validation error: {verdict}");
                     tracing::error!(target: "validation", "ConnectBlock {hash} failed, {verdict}");
                     self.mark_invalid(state, id, &error);
+                    self.notifier.send(Event::BlockInvalid {
+                        hash,
+                        reason: error.reject_reason().into_owned(),
+                    });
                     rejected.push((hash, error));
                     break;
                 }

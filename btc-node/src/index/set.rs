@@ -125,7 +125,12 @@ impl Indexes {
     /// # Errors
     /// Blocks that one needs were pruned, or there is no thread for it. Then none may have started.
     pub fn start(&self) -> Result<(), StartIndexError> {
-        for follower in self.followers() {
+        // In the order in which they were opened: Core names the first of several that lack blocks.
+        let coin_stats = self.coin_stats.iter().map(CoinStatsIndex::follower);
+        let others = self.txs.iter().map(TxIndex::follower);
+        let others = others.chain(self.spenders.iter().map(SpenderIndex::follower));
+        let others = others.chain(self.filters.iter().map(FilterIndex::follower));
+        for follower in others.chain(coin_stats) {
             follower.check_blocks()?;
         }
         for follower in self.followers() {

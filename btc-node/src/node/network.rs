@@ -345,6 +345,10 @@ fn listen_to_node(
                     Event::BlockConnected(Arc::clone(&event.block))
                 }
                 NodeEvent::BlockDisconnected(_) => Event::BlockDisconnected,
+                NodeEvent::BlockInvalid { hash, reason } => Event::BlockInvalid {
+                    hash: *hash,
+                    reason: reason.clone(),
+                },
                 _ => return,
             };
             // Nobody listens any more while the node stops.

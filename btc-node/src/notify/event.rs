@@ -65,6 +65,13 @@ pub enum Event {
     BlockConnected(BlockEvent),
     /// The block was the tip and is no longer on the active chain.
     BlockDisconnected(BlockEvent),
+    /// A block that was stored broke a rule when it was to be connected.
+    BlockInvalid {
+        /// The block's hash.
+        hash: BlockHash,
+        /// Core's reject reason.
+        reason: String,
+    },
     /// The active chain ends elsewhere now; sent once after all its blocks were connected and disconnected.
     TipChanged {
         /// The new tip.

@@ -26,6 +26,9 @@ const MAX_STALLING_TIMEOUT: Duration = Duration::from_secs(64);
 /// How long a block may take: this, and half of it again for each other peer that sends blocks.
 const BLOCK_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
+/// Blocks of which it is remembered who sent them until they are connected: as many as are asked for ahead of the tip.
+const MAX_UNCHECKED: usize = WINDOW as usize;
+
 /// How a block came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
@@ -384,6 +387,13 @@ impl Peers {
                     self.with(id, |peer| peer.last_block = Some(now));
                     self.end_download(&hash, None);
                 }
+                if accepted.new && !accepted.connected {
+                    // What is wrong with it may show only when it is connected.
+                    if self.unchecked.len() >= MAX_UNCHECKED {
+                        self.unchecked.pop_front();
+                    }
+                    self.unchecked.push_back((hash, id, origin));
+                }
                 self.note_block(id, hash);
                 if accepted.new && accepted.active && is_latest && !was_behind {
                     self.choose_for_blocks(id);
@@ -394,6 +404,16 @@ impl Peers {
             Err(error) => self.block_refused(id, hash, &error, origin),
         }
         self.work_all();
+    }
+
+    /// A block that was stored before turned out invalid: whoever sent it whole is at fault.
+    pub(super) fn block_invalid(&mut self, hash: &BlockHash, reason: &str) {
+        let found = self.unchecked.iter().position(|(of, ..)| of == hash);
+        if let Some((_, id, origin)) = found.and_then(|index| self.unchecked.remove(index))
+            && origin == Origin::Whole
+        {
+            self.misbehaving(id, reason);
+        }
     }
 
     fn block_refused(&mut self, id: PeerId, hash: BlockHash, error: &SubmitError, origin: Origin) {

@@ -226,6 +226,13 @@ pub enum Event {
     BlockConnected(Arc<Block>),
     /// A block left the active chain.
     BlockDisconnected,
+    /// A stored block broke a rule when it was to be connected.
+    BlockInvalid {
+        /// The block's hash.
+        hash: BlockHash,
+        /// Core's reject reason.
+        reason: String,
+    },
     /// A transaction of the mempool is to be told to all who don't know it: the user sent it.
     Broadcast(Arc<Transaction>),
     /// All peers are to be pinged.

@@ -4,7 +4,7 @@ use crate::simulator::{Node, START};
 use bitcoin::hashes::Hash;
 use bitcoin::p2p::ServiceFlags;
 use bitcoin::p2p::message_blockdata::Inventory;
-use bitcoin::{BlockHash, Txid, Wtxid};
+use bitcoin::{Amount, Block, BlockHash, Txid, Wtxid};
 use btc_node::net::message::{Command, Locator, no_stop};
 use btc_node::net::{Message, Version};
 use btc_node::sync::{Action, ConnectionKind, Event, NewPeer, PeerId, Permissions};
@@ -210,6 +210,45 @@ fn an_announced_transaction_is_asked_for_after_a_while_and_once() {
         Message::GetData(vec![Inventory::WTx(wtxid)])
     )));
     assert!(!names(&talk.tell(Event::Tick)).contains(&"getdata"));
+}
+
+#[test]
+fn who_sent_a_block_that_turns_out_invalid_only_later_is_let_go() {
+    let mut talk = Talk::with_chain(3, Permissions::default());
+    let tip = talk.node.tip();
+    let last = talk.node.chain.read_block(&tip).unwrap().unwrap();
+    let changed = |change: &dyn Fn(&mut Block)| {
+        let mut block = last.clone();
+        change(&mut block);
+        block.header.merkle_root = block.compute_merkle_root().unwrap();
+        while block.header.validate_pow(block.header.target()).is_err() {
+            block.header.nonce += 1;
+        }
+        block
+    };
+    // It takes too much, which shows when it is connected: not before a block makes it part of the longest chain.
+    let greedy = changed(&|block| block.txdata[0].output[0].value += Amount::ONE_SAT);
+    let next = changed(&|block| {
+        block.header.prev_blockhash = greedy.block_hash();
+        block.header.time += 1;
+        let mut script = block.txdata[0].input[0].script_sig.to_bytes();
+        assert_eq!(script[0], 0x53, "the height");
+        script[0] = 0x54;
+        block.txdata[0].input[0].script_sig = script.into();
+    });
+    let actions = talk.say(Message::Block(Arc::new(greedy)));
+    assert!(!names(&actions).contains(&"(disconnect)"));
+    talk.say(Message::Block(Arc::new(next)));
+    let mut actions = Vec::new();
+    for event in talk.node.take_events() {
+        actions.extend(talk.tell(event));
+    }
+    let ends = ["(discourage)", "(disconnect)"];
+    assert!(
+        names(&actions).windows(2).any(|pair| pair == ends),
+        "{actions:?}"
+    );
+    assert_eq!(talk.node.tip(), tip);
 }
 
 #[test]

@@ -67,6 +67,10 @@ impl Node {
                 },
                 NodeEvent::BlockConnected(event) => Event::BlockConnected(Arc::clone(&event.block)),
                 NodeEvent::BlockDisconnected(_) => Event::BlockDisconnected,
+                NodeEvent::BlockInvalid { hash, reason } => Event::BlockInvalid {
+                    hash: *hash,
+                    reason: reason.clone(),
+                },
                 _ => return,
             };
             log.lock().unwrap().push(event);
