@@ -6,6 +6,7 @@
 mod contest;
 mod generated;
 mod mempool;
+mod micro;
 mod rpc;
 mod validation;
 

@@ -49,7 +49,8 @@ cargo xtask <command>
                    the databases' engine beside the system's LevelDB, and that churn loses no key
   bench validation [--core DIR] [--rounds N] [--par N]... [--dbcache MIB] [--micro]
                    -reindex and -reindex-chainstate of a chain with every type of output, timed;
-                   --core does the same with the bitcoind in DIR; --micro times single steps
+                   --core does the same with the bitcoind in DIR; --micro times single steps, and
+                   with --core those of the bench_bitcoin in DIR; --rounds 0 times nothing else
   bench rpc [--core DIR] [--rounds N]
                    calls with large results: blocks, the whole mempool; --core times the bitcoind
                    in DIR beside ours, on the same data

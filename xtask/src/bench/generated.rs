@@ -96,6 +96,22 @@ pub(super) fn run(bench: &str, arguments: &[&str]) -> Result<(), Error> {
     build::run(&mut command).map_err(Error::Failed)
 }
 
+/// As [`run`], and gives what the program writes instead of showing it.
+pub(super) fn output(bench: &str, arguments: &[&str]) -> Result<String, Error> {
+    let mut command = build::cargo();
+    command
+        .args(["bench", "--quiet", "-p", "btc-node", "--bench", bench])
+        .arg("--")
+        .args(arguments)
+        .stderr(std::process::Stdio::inherit());
+    let output = command.output().map_err(io(Path::new("cargo")))?;
+    if !output.status.success() {
+        let what = format!("cargo bench ended with {}", output.status);
+        return Err(Error::Failed(what.into()));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 /// Builds our node and gives the program.
 pub(super) fn node() -> Result<PathBuf, Error> {
     let mut build = build::cargo();

@@ -7,6 +7,7 @@
 //! only add to it.
 
 use super::generated::{self, Generated, io};
+use super::micro;
 use crate::procfs;
 use std::fmt::Write as _;
 use std::fs;
@@ -28,6 +29,9 @@ pub(crate) enum Error {
     /// The chain or a file are not to be had.
     #[error(transparent)]
     Data(#[from] generated::Error),
+    /// Single steps were not compared.
+    #[error(transparent)]
+    Micro(#[from] micro::Error),
     /// A program ended otherwise than after validating the whole chain.
     #[error("bench validation: {program} with {job} {what}; see {}", log.display())]
     Run {
@@ -56,6 +60,16 @@ const JOBS: [&str; 2] = ["-reindex", "-reindex-chainstate"];
 /// Runs the command with the arguments after its name.
 pub(super) fn run(arguments: &[String]) -> Result<(), Error> {
     let options = Options::parse(arguments)?;
+    if options.rounds > 0 {
+        whole_chain(&options)?;
+    }
+    if options.micro {
+        micro::run(BENCH, options.core.as_deref())?;
+    }
+    Ok(())
+}
+
+fn whole_chain(options: &Options) -> Result<(), Error> {
     let folder = generated::place(BENCH);
     let chain = Chain::obtain()?;
     println!(
@@ -96,9 +110,6 @@ pub(super) fn run(arguments: &[String]) -> Result<(), Error> {
             }
         }
     }
-    if options.micro {
-        generated::run(BENCH, &["micro"])?;
-    }
     Ok(())
 }
 
@@ -106,6 +117,7 @@ pub(super) fn run(arguments: &[String]) -> Result<(), Error> {
 struct Options {
     /// The folder of Core's bitcoind.
     core: Option<PathBuf>,
+    /// 0 if only single steps are to be measured.
     rounds: u32,
     /// Script threads, as `-par` has them.
     par: Vec<u32>,
@@ -139,7 +151,7 @@ impl Options {
                     options.core = Some(std::path::absolute(&folder).map_err(io(&folder))?);
                 }
                 "--rounds" => {
-                    options.rounds = number("--rounds", 1, 1000, "a number from 1 to 1000")?;
+                    options.rounds = number("--rounds", 0, 1000, "a number from 0 to 1000")?;
                 }
                 "--par" => {
                     let par = number("--par", 1, 16, "a number from 1 to 16")?;
