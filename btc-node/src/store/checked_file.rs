@@ -82,10 +82,10 @@ pub fn write(path: &Path, magic: [u8; 4], content: &[u8]) -> Result<(), StoreErr
     write_on(&Disk::default(), path, magic, content)
 }
 
-/// As [`write`], on a disk with a gate.
+/// As [`write()`], on a disk with a gate.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_on(
     disk: &Disk,
     path: &Path,

@@ -69,10 +69,10 @@ pub fn write(path: &Path, dump: &MempoolDump, plain: bool) -> Result<(), StoreEr
     write_on(&Disk::default(), path, dump, plain)
 }
 
-/// As [`write`], on a disk with a gate.
+/// As [`write()`], on a disk with a gate.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_on(
     disk: &Disk,
     path: &Path,
