@@ -164,6 +164,9 @@ impl Options {
                 unknown => return Err(Error::Argument(unknown.to_owned())),
             }
         }
+        if options.rounds == 0 && !options.micro {
+            return Err(Error::Value("--rounds", "a number from 1, or --micro"));
+        }
         if options.par.is_empty() {
             options.par = vec![1, 2];
         }
