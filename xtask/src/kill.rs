@@ -1,6 +1,7 @@
 //! `cargo xtask kill`: the node is killed at random points of its work and must come back with all it had reported.
 
 mod chain;
+pub mod exchange;
 mod known;
 mod phase;
 

@@ -38,10 +38,13 @@ cargo xtask <command>
   fuzz [--runs N] --seconds N [TARGET...]
                    run the fuzz targets, each for its share of the time: with --runs over N inputs
                    that are the same each time, else over new ones (which needs cargo-fuzz)
-  kill [--count N] [--phase ibd|reorg|flush|prune|reindex|reindex-chainstate] [--seed N]
-       [--programs DIR] [--keep]
+  kill [--count N] [--phase ibd|reorg|flush|prune|reindex|reindex-chainstate|indexes|mempool-file|
+       snapshot|snapshot-adoption]... [--seed N] [--programs DIR] [--keep]
                    kill the node at random points of each kind of work, start it again, and hold
                    what it then has against a chain that nothing happened to
+  exchange --core DIR [--programs DIR]
+                   a UTXO snapshot of each program loaded by the other, Core's bitcoin-node in DIR and
+                   ours, which take turns in the directory until it is validated
   bench ipc [--seconds S] [--peer NODE]... [--program EXE]...
                    what calls between processes cost, beside the bare socket; --peer adds a row
                    for another bitcoin-node, --program rows for another server of the interface
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         "bench" => bench::run(rest).map_err(Into::into),
         "fuzz" => fuzz::run(rest).map_err(Into::into),
         "kill" => kill::run(rest),
+        "exchange" => kill::exchange::run(rest),
         "oracle" => oracle::run(rest).map_err(Into::into),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");

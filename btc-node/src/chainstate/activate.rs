@@ -326,6 +326,10 @@ impl Shared {
             mempool.block_connected(&block, height, view)
         });
         self.tip_moved(state);
+        *self
+            .connected
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some((hash, Arc::clone(block.block())));
         self.notifier.send(Event::BlockConnected(BlockEvent {
             block: Arc::clone(block.block()),
             hash,

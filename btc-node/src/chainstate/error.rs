@@ -70,7 +70,10 @@ pub enum OpenError {
         /// What stood in the way.
         reason: String,
     },
-    /// The genesis block cannot be stored, or the coins' best block is unknown.
+    /// The genesis block cannot be stored.
+    #[error("Error initializing block database")]
+    Genesis(#[source] StoreError),
+    /// The coins' best block is unknown, or a chain cannot be begun.
     #[error("Error initializing block database")]
     Initialize {
         /// What stood in the way.
@@ -115,6 +118,7 @@ impl OpenError {
             Self::Store(error)
             | Self::BlockDatabase(error)
             | Self::BlockIndex(error)
+            | Self::Genesis(error)
             | Self::CoinsDatabase(error) => Some(error.to_string()),
             Self::BlockTree(error) => Some(error.to_string()),
             Self::MissingBlockFile { file } => Some(format!(

@@ -230,6 +230,23 @@ impl ChainstateManager {
         Some(state.summary(id))
     }
 
+    /// A block, shared: the one that was connected last is at hand, others are [read](Self::read_block).
+    ///
+    /// # Errors
+    /// As for [`read_block`](Self::read_block).
+    pub fn block(&self, hash: &BlockHash) -> Result<Option<Arc<Block>>, StoreError> {
+        let connected = self
+            .shared
+            .connected
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        match connected {
+            Some((last, block)) if last == *hash => Ok(Some(block)),
+            _ => Ok(self.read_block(hash)?.map(Arc::new)),
+        }
+    }
+
     /// A block from disk; `None` if only its header, or nothing, is known.
     ///
     /// # Errors

@@ -88,7 +88,7 @@ impl Shared {
             let coins = coins_dir(&options.dirs.net);
             Database::destroy_on(&options.disk, &coins).map_err(OpenError::CoinsDatabase)?;
         }
-        let loaded = load_index(&options, &budget, snapshot.as_ref())?;
+        let loaded = load_index(&options, &budget, snapshot.as_ref(), &notifier)?;
         let reader = loaded.files.reader().clone();
         let opened = open_all_coins(&options, &budget, &loaded, snapshot.as_ref(), &notifier)?;
         let (coins, background) = opened;
@@ -156,6 +156,7 @@ impl Shared {
                 closed: false,
             }),
             tip_changed: Condvar::new(),
+            connected: Mutex::default(),
             initial_download: AtomicBool::new(true),
             importing: AtomicBool::new(!files_indexed),
             index_checks: AtomicU32::new(0),
@@ -269,6 +270,7 @@ fn load_index(
     options: &Options,
     budget: &Budget,
     snapshot: Option<&AssumeUtxo>,
+    notifier: &Notifier,
 ) -> Result<Loaded, OpenError> {
     let blocks = &options.dirs.blocks;
     // The index stays in the network's directory when -blocksdir moves the files elsewhere.
@@ -334,7 +336,13 @@ fn load_index(
     if !files_indexed {
         files.keep_apart();
     }
-    insert_genesis(options, &mut tree, &mut files, files_indexed)?;
+    insert_genesis(options, &mut tree, &mut files, files_indexed).map_err(|error| {
+        if matches!(error, StoreError::DiskSpace) {
+            let message = error.to_string();
+            notifier.send(Event::Fatal { message });
+        }
+        OpenError::Genesis(error)
+    })?;
     Ok(Loaded {
         tree,
         index,
@@ -387,7 +395,7 @@ fn insert_genesis(
     tree: &mut BlockTree,
     files: &mut BlockFiles,
     files_indexed: bool,
-) -> Result<(), OpenError> {
+) -> Result<(), StoreError> {
     let genesis = &options.params.genesis;
     let hash = options.params.genesis_hash;
     let id = match tree.find(&hash) {

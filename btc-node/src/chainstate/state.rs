@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::time::Instant;
 
+use bitcoin::{Block, BlockHash};
 use btc_consensus::pow::Work;
 use btc_consensus::versionbits::ThresholdCache;
 
@@ -178,6 +179,8 @@ pub(super) struct Shared {
     pub(super) state: Mutex<State>,
     pub(super) tip: Mutex<PublishedTip>,
     pub(super) tip_changed: Condvar,
+    /// The block that was connected last: whoever is told of it wants to see it.
+    pub(super) connected: Mutex<Option<(BlockHash, Arc<Block>)>>,
     pub(super) initial_download: AtomicBool,
     pub(super) importing: AtomicBool,
     /// How often a check of the whole index has been due.

@@ -44,6 +44,9 @@ pub enum StartError {
     /// Blocks that an earlier run had stored cannot be entered.
     #[error("Error initializing block database: {0}")]
     Recover(#[source] crate::chainstate::SubmitError),
+    /// Too little room is left to begin; told when it was found. Core's text.
+    #[error("Error: Disk space is low for \"{}\"", .0.display())]
+    DiskSpace(PathBuf),
     /// Old block files cannot be deleted as `-prune` asks for.
     #[error("Failed to flush state: {0}")]
     Prune(#[source] crate::chainstate::SubmitError),
@@ -139,6 +142,6 @@ impl StartError {
 
     /// Whether its reasons were passed on as [messages](super::Message::Error) when they came up.
     pub fn is_told(&self) -> bool {
-        matches!(self, Self::WalletsRefused(_))
+        matches!(self, Self::WalletsRefused(_) | Self::DiskSpace(_))
     }
 }

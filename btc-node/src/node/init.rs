@@ -37,6 +37,7 @@ use crate::rpc::control;
 use crate::rpc::network::PeerHooks;
 use crate::rpc::server::BoundServer;
 use crate::store::data_dir::DataDir;
+use crate::store::{StoreError, flat_file};
 use btc_consensus::params::Chain;
 use btc_interfaces::args::Args;
 use btc_interfaces::logging;
@@ -190,6 +191,7 @@ fn run(context: &Arc<Context>, builder: Builder, parts: &mut Parts) -> Result<()
     } else {
         tracing::info!("Setting NODE_NETWORK in non-prune mode");
     }
+    check_disk_space(context, parts)?;
     parts.import = Some(import::spawn(context).map_err(StartError::Thread)?);
     if let Ok(chainstate) = context.chainstate() {
         tracing::info!("nBestHeight = {}", chainstate.tip().height);
@@ -206,6 +208,22 @@ fn run(context: &Arc<Context>, builder: Builder, parts: &mut Parts) -> Result<()
     for command in &context.options.startup_notify {
         // It runs on by itself.
         drop(commands::spawn(command.clone()));
+    }
+    Ok(())
+}
+
+/// Refuses to begin with so little room that the first flush would fail.
+fn check_disk_space(context: &Context, parts: &Parts) -> Result<(), StartError> {
+    let Some(dirs) = &parts.data_dir else {
+        return Ok(());
+    };
+    for dir in [dirs.net(), dirs.blocks()] {
+        // If that cannot be told, whoever writes there will say what is wrong.
+        if let Err(StoreError::DiskSpace) = flat_file::check_disk_space(dir, 0) {
+            let error = StartError::DiskSpace(dir.to_owned());
+            context.messages.error(error.to_string());
+            return Err(error);
+        }
     }
     Ok(())
 }

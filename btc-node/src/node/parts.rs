@@ -109,8 +109,8 @@ impl Parts {
             }
         }
         match chainstate.close() {
-            // Why it had failed was told then.
-            Ok(()) | Err(SubmitError::Failed(_)) => {}
+            // The chainstate tells of what fails itself, now or when it happened.
+            Ok(()) | Err(SubmitError::Failed(_) | SubmitError::Store(_)) => {}
             // Nothing is lost that cannot be rebuilt from the block files, but the user must know.
             Err(error) => context.fatal(&error.to_string()),
         }

@@ -42,7 +42,7 @@ pub(super) struct Recent {
 impl Peers {
     /// Keeps the new tip at hand.
     pub(super) fn remember_tip(&mut self, hash: BlockHash) {
-        let Ok(Some(block)) = self.chain.read_block(&hash) else {
+        let Ok(Some(block)) = self.chain.block(&hash) else {
             // It is read when it is asked for.
             self.recent = None;
             return;
@@ -55,7 +55,7 @@ impl Peers {
         }
         self.recent = Some(Recent {
             hash,
-            block: Arc::new(block),
+            block,
             transactions,
         });
     }

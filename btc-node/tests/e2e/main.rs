@@ -5,6 +5,7 @@
 mod bad_input;
 mod damage;
 mod death;
+mod full_disk;
 mod harness;
 mod hostile_http;
 mod hostile_peer;

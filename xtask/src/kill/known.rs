@@ -24,9 +24,9 @@ use std::time::Duration;
 /// Height of the block that the snapshot is of.
 pub(super) const BASE: u64 = 200;
 /// Blocks that a node has before it loads the snapshot.
-const BEGUN: u64 = 60;
+pub(super) const BEGUN: u64 = 60;
 /// Height of the tip.
-const TOP: u64 = 240;
+pub(super) const TOP: u64 = 240;
 /// How old a reward is that a block above the snapshot spends.
 const AGE: u64 = 150;
 /// Rewards in satoshis, each below a height: regtest halves them every 150 blocks.
@@ -36,7 +36,7 @@ const REWARDS: [(u64, u64); 2] = [(150, 50_0000_0000), (u64::MAX, 25_0000_0000)]
 pub(super) struct Known {
     pub(super) chain: Chain,
     /// The snapshot.
-    file: PathBuf,
+    pub(super) file: PathBuf,
     /// A data directory with the first blocks, and the headers of the others.
     pub(super) begun: PathBuf,
     /// One in which the snapshot is loaded and validated, but has not yet taken the place of the coins below.
@@ -108,6 +108,26 @@ impl Known {
         known.feed(&node.rpc, &mut Random::new(0), |_| Ok(()))?;
         node.stop()?;
         Ok(known)
+    }
+
+    /// Gives a node `count` more blocks below the snapshot, from `next` on, and as many above it; gives the heights that
+    /// are next then.
+    pub(super) fn feed_some(
+        &self,
+        client: &Client,
+        (mut below, mut above): (u64, u64),
+        count: u64,
+    ) -> Result<(u64, u64)> {
+        for _ in 0..count {
+            for (height, end) in [(&mut below, BASE), (&mut above, TOP)] {
+                if *height <= end {
+                    let block = &self.chain.blocks[&self.chain.trunk[*height as usize]];
+                    client.call("submitblock", json!([block.raw]))?;
+                    *height += 1;
+                }
+            }
+        }
+        Ok((below, above))
     }
 
     /// Has a node load the snapshot, if it is not beyond it.

@@ -28,6 +28,10 @@ pub(super) enum Phase {
     Reindex,
     /// The coins are rebuilt.
     ReindexChainstate,
+    /// All indexes are built from the first block on.
+    Indexes,
+    /// The mempool's file is written again and again.
+    MempoolFile,
     /// A snapshot is loaded, and blocks come in above and below it.
     Snapshot,
     /// A snapshot that was validated takes the place of the coins below it, as the node starts.
@@ -35,13 +39,15 @@ pub(super) enum Phase {
 }
 
 impl Phase {
-    pub(super) const ALL: [(&str, Self); 8] = [
+    pub(super) const ALL: [(&str, Self); 10] = [
         ("ibd", Self::Ibd),
         ("reorg", Self::Reorg),
         ("flush", Self::Flush),
         ("prune", Self::Prune),
         ("reindex", Self::Reindex),
         ("reindex-chainstate", Self::ReindexChainstate),
+        ("indexes", Self::Indexes),
+        ("mempool-file", Self::MempoolFile),
         ("snapshot", Self::Snapshot),
         ("snapshot-adoption", Self::SnapshotAdoption),
     ];
@@ -51,6 +57,7 @@ impl Phase {
         match self {
             // Block files of 64 KiB, deleted on request.
             Self::Prune => &["-fastprune", "-prune=1"],
+            Self::Indexes => &INDEXES,
             _ => &[],
         }
     }
@@ -79,6 +86,15 @@ impl Phase {
     }
 }
 
+const INDEXES: [&str; 4] = [
+    "-txindex",
+    "-txospenderindex",
+    "-coinstatsindex",
+    "-blockfilterindex",
+];
+/// Saves of the mempool's file in a round.
+const SAVES: u32 = 60;
+
 /// What does not change from kill to kill.
 pub(super) struct Setting<'a> {
     pub(super) programs: &'a Path,
@@ -98,6 +114,8 @@ pub(super) struct Setting<'a> {
 struct Reported {
     /// The tip when the coins were last said to be written.
     flushed: Option<String>,
+    /// How many transactions had a priority when the mempool's file was last said to be written.
+    saved: usize,
     /// The height up to which blocks were said to be pruned.
     pruned: Option<u64>,
     /// Whether the snapshot was said to be loaded.
@@ -259,6 +277,24 @@ impl Setting<'_> {
             }
             // It is done when the node answers.
             Phase::SnapshotAdoption => Ok(()),
+            Phase::Indexes => loop {
+                let info = client.call("getindexinfo", json!([]))?;
+                let mut all = info.as_object().into_iter().flatten();
+                if all.all(|(_, index)| index["synced"] == true) {
+                    return Ok(());
+                }
+                std::thread::sleep(Duration::from_millis(random.below(50)));
+            },
+            Phase::MempoolFile => {
+                for _ in 0..SAVES {
+                    let txid = format!("{:064x}", u128::from(random.next()) + 1);
+                    client.call("prioritisetransaction", json!([txid, null, 1000]))?;
+                    let count = prioritised(client)?;
+                    client.call("savemempool", json!([]))?;
+                    lock(reported).saved = count;
+                }
+                Ok(())
+            }
             Phase::Snapshot => {
                 self.known.load(client)?;
                 lock(reported).loaded = true;
@@ -288,6 +324,42 @@ impl Setting<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// Lets the indexes catch up, and holds what they say of some blocks against the chain.
+    fn check_indexes(&self, client: &Client) -> Result {
+        self.drive(
+            Phase::Indexes,
+            client,
+            &Mutex::default(),
+            &mut Random::new(3),
+        )?;
+        let mut previous = None;
+        for hash in &self.chain.trunk {
+            let block = &self.chain.blocks[hash];
+            let filter = client.call("getblockfilter", json!([hash]))?;
+            // Each header commits to the filter and to the header before.
+            let filter = filter["filter"].as_str().map(str::to_owned);
+            if filter.is_none() || filter == previous {
+                return Err(format!("no filter of its own for block {}", block.height).into());
+            }
+            previous = filter;
+            if !block.height.is_multiple_of(40) || block.height == 0 {
+                continue;
+            }
+            let coins = client.call("gettxoutsetinfo", json!(["none", hash]))?;
+            if coins["height"] != block.height {
+                return Err(format!("no figures of the coins at {}", block.height).into());
+            }
+            let full = client.call("getblock", json!([hash, 2]))?;
+            for tx in full["tx"].as_array().into_iter().flatten() {
+                let found = client.call("getrawtransaction", json!([tx["txid"], true]))?;
+                if found["blockhash"] != hash.as_str() {
+                    return Err(format!("{} is not found in its block", tx["txid"]).into());
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Holds what a node has against the chain; the height of its tip.
@@ -337,6 +409,18 @@ impl Setting<'_> {
             )
             .into());
         }
+        if let Some(reported) = reported
+            && phase == Phase::MempoolFile
+        {
+            let found = prioritised(&node.rpc)?;
+            if found < reported.saved {
+                let saved = reported.saved;
+                return Err(format!("{found} priorities of {saved} that were saved").into());
+            }
+        }
+        if phase == Phase::Indexes {
+            self.check_indexes(&node.rpc)?;
+        }
         let below = chainstates(&node.rpc)? > 1;
         if below && phase == Phase::SnapshotAdoption {
             return Err("the snapshot was validated, but there are two chains of coins".into());
@@ -356,6 +440,12 @@ impl Setting<'_> {
         }
         Ok(block.height)
     }
+}
+
+/// How many transactions have a priority.
+fn prioritised(client: &Client) -> Result<usize> {
+    let all = client.call("getprioritisedtransactions", json!([]))?;
+    Ok(all.as_object().map_or(0, serde_json::Map::len))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
