@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         );
     }
 
-    let request = json!({"method": "getblockcount", "params": [], "id": 1});
+    let request = json!({"method": "getblockcount", "params": [], "id": 1}).to_string();
     let reply = init
         .make_rpc()?
         .execute_rpc(request, "/".to_owned(), String::new())?;

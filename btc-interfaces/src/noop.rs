@@ -437,7 +437,7 @@ impl Mining for NoopMining {
 pub struct NoopRpc;
 
 impl Rpc for NoopRpc {
-    fn execute_rpc(&self, _request: Value, _uri: String, _user: String) -> Result<Value> {
+    fn execute_rpc(&self, _request: String, _uri: String, _user: String) -> Result<Value> {
         Err(Error::unsupported("rpc"))
     }
 }

@@ -16,8 +16,10 @@ use serde_json::Value;
 /// The RPC server of a node as one call: a JSON-RPC request in, a JSON-RPC reply out. Source: Core's `interfaces::Rpc`.
 #[cfg_attr(feature = "ipc", mp_core::interface(codec = crate::ipc::Btc, schema = crate::ipc::schema::rpc::RPC))]
 pub trait Rpc: Send + Sync {
-    /// Runs `request` (an object or a batch) as if it had come over HTTP to `uri` from `user`.
-    fn execute_rpc(&self, request: Value, uri: String, user: String) -> Result<Value>;
+    /// Runs `request`, the JSON text of an object or a batch, as if it had come over HTTP to `uri` from `user`.
+    ///
+    /// It is a text since a value would not tell of keys that come twice, which some methods refuse.
+    fn execute_rpc(&self, request: String, uri: String, user: String) -> Result<Value>;
 }
 
 /// One call of one method, its arguments not yet checked.

@@ -357,7 +357,9 @@ fn mining_values(mining: &dyn Mining) -> Result<()> {
 
 fn rpc(init: &dyn Init) -> Result<()> {
     let server = init.make_rpc()?;
-    let request = json!({"method": "getblockcount", "params": [], "id": "x"});
+    // The text comes as it is, with what a value would lose.
+    let request =
+        r#"{"method": "getblockcount", "params": [{"a": 1, "a": 2}], "id": "x"}"#.to_owned();
     let reply = server.execute_rpc(request.clone(), "/wallet/w".to_owned(), "user".to_owned())?;
     assert_eq!(
         reply,
@@ -377,7 +379,7 @@ fn rpc(init: &dyn Init) -> Result<()> {
     // A request for the method comes back through the server to the handler above.
     let call = |params: Value| {
         server.execute_rpc(
-            json!({"method": "suiteprobe", "params": params}),
+            json!({"method": "suiteprobe", "params": params}).to_string(),
             "/".to_owned(),
             "u".to_owned(),
         )

@@ -19,7 +19,7 @@ pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     let wallet = made.wallet.ok_or(made.error)?;
     let address = wallet.new_destination(AddressType::Bech32m, String::new())?;
 
-    let mine = json!({"method": "generatetoaddress", "params": [101, address.address]});
+    let mine = json!({"method": "generatetoaddress", "params": [101, address.address]}).to_string();
     node.rpc().execute_rpc(mine, "/".into(), String::new())?;
     node.chain().wait_for_notifications()?;
     let height = node.chain().height()?.unwrap_or(0);

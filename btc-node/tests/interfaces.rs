@@ -33,9 +33,20 @@ fn check(init: &dyn Init) {
     let reply = init
         .make_rpc()
         .unwrap()
-        .execute_rpc(request, "/".to_owned(), "ipc".to_owned())
+        .execute_rpc(request.to_string(), "/".to_owned(), "ipc".to_owned())
         .unwrap();
     assert!(reply["result"].is_number() && reply["id"] == 7, "{reply}");
+    // A key that comes twice is seen, as it is over HTTP.
+    let twice = r#"{"id": 8, "method": "createrawtransaction", "params": [[], {"data": "00", "data": "01"}]}"#;
+    let reply = init
+        .make_rpc()
+        .unwrap()
+        .execute_rpc(twice.to_owned(), "/".to_owned(), "ipc".to_owned())
+        .unwrap();
+    assert_eq!(
+        reply["error"]["message"], "Invalid parameter, duplicate key: data",
+        "{reply}"
+    );
 
     let node = init.make_node().unwrap();
     let status = node.status().unwrap().expect("it has started");

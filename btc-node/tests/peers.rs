@@ -53,7 +53,7 @@ impl Peer {
         let reply = self
             .node
             .rpc()
-            .execute_rpc(request, "/".into(), "test".into())
+            .execute_rpc(request.to_string(), "/".into(), "test".into())
             .unwrap();
         match reply["error"]["code"].as_i64() {
             Some(code) => Err(code),

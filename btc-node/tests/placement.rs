@@ -191,7 +191,7 @@ fn start(dir: &Path, socket: PathBuf) -> Result<Node, StartError> {
 fn call(node: &Node, method: &str) -> Value {
     let request = json!({"jsonrpc": "2.0", "id": 1, "method": method});
     node.rpc()
-        .execute_rpc(request, "/".to_owned(), String::new())
+        .execute_rpc(request.to_string(), "/".to_owned(), String::new())
         .unwrap()
 }
 

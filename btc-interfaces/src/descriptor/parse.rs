@@ -585,7 +585,7 @@ impl Parser {
         }
         let uncompressed_allowed = matches!(context, Context::Top | Context::Sh);
         if parts.len() == 1 {
-            if name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            if name.len().is_multiple_of(2) && name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
                 return single_key(name, context, uncompressed_allowed);
             }
             if let Ok(private) = PrivateKey::from_wif(name)

@@ -1,8 +1,8 @@
 //! From bytes to a partially signed transaction.
 
 use super::{
-    ControlBlockBytes, MusigSession, Proprietary, Psbt, PsbtError, PsbtInput, PsbtOutput,
-    PsbtVersion, TaprootKeys,
+    ControlBlockBytes, MusigSession, Proprietary, ProprietaryMap, Psbt, PsbtError, PsbtInput,
+    PsbtOutput, PsbtVersion, TaprootKeys, Unknown,
 };
 use crate::descriptor::KeyOrigin;
 use crate::rpc::encode::is_valid_signature_encoding;
@@ -400,14 +400,7 @@ fn read_global(reader: &mut Reader<'_>) -> Result<(Psbt, Header)> {
                     return fail("Unsupported version number");
                 }
             }
-            0xfc => {
-                let (key, record) = key.proprietary(reader.bytes()?)?;
-                psbt.proprietary.insert(key, record);
-            }
-            _ => {
-                let value = reader.bytes()?.to_vec();
-                psbt.unknown.insert(key.whole.to_vec(), value);
-            }
+            _ => read_other(reader, &key, &mut psbt.proprietary, &mut psbt.unknown)?,
         }
     }
     psbt.version = header.version()?;
@@ -453,6 +446,23 @@ impl Header {
     }
 }
 
+/// A record that no field is for: a program's own, or one that nobody knows.
+fn read_other(
+    reader: &mut Reader<'_>,
+    key: &Key<'_>,
+    proprietary: &mut ProprietaryMap,
+    unknown: &mut Unknown,
+) -> Result<()> {
+    let value = reader.bytes()?;
+    if key.kind == 0xfc {
+        let (key, record) = key.proprietary(value)?;
+        proprietary.insert(key, record);
+    } else {
+        unknown.insert(key.whole.to_vec(), value.to_vec());
+    }
+    Ok(())
+}
+
 /// Fields that only version 2 has.
 fn needs_version_2(version: PsbtVersion, what: &str) -> Result<()> {
     match version {
@@ -471,14 +481,7 @@ impl PsbtInput {
                 0x0e..=0x12 => self.read_transaction_field(reader, &key, version)?,
                 0x13..=0x18 => self.read_taproot_field(reader, &key)?,
                 0x1a..=0x1c => self.read_musig_field(reader, &key)?,
-                0xfc => {
-                    let (key, record) = key.proprietary(reader.bytes()?)?;
-                    self.proprietary.insert(key, record);
-                }
-                _ => {
-                    let value = reader.bytes()?.to_vec();
-                    self.unknown.insert(key.whole.to_vec(), value);
-                }
+                _ => read_other(reader, &key, &mut self.proprietary, &mut self.unknown)?,
             }
         }
         if version == PsbtVersion::Two {
@@ -726,14 +729,7 @@ impl PsbtOutput {
                 0x08 => {
                     read_participants(reader, &key, "Output", &mut self.musig2_participants)?;
                 }
-                0xfc => {
-                    let (key, record) = key.proprietary(reader.bytes()?)?;
-                    self.proprietary.insert(key, record);
-                }
-                _ => {
-                    let value = reader.bytes()?.to_vec();
-                    self.unknown.insert(key.whole.to_vec(), value);
-                }
+                _ => read_other(reader, &key, &mut self.proprietary, &mut self.unknown)?,
             }
         }
         if version == PsbtVersion::Two {

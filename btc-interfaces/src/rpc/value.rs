@@ -289,7 +289,10 @@ pub fn check_object(
     strict: bool,
 ) -> Result<(), RpcError> {
     let object = object(value)?;
-    for (name, field) in fields {
+    // Core goes through them by name, and tells of the first that is wrong.
+    let mut by_name: Vec<&(&str, Field)> = fields.iter().collect();
+    by_name.sort_unstable_by_key(|(name, _)| *name);
+    for (name, field) in by_name {
         let given = object.get(*name).unwrap_or(&Value::Null);
         if given.is_null() && allow_null {
             continue;

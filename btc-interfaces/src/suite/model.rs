@@ -152,10 +152,12 @@ impl Echo for Model {
 }
 
 impl Rpc for Model {
-    fn execute_rpc(&self, request: Value, uri: String, user: String) -> Result<Value> {
+    fn execute_rpc(&self, request: String, uri: String, user: String) -> Result<Value> {
+        let text = request;
+        let request = crate::rpc::json::value(&text).map_err(Error::failed)?;
         let method = request["method"].as_str().unwrap_or_default().to_owned();
         if method != "suiteprobe" {
-            return Ok(json!({"request": request, "uri": uri, "user": user}));
+            return Ok(json!({"request": text, "uri": uri, "user": user}));
         }
         let handler = lock(&self.0.handlers).get(&method).cloned();
         let handler = handler.ok_or_else(|| Error::failed("Method not found"))?;

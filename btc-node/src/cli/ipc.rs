@@ -81,7 +81,7 @@ pub(super) fn execute(
     let user = args.value("rpcuser").unwrap_or_default();
     let reply = init
         .make_rpc()
-        .and_then(|rpc| rpc.execute_rpc(body.clone(), path.to_owned(), user))
+        .and_then(|rpc| rpc.execute_rpc(body.to_string(), path.to_owned(), user))
         .map_err(|error| failed(&error))?;
     Ok(Some(reply))
 }

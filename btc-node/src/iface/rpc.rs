@@ -21,7 +21,7 @@ impl ContextRpc {
 }
 
 impl Rpc for ContextRpc {
-    fn execute_rpc(&self, request: Value, uri: String, user: String) -> Result<Value> {
+    fn execute_rpc(&self, request: String, uri: String, user: String) -> Result<Value> {
         let caller = Caller {
             uri: &uri,
             user: &user,
@@ -32,7 +32,7 @@ impl Rpc for ContextRpc {
             // Whoever holds this object was let in by other means than a password.
             &Whitelist::default(),
             caller,
-            request.to_string().as_bytes(),
+            request.as_bytes(),
         );
         match reply.body {
             None => Ok(Value::Null),

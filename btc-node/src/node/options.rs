@@ -74,6 +74,7 @@ pub(crate) struct Options {
     /// `-alertnotify`.
     pub(crate) alert_notify: Option<String>,
     /// `-ipcbind`.
+    #[cfg(feature = "ipc")]
     pub(crate) ipc_bind: Vec<String>,
     /// The user agent, with the comments of `-uacomment`.
     pub(crate) subversion: String,
@@ -125,6 +126,7 @@ impl Options {
             shutdown_notify: commands(args, "shutdownnotify"),
             block_notify: commands(args, "blocknotify").into_iter().next(),
             alert_notify: commands(args, "alertnotify").into_iter().next(),
+            #[cfg(feature = "ipc")]
             ipc_bind: args.values("ipcbind"),
             subversion: subversion(&args.values("uacomment"))?,
             accept_stale_fee_estimates: rooms::accept_stale_fee_estimates(args, &params)?,

@@ -28,7 +28,7 @@ fn a_program_connects_to_the_socket_of_ipcbind() {
             .make_rpc()
             .unwrap()
             .execute_rpc(
-                json!({"id": 1, "method": "getblockcount"}),
+                json!({"id": 1, "method": "getblockcount"}).to_string(),
                 "/".to_owned(),
                 "me".to_owned(),
             )

@@ -50,6 +50,20 @@ const VERBOSE: Arg = Arg::default(
     "Also tell where the feerate comes from",
 );
 
+/// What a method that sends gives.
+const SENT: &[Shape] = &[
+    Shape::hex("", "The transaction's id").when("not verbose"),
+    Shape::object(
+        "",
+        "",
+        &[
+            Shape::hex("txid", "The transaction's id"),
+            Shape::string("fee_reason", "Where the feerate comes from"),
+        ],
+    )
+    .when("verbose"),
+];
+
 pub(super) const METHODS: &[Entry] = &[
     Entry {
         method: Method {
@@ -87,7 +101,7 @@ pub(super) const METHODS: &[Entry] = &[
                 FEE_RATE,
                 VERBOSE,
             ],
-            results: &[Shape::hex("", "The transaction id; with verbose { \"txid\": \"hex\", \"fee_reason\": \"str\" }").when("not verbose"), Shape::object("", "The transaction id; with verbose { \"txid\": \"hex\", \"fee_reason\": \"str\" }", &[Shape::hex("txid", "The transaction's id"), Shape::string("fee_reason", "Where the feerate comes from")]).when("verbose")],
+            results: SENT,
             examples: &["\"bc1q09vm5lfy0j5reeulh4x5752q25uqqvz34hufdl\" 0.1"],
         },
         run: send_to_address,
@@ -126,7 +140,7 @@ pub(super) const METHODS: &[Entry] = &[
                 FEE_RATE,
                 VERBOSE,
             ],
-            results: &[Shape::hex("", "The transaction id; with verbose { \"txid\": \"hex\", \"fee_reason\": \"str\" }").when("not verbose"), Shape::object("", "The transaction id; with verbose { \"txid\": \"hex\", \"fee_reason\": \"str\" }", &[Shape::hex("txid", "The transaction's id"), Shape::string("fee_reason", "Where the feerate comes from")]).when("verbose")],
+            results: SENT,
             examples: &["\"\" \"{\\\"bc1q09vm5lfy0j5reeulh4x5752q25uqqvz34hufdl\\\":0.01}\""],
         },
         run: send_many,

@@ -2,16 +2,20 @@
 
 use crate::rpc::table::Shape;
 
+/// The kind of an output script.
+pub const SCRIPT_TYPE: Shape = Shape::string(
+    "type",
+    "Its kind: nonstandard, anchor, pubkey, pubkeyhash, scripthash, multisig, nulldata, witness_v0_scripthash, \
+     witness_v0_keyhash, witness_v1_taproot or witness_unknown",
+);
+
 /// An output script, as [`script_pub_key`](super::script_pub_key) shows it.
 pub const SCRIPT_PUB_KEY: &[Shape] = &[
     Shape::string("asm", "The script in words"),
     Shape::string("desc", "A descriptor of it"),
     Shape::hex("hex", "Its bytes"),
     Shape::string("address", "The address, if the script has one").optional(),
-    Shape::string(
-        "type",
-        "Its kind: nonstandard, anchor, pubkey, pubkeyhash, scripthash, multisig, nulldata, witness_v0_scripthash, witness_v0_keyhash, witness_v1_taproot or witness_unknown",
-    ),
+    SCRIPT_TYPE,
 ];
 
 /// What a transaction is besides its inputs and outputs.

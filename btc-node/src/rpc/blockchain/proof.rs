@@ -4,8 +4,8 @@ use super::super::context::{Entry, NodeParts, index_error, store_error};
 use super::super::registry::{RequestContext, RpcResult};
 use super::blocks::read_block;
 use crate::chainstate::BlockSummary;
-use bitcoin::consensus::deserialize;
-use bitcoin::consensus::encode::serialize_hex;
+use bitcoin::consensus::Decodable;
+use bitcoin::consensus::encode::{self, serialize_hex};
 use bitcoin::{MerkleBlock, OutPoint, Txid};
 use btc_interfaces::rpc::table::{Arg, Kind, Method, Shape};
 use btc_interfaces::rpc::{RpcError, code, value};
@@ -122,8 +122,14 @@ fn find_block(parts: &NodeParts, txids: &BTreeSet<Txid>) -> Result<Option<BlockS
 
 fn verify_tx_out_proof(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult {
     let bytes = value::hex(context.arguments.value(0), "proof")?;
-    let proof: MerkleBlock = deserialize(&bytes)
-        .map_err(|error| RpcError::new(code::MISC_ERROR, format!("malformed proof: {error}")))?;
+    // What follows the proof is passed over, as bitcoind does.
+    let proof = MerkleBlock::consensus_decode(&mut bytes.as_slice()).map_err(|error| {
+        let text = match error {
+            encode::Error::Io(_) => "SpanReader::read(): end of data: iostream error".to_owned(),
+            other => format!("malformed proof: {other}"),
+        };
+        RpcError::new(code::MISC_ERROR, text)
+    })?;
     let (mut matches, mut indexes) = (Vec::new(), Vec::new());
     if proof.extract_matches(&mut matches, &mut indexes).is_err() {
         return Ok(json!([]));

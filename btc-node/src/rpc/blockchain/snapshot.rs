@@ -8,7 +8,7 @@ use super::stats::find_block;
 use crate::chainstate::ChainstateInfo;
 use crate::chainstate::dump::{DumpError, DumpSource};
 use crate::store::utxo_snapshot::SnapshotMetadata;
-use btc_interfaces::rpc::table::{Arg, Kind, Method, Shape};
+use btc_interfaces::rpc::table::{Arg, Kind, Method};
 use btc_interfaces::rpc::{RpcError, code, value};
 use serde_json::{Value, json};
 use std::fs::File;
@@ -48,7 +48,7 @@ pub(super) const METHODS: &[Entry] = &[
                 ),
             ]),
         ],
-        results: &[Shape::object("", "", &[Shape::number("coins_written", "Outputs in the file"), Shape::hex("base_hash", "The block after which they are unspent"), Shape::number("base_height", "Its height"), Shape::string("path", "The file, in full"), Shape::hex("txoutset_hash", "The digest of the outputs, hash_serialized_3"), Shape::number("nchaintx", "Transactions up to the block")])],
+        results: crate::rpc::results::chain::DUMP_TX_OUT_SET,
         examples: &["utxo.dat latest", "utxo.dat rollback"],
     },
     run: dump_tx_out_set,
@@ -64,7 +64,7 @@ pub(super) const METHODS: &[Entry] = &[
                 Kind::String,
                 "The file; if relative, to the network's data directory",
             )],
-            results: &[Shape::object("", "", &[Shape::number("coins_loaded", "Outputs in the file"), Shape::hex("tip_hash", "The block after which they are unspent"), Shape::number("base_height", "Its height"), Shape::string("path", "The file, in full")])],
+            results: crate::rpc::results::chain::LOAD_TX_OUT_SET,
             examples: &["utxo.dat"],
         },
         run: load_tx_out_set,

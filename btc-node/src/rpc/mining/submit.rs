@@ -1,5 +1,7 @@
 //! Blocks and headers from miners.
 
+mod oversize;
+
 use super::super::context::{Entry, NodeParts};
 use super::super::registry::{RequestContext, RpcResult};
 use crate::chainstate::{SubmitError, SubmitOptions};
@@ -59,7 +61,7 @@ pub(super) fn decode_block(hex: &str) -> Result<Block, RpcError> {
     Vec::from_hex(hex)
         .ok()
         // What follows the block is passed over, as bitcoind does.
-        .and_then(|bytes| Block::consensus_decode(&mut bytes.as_slice()).ok())
+        .and_then(|bytes| oversize::decode(&mut bytes.as_slice()).ok())
         .ok_or_else(|| RpcError::new(code::DESERIALIZATION_ERROR, "Block decode failed"))
 }
 

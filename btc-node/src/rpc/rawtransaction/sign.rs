@@ -103,6 +103,10 @@ const DEFAULT_COVERAGE: Coverage = Coverage {
 
 fn combine_raw_transaction(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult {
     let raw = context.arguments.array(0)?;
+    let too_few = || undecodable("Missing transactions. At least two transactions required.");
+    if raw.len() < 2 {
+        return Err(too_few());
+    }
     if raw.len() > MAX_COPIES {
         return Err(invalid(format!("more than {MAX_COPIES} transactions")));
     }
@@ -116,15 +120,8 @@ fn combine_raw_transaction(parts: &NodeParts, context: &RequestContext<'_>) -> R
         copies.push(tx);
     }
     let [first, rest @ ..] = copies.as_slice() else {
-        return Err(undecodable(
-            "Missing transactions. At least two transactions required.",
-        ));
+        return Err(too_few());
     };
-    if rest.is_empty() {
-        return Err(undecodable(
-            "Missing transactions. At least two transactions required.",
-        ));
-    }
     for (number, other) in (2..).zip(rest) {
         if without_signatures(other) != without_signatures(first) {
             return Err(invalid(format!(

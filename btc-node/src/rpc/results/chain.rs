@@ -1,6 +1,6 @@
 //! What the methods about the chain and its coins give, where it is large.
 
-use btc_interfaces::rpc::encode::shape::SCRIPT_PUB_KEY;
+use btc_interfaces::rpc::encode::shape::{SCRIPT_PUB_KEY, SCRIPT_TYPE};
 use btc_interfaces::rpc::table::Shape;
 
 /// What `getblockchaininfo` gives.
@@ -111,7 +111,78 @@ pub(in crate::rpc) const GET_CHAINSTATES: &[Shape] = &[Shape::object(
 )];
 
 /// What `getdeploymentinfo` gives.
-pub(in crate::rpc) const GET_DEPLOYMENT_INFO: &[Shape] = &[Shape::object("", "", &[Shape::string("hash", "The block"), Shape::number("height", "Its height"), Shape::array("script_flags", "Script rules of the block", &[Shape::string("", "")]), Shape::map("deployments", "Each change: type, height, active, and how it is signalled", &[Shape::object("xxxx", "", &[Shape::string("type", "Its kind: nonstandard, anchor, pubkey, pubkeyhash, scripthash, multisig, nulldata, witness_v0_scripthash, witness_v0_keyhash, witness_v1_taproot or witness_unknown"), Shape::number("height", "The height").optional(), Shape::bool("active", "Whether its rules hold for the next block"), Shape::object("bip9", "How it comes into force by votes in the blocks' versions; only where it does so", &[Shape::number("bit", "The bit of the version that votes for it, 0 to 28; only while votes matter").optional(), Shape::time("start_time", "Votes count from this median time on"), Shape::time("timeout", "It fails if not decided by this median time"), Shape::number("min_activation_height", "It comes into force no lower than this"), Shape::string("status", "Where it stands at the block: defined, started, locked_in, active or failed"), Shape::number("since", "The first block that it is in this state at"), Shape::string("status_next", "Where it stands at the block after"), Shape::object("statistics", "The votes of the current period; only while votes matter", &[Shape::number("period", "Blocks in a period"), Shape::number("threshold", "The votes that it needs; only while votes count").optional(), Shape::number("elapsed", "Blocks since the period began"), Shape::number("count", "Blocks of the period that voted"), Shape::bool("possible", "Whether enough blocks are left in the period; only while votes count").optional()]).optional(), Shape::string("signalling", "The period's blocks: # voted, - did not").optional()]).optional()])])])];
+pub(in crate::rpc) const GET_DEPLOYMENT_INFO: &[Shape] = &[Shape::object(
+    "",
+    "",
+    &[
+        Shape::string("hash", "The block"),
+        Shape::number("height", "Its height"),
+        Shape::array(
+            "script_flags",
+            "Script rules of the block",
+            &[Shape::string("", "")],
+        ),
+        Shape::map(
+            "deployments",
+            "Each change: type, height, active, and how it is signalled",
+            &[Shape::object(
+                "xxxx",
+                "",
+                &[
+                    Shape::string("type", "buried or bip9"),
+                    Shape::number("height", "The height").optional(),
+                    Shape::bool("active", "Whether its rules hold for the next block"),
+                    Shape::object(
+                        "bip9",
+                        "Votes in the blocks' versions; if they decide on it",
+                        &[
+                            Shape::number(
+                                "bit",
+                                "The bit that votes for it, 0 to 28; while they matter",
+                            )
+                            .optional(),
+                            Shape::time("start_time", "Votes count from this median time on"),
+                            Shape::time("timeout", "It fails if not decided by this median time"),
+                            Shape::number(
+                                "min_activation_height",
+                                "It comes into force no lower than this",
+                            ),
+                            Shape::string(
+                                "status",
+                                "defined, started, locked_in, active or failed",
+                            ),
+                            Shape::number("since", "The first block that it is in this state at"),
+                            Shape::string("status_next", "Where it stands at the block after"),
+                            Shape::object(
+                                "statistics",
+                                "The votes of the current period; only while votes matter",
+                                &[
+                                    Shape::number("period", "Blocks in a period"),
+                                    Shape::number(
+                                        "threshold",
+                                        "The votes that it needs; only while votes count",
+                                    )
+                                    .optional(),
+                                    Shape::number("elapsed", "Blocks since the period began"),
+                                    Shape::number("count", "Blocks of the period that voted"),
+                                    Shape::bool(
+                                        "possible",
+                                        "Whether enough blocks are left; while votes count",
+                                    )
+                                    .optional(),
+                                ],
+                            )
+                            .optional(),
+                            Shape::string("signalling", "The period's blocks: # voted, - did not")
+                                .optional(),
+                        ],
+                    )
+                    .optional(),
+                ],
+            )],
+        ),
+    ],
+)];
 
 /// What `getdescriptoractivity` gives.
 pub(in crate::rpc) const GET_DESCRIPTOR_ACTIVITY: &[Shape] = &[Shape::object(
@@ -155,7 +226,34 @@ pub(in crate::rpc) const GET_DESCRIPTOR_ACTIVITY: &[Shape] = &[Shape::object(
 )];
 
 /// What `gettxout` gives.
-pub(in crate::rpc) const GET_TX_OUT: &[Shape] = &[Shape::null().when("not unspent"), Shape::object("", "", &[Shape::hex("bestblock", "Hash of the tip"), Shape::number("confirmations", "Blocks since, with its own; 0 in the mempool"), Shape::amount("value", "Value in BTC"), Shape::object("scriptPubKey", "The script", &[Shape::string("asm", "The script in words"), Shape::string("desc", "A descriptor of it"), Shape::hex("hex", "Its bytes"), Shape::string("type", "Its kind: nonstandard, anchor, pubkey, pubkeyhash, scripthash, multisig, nulldata, witness_v0_scripthash, witness_v0_keyhash, witness_v1_taproot or witness_unknown"), Shape::string("address", "The address, if the script has one").optional()]), Shape::bool("coinbase", "Whether a coinbase made it")]).when("otherwise")];
+pub(in crate::rpc) const GET_TX_OUT: &[Shape] = &[
+    Shape::null().when("not unspent"),
+    Shape::object(
+        "",
+        "",
+        &[
+            Shape::hex("bestblock", "Hash of the tip"),
+            Shape::number(
+                "confirmations",
+                "Blocks since, with its own; 0 in the mempool",
+            ),
+            Shape::amount("value", "Value in BTC"),
+            Shape::object(
+                "scriptPubKey",
+                "The script",
+                &[
+                    Shape::string("asm", "The script in words"),
+                    Shape::string("desc", "A descriptor of it"),
+                    Shape::hex("hex", "Its bytes"),
+                    SCRIPT_TYPE,
+                    Shape::string("address", "The address, if the script has one").optional(),
+                ],
+            ),
+            Shape::bool("coinbase", "Whether a coinbase made it"),
+        ],
+    )
+    .when("otherwise"),
+];
 
 /// What `gettxoutsetinfo` gives.
 pub(in crate::rpc) const GET_TX_OUT_SET_INFO: &[Shape] = &[Shape::object(
@@ -294,3 +392,32 @@ pub(in crate::rpc) const SCAN_TX_OUT_SET: &[Shape] = &[
     .when("status, while one is under way"),
     Shape::null().when("status, and none is under way"),
 ];
+
+/// What `dumptxoutset` gives.
+pub(in crate::rpc) const DUMP_TX_OUT_SET: &[Shape] = &[Shape::object(
+    "",
+    "",
+    &[
+        Shape::number("coins_written", "Outputs in the file"),
+        Shape::hex("base_hash", "The block after which they are unspent"),
+        Shape::number("base_height", "Its height"),
+        Shape::string("path", "The file, in full"),
+        Shape::hex(
+            "txoutset_hash",
+            "The digest of the outputs, hash_serialized_3",
+        ),
+        Shape::number("nchaintx", "Transactions up to the block"),
+    ],
+)];
+
+/// What `loadtxoutset` gives.
+pub(in crate::rpc) const LOAD_TX_OUT_SET: &[Shape] = &[Shape::object(
+    "",
+    "",
+    &[
+        Shape::number("coins_loaded", "Outputs in the file"),
+        Shape::hex("tip_hash", "The block after which they are unspent"),
+        Shape::number("base_height", "Its height"),
+        Shape::string("path", "The file, in full"),
+    ],
+)];

@@ -1,6 +1,6 @@
 //! What the methods about partially signed transactions give, where it is large.
 
-use btc_interfaces::rpc::encode::shape::{SCRIPT_PUB_KEY, TRANSACTION};
+use btc_interfaces::rpc::encode::shape::{SCRIPT_PUB_KEY, SCRIPT_TYPE, TRANSACTION};
 use btc_interfaces::rpc::table::Shape;
 
 /// Records of a program.
@@ -19,10 +19,7 @@ const PROPRIETARY: &[Shape] = &[Shape::object(
 const SCRIPT: &[Shape] = &[
     Shape::string("asm", "The script in words"),
     Shape::hex("hex", "Its bytes"),
-    Shape::string(
-        "type",
-        "Its kind: nonstandard, anchor, pubkey, pubkeyhash, scripthash, multisig, nulldata, witness_v0_scripthash, witness_v0_keyhash, witness_v1_taproot or witness_unknown",
-    ),
+    SCRIPT_TYPE,
 ];
 
 /// Paths that keys come by.
@@ -73,7 +70,169 @@ const PARTICIPANTS: &[Shape] = &[Shape::object(
 )];
 
 /// What is known of an input.
-const INPUT_RECORDS: &[Shape] = &[Shape::object("non_witness_utxo", "The transaction that it spends from", TRANSACTION).optional(), Shape::object("witness_utxo", "The output that it spends", &[Shape::number("amount", "The value in BTC"), Shape::object("scriptPubKey", "The script", &[Shape::string("asm", "The script in words"), Shape::string("desc", "A descriptor of it"), Shape::hex("hex", "Its bytes"), Shape::string("type", "Its kind: nonstandard, anchor, pubkey, pubkeyhash, scripthash, multisig, nulldata, witness_v0_scripthash, witness_v0_keyhash, witness_v1_taproot or witness_unknown"), Shape::string("address", "The address, if the script has one").optional()])]).optional(), Shape::map("partial_signatures", "Signatures by public key", &[Shape::string("pubkey", "")]).optional(), Shape::string("sighash", "What signatures are to cover").optional(), Shape::object("redeem_script", "The script behind the hash", SCRIPT).optional(), Shape::object("witness_script", "The script behind the witness program", SCRIPT).optional(), Shape::array("bip32_derivs", "Paths that keys come by", KEY_PATHS).optional(), Shape::object("final_scriptSig", "The finished script", &[Shape::string("asm", "The script in words"), Shape::hex("hex", "Its bytes")]).optional(), Shape::array("final_scriptwitness", "The finished witness", &[Shape::hex("", "")]).optional(), Shape::map("ripemd160_preimages", "Preimages by their RIPEMD-160", &[Shape::string("hash", "")]).optional(), Shape::map("sha256_preimages", "Preimages by their SHA-256", &[Shape::string("hash", "")]).optional(), Shape::map("hash160_preimages", "Preimages by their HASH160", &[Shape::string("hash", "")]).optional(), Shape::map("hash256_preimages", "Preimages by their double SHA-256", &[Shape::string("hash", "")]).optional(), Shape::hex("previous_txid", "The transaction that it spends from").optional(), Shape::number("previous_vout", "The number of the output that it spends").optional(), Shape::number("sequence", "The sequence number").optional(), Shape::number("time_locktime", "The time that must be reached first").optional(), Shape::number("height_locktime", "The height that must be reached first").optional(), Shape::hex("taproot_key_path_sig", "The signature of taproot's key path").optional(), Shape::array("taproot_script_path_sigs", "Signatures of taproot's scripts", &[Shape::object("", "", &[Shape::string("pubkey", "The public key"), Shape::string("leaf_hash", "The leaf's hash"), Shape::string("sig", "The signature")])]).optional(), Shape::array("taproot_scripts", "Scripts of taproot", &[Shape::object("", "", &[Shape::hex("script", "The script"), Shape::number("leaf_ver", "The leaf's version"), Shape::array("control_blocks", "Its control blocks", &[Shape::hex("", "")])])]).optional(), Shape::array("taproot_bip32_derivs", "Paths that keys of taproot come by", TAPROOT_KEY_PATHS).optional(), Shape::hex("taproot_internal_key", "The internal key of taproot").optional(), Shape::hex("taproot_merkle_root", "The merkle root of taproot's scripts").optional(), Shape::array("musig2_participant_pubkeys", "The keys behind aggregate keys of MuSig2", PARTICIPANTS).optional(), Shape::array("musig2_pubnonces", "Public nonces of MuSig2", &[Shape::object("", "", &[Shape::hex("participant_pubkey", "The key of who made it"), Shape::hex("aggregate_pubkey", "The aggregate key that it is for"), Shape::hex("leaf_hash", "The leaf's hash").optional(), Shape::hex("pubnonce", "The public nonce")])]).optional(), Shape::array("musig2_partial_sigs", "Partial signatures of MuSig2", &[Shape::object("", "", &[Shape::hex("participant_pubkey", "The key of who made it"), Shape::hex("aggregate_pubkey", "The aggregate key that it is for"), Shape::hex("leaf_hash", "The leaf's hash").optional(), Shape::hex("partial_sig", "The partial signature")])]).optional(), Shape::map("unknown", "Other records", &[Shape::hex("key", "")]).optional(), Shape::array("proprietary", "Records of programs", PROPRIETARY).optional()];
+const INPUT_RECORDS: &[Shape] = &[
+    Shape::object(
+        "non_witness_utxo",
+        "The transaction that it spends from",
+        TRANSACTION,
+    )
+    .optional(),
+    Shape::object(
+        "witness_utxo",
+        "The output that it spends",
+        &[
+            Shape::number("amount", "The value in BTC"),
+            Shape::object("scriptPubKey", "The script", SCRIPT_PUB_KEY),
+        ],
+    )
+    .optional(),
+    Shape::map(
+        "partial_signatures",
+        "Signatures by public key",
+        &[Shape::string("pubkey", "")],
+    )
+    .optional(),
+    Shape::string("sighash", "What signatures are to cover").optional(),
+    Shape::object("redeem_script", "The script behind the hash", SCRIPT).optional(),
+    Shape::object(
+        "witness_script",
+        "The script behind the witness program",
+        SCRIPT,
+    )
+    .optional(),
+    Shape::array("bip32_derivs", "Paths that keys come by", KEY_PATHS).optional(),
+    Shape::object(
+        "final_scriptSig",
+        "The finished script",
+        &[
+            Shape::string("asm", "The script in words"),
+            Shape::hex("hex", "Its bytes"),
+        ],
+    )
+    .optional(),
+    Shape::array(
+        "final_scriptwitness",
+        "The finished witness",
+        &[Shape::hex("", "")],
+    )
+    .optional(),
+    Shape::map(
+        "ripemd160_preimages",
+        "Preimages by their RIPEMD-160",
+        &[Shape::string("hash", "")],
+    )
+    .optional(),
+    Shape::map(
+        "sha256_preimages",
+        "Preimages by their SHA-256",
+        &[Shape::string("hash", "")],
+    )
+    .optional(),
+    Shape::map(
+        "hash160_preimages",
+        "Preimages by their HASH160",
+        &[Shape::string("hash", "")],
+    )
+    .optional(),
+    Shape::map(
+        "hash256_preimages",
+        "Preimages by their double SHA-256",
+        &[Shape::string("hash", "")],
+    )
+    .optional(),
+    Shape::hex("previous_txid", "The transaction that it spends from").optional(),
+    Shape::number("previous_vout", "The number of the output that it spends").optional(),
+    Shape::number("sequence", "The sequence number").optional(),
+    Shape::number("time_locktime", "The time that must be reached first").optional(),
+    Shape::number("height_locktime", "The height that must be reached first").optional(),
+    Shape::hex(
+        "taproot_key_path_sig",
+        "The signature of taproot's key path",
+    )
+    .optional(),
+    Shape::array(
+        "taproot_script_path_sigs",
+        "Signatures of taproot's scripts",
+        &[Shape::object(
+            "",
+            "",
+            &[
+                Shape::string("pubkey", "The public key"),
+                Shape::string("leaf_hash", "The leaf's hash"),
+                Shape::string("sig", "The signature"),
+            ],
+        )],
+    )
+    .optional(),
+    Shape::array(
+        "taproot_scripts",
+        "Scripts of taproot",
+        &[Shape::object(
+            "",
+            "",
+            &[
+                Shape::hex("script", "The script"),
+                Shape::number("leaf_ver", "The leaf's version"),
+                Shape::array(
+                    "control_blocks",
+                    "Its control blocks",
+                    &[Shape::hex("", "")],
+                ),
+            ],
+        )],
+    )
+    .optional(),
+    Shape::array(
+        "taproot_bip32_derivs",
+        "Paths that keys of taproot come by",
+        TAPROOT_KEY_PATHS,
+    )
+    .optional(),
+    Shape::hex("taproot_internal_key", "The internal key of taproot").optional(),
+    Shape::hex(
+        "taproot_merkle_root",
+        "The merkle root of taproot's scripts",
+    )
+    .optional(),
+    Shape::array(
+        "musig2_participant_pubkeys",
+        "The keys behind aggregate keys of MuSig2",
+        PARTICIPANTS,
+    )
+    .optional(),
+    Shape::array(
+        "musig2_pubnonces",
+        "Public nonces of MuSig2",
+        &[Shape::object(
+            "",
+            "",
+            &[
+                Shape::hex("participant_pubkey", "The key of who made it"),
+                Shape::hex("aggregate_pubkey", "The aggregate key that it is for"),
+                Shape::hex("leaf_hash", "The leaf's hash").optional(),
+                Shape::hex("pubnonce", "The public nonce"),
+            ],
+        )],
+    )
+    .optional(),
+    Shape::array(
+        "musig2_partial_sigs",
+        "Partial signatures of MuSig2",
+        &[Shape::object(
+            "",
+            "",
+            &[
+                Shape::hex("participant_pubkey", "The key of who made it"),
+                Shape::hex("aggregate_pubkey", "The aggregate key that it is for"),
+                Shape::hex("leaf_hash", "The leaf's hash").optional(),
+                Shape::hex("partial_sig", "The partial signature"),
+            ],
+        )],
+    )
+    .optional(),
+    Shape::map("unknown", "Other records", &[Shape::hex("key", "")]).optional(),
+    Shape::array("proprietary", "Records of programs", PROPRIETARY).optional(),
+];
 
 /// What is known of an output.
 const OUTPUT_RECORDS: &[Shape] = &[

@@ -1,6 +1,6 @@
 //! What the methods about transactions give, where it is large.
 
-use btc_interfaces::rpc::encode::shape::{TRANSACTION, TRANSACTION_WITH_PREVOUTS};
+use btc_interfaces::rpc::encode::shape::{SCRIPT_TYPE, TRANSACTION, TRANSACTION_WITH_PREVOUTS};
 use btc_interfaces::rpc::table::Shape;
 
 /// Where a transaction is.
@@ -43,7 +43,30 @@ pub(in crate::rpc) const DECODE_RAW_TRANSACTION: &[Shape] =
     &[Shape::object("", "The transaction", TRANSACTION)];
 
 /// What `decodescript` gives.
-pub(in crate::rpc) const DECODE_SCRIPT: &[Shape] = &[Shape::object("", "", &[Shape::string("asm", "The script in words"), Shape::string("desc", "A descriptor of it"), Shape::string("type", "Its kind"), Shape::string("address", "Its address").optional(), Shape::string("p2sh", "The address of its hash").optional(), Shape::object("segwit", "The same for a witness program", &[Shape::string("asm", "The script in words"), Shape::hex("hex", "Its bytes"), Shape::string("type", "Its kind: nonstandard, anchor, pubkey, pubkeyhash, scripthash, multisig, nulldata, witness_v0_scripthash, witness_v0_keyhash, witness_v1_taproot or witness_unknown"), Shape::string("address", "The address, if the script has one").optional(), Shape::string("desc", "A descriptor of it"), Shape::string("p2sh-segwit", "The address of its hash as a nested program")]).optional()])];
+pub(in crate::rpc) const DECODE_SCRIPT: &[Shape] = &[Shape::object(
+    "",
+    "",
+    &[
+        Shape::string("asm", "The script in words"),
+        Shape::string("desc", "A descriptor of it"),
+        Shape::string("type", "Its kind"),
+        Shape::string("address", "Its address").optional(),
+        Shape::string("p2sh", "The address of its hash").optional(),
+        Shape::object(
+            "segwit",
+            "The same for a witness program",
+            &[
+                Shape::string("asm", "The script in words"),
+                Shape::hex("hex", "Its bytes"),
+                SCRIPT_TYPE,
+                Shape::string("address", "The address, if the script has one").optional(),
+                Shape::string("desc", "A descriptor of it"),
+                Shape::string("p2sh-segwit", "The address of its hash as a nested program"),
+            ],
+        )
+        .optional(),
+    ],
+)];
 
 /// What `signrawtransactionwithkey` gives.
 pub(in crate::rpc) const SIGN_RAW_TRANSACTION_WITH_KEY: &[Shape] = &[Shape::object(
