@@ -17,6 +17,7 @@
 //! | [`transport`] | which of the two transports a connection speaks |
 //! | [`v2`] | the encrypted transport (BIP 324) |
 //! | [`subnet`] | ranges of addresses |
+//! | [`tor`] | the control port of Tor, which gives onion services |
 //! | [`version`] | the message that opens a connection |
 //!
 //! What messages mean is [`sync`](crate::sync)'s matter; this room knows neither the chain nor the mempool.
@@ -35,6 +36,7 @@ pub mod message;
 pub mod netgroup;
 pub(crate) mod recent;
 pub mod subnet;
+pub mod tor;
 pub mod transport;
 pub mod v2;
 pub mod version;

@@ -20,6 +20,8 @@
 //! | `addresses` | addresses of nodes, told and heard |
 //! | `announce` | new blocks told to peers |
 //! | `bloom` | filters of peers that want few transactions |
+//! | [`links`] | which connections there are, are being made, and are wanted |
+//! | [`admission`] | whether a connection is taken or made |
 //! | [`dial`] | whom to connect to |
 //! | `eviction` | who goes when another wants its place |
 //! | `outbound` | whether chosen peers are worth their places |
@@ -34,6 +36,7 @@
 //! | `upload` | how much is sent in a day |
 
 mod addresses;
+pub mod admission;
 mod announce;
 mod blocks;
 mod bloom;
@@ -48,6 +51,7 @@ mod handshake;
 mod headers;
 mod in_flight;
 mod info;
+pub mod links;
 mod liveness;
 mod orphans;
 mod outbound;

@@ -176,7 +176,7 @@ impl Fixture {
     fn connect(&self) -> Client {
         let stream = TcpStream::connect(self.server.addresses()[0]).expect("connects");
         stream
-            .set_read_timeout(Some(Duration::from_secs(20)))
+            .set_read_timeout(Some(Duration::from_secs(120)))
             .expect("a timeout");
         Client {
             stream: BufReader::new(stream),
@@ -541,7 +541,7 @@ fn bodies_are_bounded_declared_or_chunked() {
 #[test]
 fn slow_and_idle_peers_are_let_go() {
     let config = ServerConfig {
-        timeout: Duration::from_secs(1),
+        timeout: Duration::from_secs(3),
         ..ServerConfig::default()
     };
     let fixture = serve_with(config, Whitelist::default());
@@ -567,7 +567,7 @@ fn slow_and_idle_peers_are_let_go() {
 #[test]
 fn a_long_call_is_not_idle() {
     let config = ServerConfig {
-        timeout: Duration::from_secs(1),
+        timeout: Duration::from_secs(3),
         ..ServerConfig::default()
     };
     let fixture = serve_with(config, Whitelist::default());
@@ -864,7 +864,8 @@ fn stopping_answers_what_runs_and_deletes_the_cookie() {
     fixture.waiting.recv().expect("it runs");
     let since = Instant::now();
     fixture.server.stop();
-    assert!(since.elapsed() < Duration::from_secs(10));
+    // Without waiting for what idle connections are given.
+    assert!(since.elapsed() < Duration::from_secs(25));
     assert_eq!(
         client.answer().expect("an answer").json()["result"],
         json!("interrupted")

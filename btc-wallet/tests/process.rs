@@ -11,7 +11,7 @@ use std::time::Duration;
 
 const EXE: &str = env!("CARGO_BIN_EXE_bitcoin-wallet");
 /// What the program promises, and some more for a busy machine.
-const LEAVING_TIME: Duration = Duration::from_secs(5);
+const LEAVING_TIME: Duration = Duration::from_secs(60);
 
 fn args(directory: &std::path::Path) -> GlobalArgs {
     GlobalArgs {

@@ -466,7 +466,9 @@ impl AddrMan {
         // There is an entry of the kind, so this ends, sooner each time that none is taken.
         loop {
             let table = if search_tried { &self.tried } else { &self.new };
-            let bucket = self.rng.gen_range(0..table.buckets());
+            // An empty bucket would only be drawn again.
+            let buckets = table.occupied();
+            let bucket = buckets[self.rng.gen_range(0..buckets.len())];
             let start = self.rng.gen_range(0..BUCKET_SIZE);
             let found = (0..BUCKET_SIZE)
                 .filter_map(|step| table.get(bucket, (start + step) % BUCKET_SIZE))

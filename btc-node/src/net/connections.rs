@@ -451,7 +451,7 @@ async fn attempt(shared: &Arc<Shared>, number: u64, target: &str, v2: bool) -> A
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::dial::Routes;
+    use crate::net::dial::SharedRoutes;
     use std::io::{Read, Write};
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc;
@@ -482,7 +482,7 @@ mod tests {
             }
         });
         let timeout = Duration::from_secs(10);
-        let dialer = Dialer::new(Routes::default(), None, timeout, 18444, false);
+        let dialer = Dialer::new(SharedRoutes::default(), None, timeout, 18444, false);
         let connections = Connections::start(options, dialer, on_event);
         (connections.expect("starts"), receiver)
     }

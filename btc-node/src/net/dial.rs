@@ -4,18 +4,17 @@
 //! another, for the user may have set it so as not to be seen.
 
 pub mod i2p;
+mod routes;
 pub mod socks5;
 mod stream;
 
+pub use routes::{Proxy, ProxyAddress, Routes, SharedRoutes};
 pub use stream::Stream;
 
 use super::address::{Endpoint, NetAddress, Network, split_host_port};
 use bitcoin::key::rand::{RngCore, rngs::OsRng};
 use socks5::Credentials;
-use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpStream, UnixStream};
@@ -25,57 +24,6 @@ use tokio::time::timeout;
 const PROXY_TIMEOUT: Duration = Duration::from_secs(40);
 /// How long an I2P router may take.
 const I2P_TIMEOUT: Duration = Duration::from_secs(3 * 60);
-
-/// Where a proxy listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ProxyAddress {
-    /// On this address.
-    Ip(SocketAddr),
-    /// On a socket of this machine.
-    Path(PathBuf),
-}
-
-impl std::fmt::Display for ProxyAddress {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Ip(address) => address.fmt(f),
-            Self::Path(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
-
-/// A SOCKS5 proxy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Proxy {
-    /// Where it listens.
-    pub address: ProxyAddress,
-    /// Whether it is told other credentials each time, so that Tor keeps connections apart (`-proxyrandomize`).
-    pub isolate: bool,
-}
-
-/// Which networks are reached how; those that are not named, directly.
-#[derive(Clone, Debug, Default)]
-pub struct Routes {
-    /// By these proxies.
-    pub proxies: BTreeMap<Network, Proxy>,
-    /// Names are not looked up, but given to this one.
-    pub names: Option<Proxy>,
-    /// CJDNS is reached (`-cjdnsreachable`): IPv6 addresses of `fc00::/8` are its.
-    pub cjdns: bool,
-}
-
-impl Routes {
-    /// What the bytes of an address stand for where these routes lead.
-    #[must_use]
-    pub fn locate(&self, endpoint: Endpoint) -> Endpoint {
-        Endpoint::new(endpoint.address.as_cjdns_if(self.cjdns), endpoint.port)
-    }
-
-    /// Reads an address with or without port, as a user wrote it; `None` for names.
-    pub fn parse(&self, text: &str, default_port: u16) -> Option<Endpoint> {
-        Some(self.locate(Endpoint::parse(text, default_port)?))
-    }
-}
 
 /// Why a peer was not reached.
 #[derive(Debug, thiserror::Error)]
@@ -136,7 +84,7 @@ pub struct I2p {
 
 /// Makes connections.
 pub struct Dialer {
-    routes: Routes,
+    routes: SharedRoutes,
     i2p: Option<I2p>,
     timeout: Duration,
     default_port: u16,
@@ -148,7 +96,7 @@ pub struct Dialer {
 impl Dialer {
     /// By these ways. A direct connection, or one to a proxy, may take as long as `timeout`.
     pub fn new(
-        routes: Routes,
+        routes: SharedRoutes,
         i2p: Option<I2p>,
         timeout: Duration,
         default_port: u16,
@@ -181,8 +129,8 @@ impl Dialer {
         }
         let (name, port) = split_host_port(target).ok_or(Error::Port)?;
         let port = port.unwrap_or(default_port);
-        if let Some(proxy) = &self.routes.names {
-            return Ok((self.reach_by(proxy, name, port).await?, None));
+        if let Some(proxy) = self.routes.names() {
+            return Ok((self.reach_by(&proxy, name, port).await?, None));
         }
         if !self.look_up_names {
             return Err(Error::NoLookup);
@@ -198,7 +146,7 @@ impl Dialer {
         Err(last)
     }
 
-    /// As [`Routes::locate`].
+    /// What the bytes of an address stand for where the routes lead.
     pub fn locate(&self, endpoint: Endpoint) -> Endpoint {
         self.routes.locate(endpoint)
     }
@@ -238,9 +186,11 @@ impl Dialer {
                 }
             };
         }
-        if let Some(proxy) = self.routes.proxies.get(&network) {
+        if let Some(proxy) = self.routes.proxy(network) {
             tracing::debug!(target: "proxy", "Using proxy: {} to connect to {to}", proxy.address);
-            return self.reach_by(proxy, &to.address.to_string(), to.port).await;
+            return self
+                .reach_by(&proxy, &to.address.to_string(), to.port)
+                .await;
         }
         let address = to.socket_address().ok_or(Error::NoRoute(to.address))?;
         let connected = timeout(self.timeout, TcpStream::connect(address)).await;

@@ -13,7 +13,7 @@ pub struct Directory {
     book: Mutex<AddrMan>,
     bans: Mutex<Bans>,
     local: Mutex<LocalAddresses>,
-    reachable: Vec<Network>,
+    reachable: Mutex<Vec<Network>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -28,7 +28,7 @@ impl Directory {
             book: Mutex::new(book),
             bans: Mutex::new(bans),
             local: Mutex::default(),
-            reachable,
+            reachable: Mutex::new(reachable),
         }
     }
 
@@ -59,13 +59,21 @@ impl Directory {
     }
 
     /// The networks that are reached.
-    pub fn reachable(&self) -> &[Network] {
-        &self.reachable
+    pub fn reachable(&self) -> Vec<Network> {
+        lock(&self.reachable).clone()
+    }
+
+    /// There is a way to a network from now on.
+    pub fn reach(&self, network: Network) {
+        let mut reachable = lock(&self.reachable);
+        if !reachable.contains(&network) {
+            reachable.push(network);
+        }
     }
 
     /// Whether an address is of a network that is reached.
     pub fn reaches(&self, address: NetAddress) -> bool {
-        self.reachable.contains(&address.network())
+        lock(&self.reachable).contains(&address.network())
     }
 
     /// Addresses of the book at random, without those that are not connected to. See

@@ -31,6 +31,22 @@ pub struct Version {
 }
 
 impl Version {
+    /// What a full node without blocks or a name says to `receiver` at `time` (s since 1970): fields are there to be
+    /// changed.
+    pub fn new(receiver: Endpoint, time: i64) -> Self {
+        Self {
+            version: super::PROTOCOL_VERSION,
+            services: ServiceFlags::NETWORK | ServiceFlags::WITNESS,
+            time,
+            receiver,
+            receiver_services: ServiceFlags::NONE,
+            nonce: 0,
+            user_agent: String::new(),
+            start_height: 0,
+            relay: true,
+        }
+    }
+
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         put(out, &self.version);
         put(out, &self.services);

@@ -245,11 +245,10 @@ impl Dialer {
                 ) && endpoint.address.network() == network
             })
         };
+        let reachable = directory.reachable();
         let book = directory.book();
-        let missing: Vec<Network> = directory
-            .reachable()
-            .iter()
-            .copied()
+        let missing: Vec<Network> = reachable
+            .into_iter()
             .filter(|network| {
                 let counts = book.counts(Some(*network));
                 counts.new + counts.tried > 0 && !present(*network)
@@ -375,11 +374,12 @@ fn select(
     directory: &Directory,
     now: i64,
 ) -> Option<(PeerAddress, i64)> {
+    let reachable = directory.reachable();
     let mut book = directory.book();
     if kind != ConnectionKind::Feeler {
         return match network {
             Some(network) => book.select(false, &[network], now),
-            None => book.select(false, directory.reachable(), now),
+            None => book.select(false, &reachable, now),
         };
     }
     if let Some((address, last_try)) = book.select_collision() {
@@ -394,7 +394,7 @@ fn select(
         // It works, as anybody can see.
         book.good(endpoint, now);
     }
-    book.select(true, directory.reachable(), now)
+    book.select(true, &reachable, now)
 }
 
 #[cfg(test)]

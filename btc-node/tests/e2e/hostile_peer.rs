@@ -4,7 +4,6 @@ use crate::harness::{PATIENCE, TestNode, wait_for};
 use bitcoin::block::{Header, Version as BlockVersion};
 use bitcoin::consensus::serialize;
 use bitcoin::hashes::{Hash, sha256d};
-use bitcoin::p2p::ServiceFlags;
 use bitcoin::{BlockHash, CompactTarget, TxMerkleNode};
 use btc_node::net::message::Command;
 use btc_node::net::{Frames, Message, Version, frame};
@@ -54,15 +53,8 @@ impl Listening {
         let mut peer = self.connect();
         let nonce = u64::from(peer.stream.local_addr().unwrap().port());
         peer.say(&Message::Version(Box::new(Version {
-            version: 70_016,
-            services: ServiceFlags::NETWORK | ServiceFlags::WITNESS,
-            time: 1_700_000_000,
-            receiver: self.address.into(),
-            receiver_services: ServiceFlags::NONE,
             nonce,
-            user_agent: "/hostile/".into(),
-            start_height: 0,
-            relay: true,
+            ..Version::new(self.address.into(), 1_700_000_000)
         })));
         peer.say(&Message::SendAddrV2);
         peer.say(&Message::Verack);

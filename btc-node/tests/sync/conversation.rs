@@ -2,7 +2,6 @@
 
 use crate::simulator::{Node, START};
 use bitcoin::hashes::Hash;
-use bitcoin::p2p::ServiceFlags;
 use bitcoin::p2p::message_blockdata::Inventory;
 use bitcoin::{Amount, Block, BlockHash, Txid, Wtxid};
 use btc_node::net::message::{Command, Locator, no_stop};
@@ -22,14 +21,11 @@ struct Talk {
 fn theirs(version: u32) -> Message {
     Message::Version(Box::new(Version {
         version,
-        services: ServiceFlags::NETWORK | ServiceFlags::WITNESS,
-        time: START as i64,
-        receiver: SocketAddr::from(([10, 0, 0, 1], 18444)).into(),
-        receiver_services: ServiceFlags::NONE,
         nonce: 5,
-        user_agent: "/test/".into(),
-        start_height: 0,
-        relay: true,
+        ..Version::new(
+            SocketAddr::from(([10, 0, 0, 1], 18444)).into(),
+            START as i64,
+        )
     }))
 }
 

@@ -104,15 +104,10 @@ impl Victim {
         }
         self.tell(Event::Connected(peer));
         let version = Version {
-            version: 70_016,
             services: bitcoin::p2p::ServiceFlags::from(rng.next_u64() | 9),
-            time: START as i64,
-            receiver: address,
-            receiver_services: bitcoin::p2p::ServiceFlags::NONE,
             nonce: rng.r#gen(),
-            user_agent: "/hostile/".into(),
             start_height: rng.r#gen(),
-            relay: true,
+            ..Version::new(address, START as i64)
         };
         let say = |message| Event::Received(id, message);
         self.tell(say(Message::Version(Box::new(version))));
@@ -184,15 +179,8 @@ fn what_is_remembered_of_a_flood_is_bounded() {
         address,
     )));
     let version = Version {
-        version: 70_016,
-        services: bitcoin::p2p::ServiceFlags::from(9),
-        time: START as i64,
-        receiver: address,
-        receiver_services: bitcoin::p2p::ServiceFlags::NONE,
         nonce: 1,
-        user_agent: "/flood/".into(),
-        start_height: 0,
-        relay: true,
+        ..Version::new(address, START as i64)
     };
     for message in [
         Message::Version(Box::new(version)),

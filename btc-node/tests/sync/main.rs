@@ -4,5 +4,6 @@
 
 mod conversation;
 mod hostile;
+mod internet;
 mod network;
 mod simulator;

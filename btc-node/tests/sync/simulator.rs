@@ -7,7 +7,7 @@ use btc_consensus::params::{Chain, ChainParams};
 use btc_node::chainstate::{ChainstateManager, Clock, Dirs, Options, SystemClock};
 use btc_node::mempool::{Limits, Mempool, Policy};
 use btc_node::mining::{TemplateOptions, generate};
-use btc_node::net::{Directory, Frames, Message, frame};
+use btc_node::net::{Directory, Endpoint, Frames, Message, frame};
 use btc_node::notify::{Event as NodeEvent, Notifier, Registration};
 use btc_node::sync::{Action, Config, ConnectionKind, Event, NewPeer, PeerId, Peers};
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +25,7 @@ pub(crate) struct Node {
     pub(crate) chain: Arc<ChainstateManager>,
     pub(crate) mempool: Arc<Mempool>,
     pub(crate) peers: Peers,
+    pub(crate) directory: Arc<Directory>,
     clock: Arc<SystemClock>,
     events: Arc<Mutex<Vec<Event>>>,
     _listener: Registration,
@@ -33,6 +34,10 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) fn new(index: usize, change: impl FnOnce(&mut Options)) -> Self {
+        Self::with(index, Config::default(), change)
+    }
+
+    pub(crate) fn with(index: usize, config: Config, change: impl FnOnce(&mut Options)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let dirs = Dirs {
             net: dir.path().join("regtest"),
@@ -75,17 +80,19 @@ impl Node {
             };
             log.lock().unwrap().push(event);
         }));
+        let directory = Arc::new(Directory::empty([index as u8 + 1; 32]));
         let peers = Peers::new(
-            Config::default(),
+            config,
             Arc::clone(&chain),
             Arc::clone(&mempool),
-            Arc::new(Directory::empty([index as u8 + 1; 32])),
+            Arc::clone(&directory),
             [index as u8 + 1; 32],
         );
         Self {
             chain,
             mempool,
             peers,
+            directory,
             clock,
             events,
             _listener: listener,
@@ -180,6 +187,8 @@ pub(crate) struct Network {
     rng: StdRng,
     /// The longest a message may take.
     pub(crate) max_delay: Duration,
+    /// How often nodes are told that time goes by.
+    pub(crate) tick: Duration,
     /// How many messages of a million are lost with their whole connection.
     pub(crate) breaks_per_million: u32,
     pub(crate) log: Vec<(usize, String)>,
@@ -205,6 +214,7 @@ impl Network {
             next_peer: 0,
             rng: StdRng::seed_from_u64(seed),
             max_delay: Duration::from_millis(300),
+            tick: Duration::from_millis(100),
             breaks_per_million: 0,
             log: Vec::new(),
         }
@@ -212,19 +222,54 @@ impl Network {
 
     /// Connects two nodes, `from` being the one that wants to.
     pub(crate) fn connect(&mut self, from: usize, to: usize) {
-        let ends = [from, to].map(|node| {
+        let seen = [to, from].map(|node| {
+            let address = Ipv4Addr::new(10, 0, 0, node as u8 + 1);
+            SocketAddr::from((address, 18444)).into()
+        });
+        let ids = self.link([from, to]);
+        self.greet([from, to], ids, ConnectionKind::OutboundFullRelay, seen);
+    }
+
+    /// Lays a line between two nodes, and gives the names that each has for the other.
+    pub(crate) fn link(&mut self, nodes: [usize; 2]) -> [PeerId; 2] {
+        let ends @ [near, far] = nodes.map(|node| {
             self.next_peer += 1;
             (node, PeerId(self.next_peer))
         });
-        let [near, far] = ends;
         self.ends.insert(near, far);
         self.ends.insert(far, near);
-        let kinds = [ConnectionKind::OutboundFullRelay, ConnectionKind::Inbound];
-        for ((node, id), kind) in ends.into_iter().zip(kinds) {
-            let other = if node == from { to } else { from };
-            let address = Ipv4Addr::new(10, 0, 0, other as u8 + 1);
-            let peer = NewPeer::new(id, kind, SocketAddr::from((address, 18444)).into());
-            self.step(node, Event::Connected(peer));
+        ends.map(|(_, id)| id)
+    }
+
+    /// Tells two nodes that their line is there. Each sees the other at the address of `seen`.
+    pub(crate) fn greet(
+        &mut self,
+        nodes: [usize; 2],
+        ids: [PeerId; 2],
+        kind: ConnectionKind,
+        seen: [Endpoint; 2],
+    ) {
+        let kinds = [kind, ConnectionKind::Inbound];
+        for (((node, id), kind), address) in nodes.into_iter().zip(ids).zip(kinds).zip(seen) {
+            self.step(node, Event::Connected(NewPeer::new(id, kind, address)));
+        }
+    }
+
+    /// Whether a connection is there, by the name that a node has for it.
+    pub(crate) fn is_open(&self, node: usize, id: PeerId) -> bool {
+        self.ends.contains_key(&(node, id))
+    }
+
+    /// Whether a line may be laid.
+    pub(crate) fn is_cut(&self, one: usize, other: usize) -> bool {
+        self.cut.contains(&(one.min(other), one.max(other)))
+    }
+
+    /// Breaks all connections of a node.
+    pub(crate) fn isolate(&mut self, node: usize) {
+        let ends = self.ends.keys().filter(|(owner, _)| *owner == node);
+        for end in ends.copied().collect::<Vec<End>>() {
+            self.break_connection(end);
         }
     }
 
@@ -291,6 +336,8 @@ impl Network {
         self.nodes[node]
             .clock
             .set_mock(Some(self.now.as_secs() as i64));
+        // Time alone changes no chain, and to ask for the chain's events takes a while.
+        let quiet = matches!(event, Event::Tick);
         let mut events = vec![event];
         while !events.is_empty() {
             for event in events {
@@ -299,11 +346,14 @@ impl Network {
                     self.act(node, action);
                 }
             }
+            if quiet {
+                return;
+            }
             events = self.nodes[node].take_events();
         }
     }
 
-    fn act(&mut self, node: usize, action: Action) {
+    pub(crate) fn act(&mut self, node: usize, action: Action) {
         match action {
             Action::Send(id, message) => {
                 let Some(far) = self.ends.get(&(node, id)).copied() else {
@@ -333,14 +383,14 @@ impl Network {
     pub(crate) fn run(&mut self, time: Duration) {
         let end = self.now + time;
         let mut next_tick = self.now;
-        while self.now < end {
-            // What was done to nodes from outside is told first.
-            for node in 0..self.nodes.len() {
-                for event in self.nodes[node].take_events() {
-                    self.step(node, event);
-                }
+        // What was done to nodes from outside is told first.
+        for node in 0..self.nodes.len() {
+            for event in self.nodes[node].take_events() {
+                self.step(node, event);
             }
-            next_tick += Duration::from_millis(100);
+        }
+        while self.now < end {
+            next_tick += self.tick;
             while let Some(entry) = self.queue.first_entry()
                 && entry.key().0 <= next_tick
             {

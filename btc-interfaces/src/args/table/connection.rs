@@ -50,8 +50,7 @@ pub(super) const CONNECTION: &[OptionSpec] = &[
     connection(
         "fixedseeds",
         "Use built-in peers if DNS gives none (default: 1).",
-    )
-    .pending(),
+    ),
     connection("forcednsseed", "Always ask DNS for peers (default: 0)."),
     connection(
         "i2pacceptincoming",
@@ -69,8 +68,7 @@ pub(super) const CONNECTION: &[OptionSpec] = &[
     connection(
         "listenonion",
         "Make an onion service with Tor (default: 1).",
-    )
-    .pending(),
+    ),
     connection(
         "maxconnections=<n>",
         "Connections to peers at one time (default: 125).",
@@ -133,11 +131,8 @@ pub(super) const CONNECTION: &[OptionSpec] = &[
     connection(
         "torcontrol=<ip>:<port>",
         "Where Tor's control port is (default: 127.0.0.1:9051).",
-    )
-    .pending(),
-    connection("torpassword=<pass>", "Password of Tor's control port.")
-        .secret()
-        .pending(),
+    ),
+    connection("torpassword=<pass>", "Password of Tor's control port.").secret(),
     connection(
         "txreconciliation",
         "Reconcile transactions with peers (BIP 330; default: 0).",

@@ -1,5 +1,5 @@
-//! What the node knows of addresses, kept over a restart: `peers.dat`, `banlist.json`, `anchors.dat`; and the key of its
-//! own address on I2P, `i2p_private_key`.
+//! What the node knows of addresses, kept over a restart: `peers.dat`, `banlist.json`, `anchors.dat`; and the keys of its
+//! own addresses on I2P and Tor, `i2p_private_key` and `onion_v3_private_key`.
 
 use crate::net::addrman::{AddrMan, AddrManFileError};
 use crate::net::asmap::Asmap;
@@ -15,6 +15,8 @@ use bitcoin::Txid;
 use bitcoin::consensus::encode::VarInt;
 use bitcoin::hashes::Hash;
 use bitcoin::key::rand::{RngCore, rngs::OsRng};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -44,33 +46,55 @@ pub(crate) struct BookOptions {
     pub(crate) ban_time: i64,
 }
 
-/// The key of this node's address on I2P.
-pub(super) struct I2pKey {
+/// A file with a key of this node: who has it can take the node's place.
+#[derive(Clone, Debug)]
+pub(super) struct SecretFile {
     path: PathBuf,
 }
 
-impl I2pKey {
-    pub(super) fn new(dir: &Path) -> Self {
-        let path = dir.join("i2p_private_key");
+impl SecretFile {
+    pub(super) fn new(dir: &Path, name: &str) -> Self {
+        let path = dir.join(name);
         Self { path }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     fn failed(&self, error: &dyn std::fmt::Display) -> String {
         format!("\"{}\": {error}", self.path.display())
     }
+
+    /// Writes it anew, for its owner's eyes only whatever the process's habit is.
+    fn write(&self, key: &[u8]) -> io::Result<()> {
+        let temporary = self.path.with_extension("new");
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&temporary)?;
+        file.write_all(key)?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, &self.path)
+    }
 }
 
-impl KeyFile for I2pKey {
+impl KeyFile for SecretFile {
     fn load(&self) -> Result<Option<Vec<u8>>, String> {
-        match std::fs::read(&self.path) {
-            Ok(key) => Ok(Some(key)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        /// Keys are shorter, of whatever kind.
+        const MAX_KEY: u64 = 10_000;
+        let mut key = Vec::new();
+        let read = File::open(&self.path).and_then(|file| file.take(MAX_KEY).read_to_end(&mut key));
+        match read {
+            Ok(_) => Ok(Some(key)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(self.failed(&error)),
         }
     }
 
     fn save(&self, key: &[u8]) -> Result<(), String> {
-        replace_file(&self.path, key).map_err(|error| self.failed(&error))
+        self.write(key).map_err(|error| self.failed(&error))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the RPC sees of the network and does with it.
 
-use super::links::{Attempt, Wanted};
-use super::{Input, Network, lock};
+use super::inputs::Input;
+use super::{Network, lock};
 use crate::chainstate::BlockSummary;
 use crate::net::dial::{Proxy, ProxyAddress};
 use crate::net::message::Command;
@@ -9,6 +9,7 @@ use crate::net::subnet::Subnet;
 use crate::net::{self, Directory, Message, NetAddress};
 use crate::rpc::network::{AddConnectionError, AddError, AddedNode, PeerHooks, PeerView};
 use crate::sync::dial::{Dialer, MAX_FEELERS};
+use crate::sync::links::{Attempt, Link, Wanted};
 use crate::sync::{ConnectionKind, Event, FetchError, OrphanInfo, PeerId, RelayInfo, UploadInfo};
 use bitcoin::Transaction;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ impl Network {
         }
     }
 
-    fn close_all(&self, which: impl Fn(&super::links::Link) -> bool) -> bool {
+    fn close_all(&self, which: impl Fn(&Link) -> bool) -> bool {
         let ids: Vec<u64> = lock(&self.links)
             .open
             .iter()
@@ -104,12 +105,15 @@ impl PeerHooks for Network {
                 return Err(AddConnectionError::Full);
             }
         }
-        let _ = self.connect(Attempt {
+        let attempt = self.connect(Attempt {
             name: Some(target.to_owned()),
             address: None,
             kind,
             v2,
         });
+        if let Some(attempt) = attempt {
+            self.wait_for(attempt);
+        }
         Ok(())
     }
 
@@ -242,7 +246,7 @@ impl PeerHooks for Network {
                 isolate: false,
             });
         }
-        self.notation.routes.proxies.get(&network).cloned()
+        self.notation.routes.proxy(network)
     }
 
     fn directory(&self) -> &Directory {

@@ -1,6 +1,7 @@
 //! First peers: those that the chain's DNS seeds know.
 
-use super::{Input, Network};
+use super::Network;
+use super::inputs::Input;
 use crate::net::{Endpoint, NetAddress, PeerAddress};
 use crate::sync::dial::ENOUGH_PEERS;
 use bitcoin::key::rand::Rng;
@@ -9,7 +10,6 @@ use bitcoin::key::rand::seq::SliceRandom;
 use bitcoin::p2p::ServiceFlags;
 use btc_consensus::params::Chain;
 use std::net::{IpAddr, ToSocketAddrs};
-use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Seeds asked at a time, while others may give enough.
@@ -64,34 +64,6 @@ pub(crate) struct SeedOptions {
     pub(crate) forced: bool,
     /// There are `-seednode`s, which are asked first.
     pub(crate) after_seed_nodes: bool,
-}
-
-/// The end of waiting.
-#[derive(Default)]
-pub(super) struct Stop {
-    stopped: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl Stop {
-    pub(super) fn stop(&self) {
-        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.changed.notify_all();
-    }
-
-    pub(super) fn is_stopped(&self) -> bool {
-        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits; `false` if that was cut short for good.
-    fn wait(&self, time: Duration) -> bool {
-        let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
-        let (stopped, _) = self
-            .changed
-            .wait_timeout_while(stopped, time, |stopped| !*stopped)
-            .unwrap_or_else(PoisonError::into_inner);
-        !*stopped
-    }
 }
 
 /// Asks the seeds until there are peers. Runs on a thread of its own.
@@ -185,7 +157,7 @@ fn ask(network: &Network, options: &SeedOptions, chain: Chain) -> Option<()> {
 fn look_up(network: &Network, seed: &str) -> usize {
     let services = ServiceFlags::NETWORK | ServiceFlags::WITNESS;
     let host = format!("x{:x}.{seed}", services.to_u64());
-    if network.notation.routes.names.is_some() {
+    if network.notation.routes.names().is_some() {
         // To look it up here would tell the world what the proxy is to hide.
         let _ = super::lock(&network.inputs).send(Input::FetchFrom(seed.to_owned()));
         return 0;

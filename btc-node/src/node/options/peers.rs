@@ -4,7 +4,9 @@ use super::{connection_limit, option, positive, routes};
 use crate::net::Endpoint;
 use crate::net::address::split_host_port;
 use crate::node::StartError;
-use crate::node::network::{BookOptions, Listen, NetworkOptions, SeedOptions};
+use crate::node::network::{
+    BookOptions, Listen, NetworkOptions, OnionOptions, SeedOptions, control_address,
+};
 use crate::sync::{Permissions, relay};
 use btc_consensus::params::Chain;
 use btc_interfaces::args::Args;
@@ -108,6 +110,8 @@ pub(super) fn network(args: &Args, chain: Chain) -> Result<NetworkOptions, Start
             listening.wanted && external.is_empty() && !routes::has_proxy(args),
         ),
         external,
+        onion: onion(args, &listening)?,
+        fixed_seeds: flag("fixedseeds", true),
         capture: flag("capturemessages", false),
         book: BookOptions {
             check_ratio: positive(args, "checkaddrman").unwrap_or(0).min(1_000_000),
@@ -206,12 +210,14 @@ fn listening(args: &Args, port: u16, max_connections: i64) -> Result<Listening, 
         })?;
     }
     let mut if_possible = Vec::new();
-    if wanted && !bound {
+    if wanted && bind.is_empty() {
         add(Listen {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, port.wrapping_add(1))),
             permissions: none,
             onion: true,
         })?;
+    }
+    if wanted && !bound {
         if_possible = vec![
             SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
             SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
@@ -228,6 +234,37 @@ fn listening(args: &Args, port: u16, max_connections: i64) -> Result<Listening, 
         if_possible,
         port: own_port,
     })
+}
+
+/// The onion service that Tor is asked for: its connections go to the first address for them, or the first of all.
+fn onion(args: &Args, listening: &Listening) -> Result<Option<OnionOptions>, StartError> {
+    let wanted = args.flag("listenonion");
+    if wanted == Some(true) && !listening.wanted {
+        return Err(option("Cannot set -listen=0 together with -listenonion=1"));
+    }
+    let mut targets = listening.addresses.iter().filter(|listen| listen.onion);
+    let target = targets.next().or(listening.addresses.first());
+    let (true, Some(target)) = (wanted.unwrap_or(listening.wanted), target) else {
+        return Ok(None);
+    };
+    let control = args.value("torcontrol");
+    let control = control.as_deref().unwrap_or("127.0.0.1:9051");
+    let only = args.values("onlynet");
+    Ok(Some(OnionOptions {
+        control: control_address(control, args.flag("dns").unwrap_or(true)).ok_or_else(|| {
+            option(format!(
+                "Invalid -torcontrol address or hostname: '{control}'"
+            ))
+        })?,
+        password: args.value("torpassword").filter(|text| !text.is_empty()),
+        wants_proxy: args.value("onion").is_none_or(|proxy| proxy.is_empty()),
+        joins: only.is_empty()
+            || only
+                .iter()
+                .any(|name| name.eq_ignore_ascii_case("onion") || name.eq_ignore_ascii_case("tor")),
+        target: target.address,
+        is_one_of_many: targets.next().is_some(),
+    }))
 }
 
 fn seeds(args: &Args, max_connections: i64) -> Result<SeedOptions, StartError> {

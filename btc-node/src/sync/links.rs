@@ -1,39 +1,41 @@
 //! Which connections there are, are being made, and are wanted.
 
+use super::ConnectionKind;
 use crate::net::connections::Opened;
-use crate::net::dial::Routes;
+use crate::net::dial::SharedRoutes;
 use crate::net::{Endpoint, PeerAddress};
-use crate::sync::ConnectionKind;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 /// A connection to be made, or made.
 #[derive(Clone, Debug)]
-pub(super) struct Attempt {
+pub struct Attempt {
     /// What the user wrote, if it was the user.
-    pub(super) name: Option<String>,
+    pub name: Option<String>,
     /// The address, if it is one.
-    pub(super) address: Option<PeerAddress>,
+    pub address: Option<PeerAddress>,
     /// What for.
-    pub(super) kind: ConnectionKind,
+    pub kind: ConnectionKind,
     /// Encrypted if the peer can.
-    pub(super) v2: bool,
+    pub v2: bool,
 }
 
 /// A connection.
 #[derive(Clone, Debug)]
-pub(super) struct Link {
-    pub(super) address: Endpoint,
+pub struct Link {
+    /// The peer's address.
+    pub address: Endpoint,
     /// What the user wrote to reach it.
-    pub(super) name: Option<String>,
-    pub(super) kind: ConnectionKind,
+    pub name: Option<String>,
+    /// Who made it, and what for.
+    pub kind: ConnectionKind,
     /// How it came about, if this node made it.
     attempt: Option<Attempt>,
 }
 
 impl Link {
     /// What it offers, as the book says.
-    pub(super) fn services(&self) -> u64 {
+    pub fn services(&self) -> u64 {
         self.attempt
             .as_ref()
             .and_then(|attempt| attempt.address)
@@ -43,27 +45,31 @@ impl Link {
 
 /// A peer that the user wants to be connected to.
 #[derive(Clone, Debug)]
-pub(super) struct Wanted {
-    pub(super) target: String,
+pub struct Wanted {
+    /// An address or name, with or without port.
+    pub target: String,
     /// Encrypted if the peer can.
-    pub(super) v2: bool,
+    pub v2: bool,
     /// Of `-connect`: not shown, and tried all the time.
-    pub(super) fixed: bool,
-    pub(super) next: Duration,
+    pub fixed: bool,
+    /// When it is tried next, since 1970.
+    pub next: Duration,
 }
 
 /// All of them.
 #[derive(Debug, Default)]
-pub(super) struct Links {
-    pub(super) open: BTreeMap<u64, Link>,
-    pub(super) wanted: Vec<Wanted>,
+pub struct Links {
+    /// Those that are there, by their names.
+    pub open: BTreeMap<u64, Link>,
+    /// Those that the user wants.
+    pub wanted: Vec<Wanted>,
     attempts: HashMap<u64, Attempt>,
     next_attempt: u64,
 }
 
 impl Links {
     /// None yet, and those that the user wants.
-    pub(super) fn new(wanted: Vec<Wanted>) -> Self {
+    pub fn new(wanted: Vec<Wanted>) -> Self {
         Self {
             wanted,
             ..Self::default()
@@ -71,7 +77,7 @@ impl Links {
     }
 
     /// Notes that a connection is being made, and gives its number.
-    pub(super) fn begin(&mut self, attempt: Attempt) -> u64 {
+    pub fn begin(&mut self, attempt: Attempt) -> u64 {
         let number = self.next_attempt;
         self.next_attempt += 1;
         self.attempts.insert(number, attempt);
@@ -79,17 +85,17 @@ impl Links {
     }
 
     /// Whether an attempt is under way.
-    pub(super) fn is_pending(&self, number: u64) -> bool {
+    pub fn is_pending(&self, number: u64) -> bool {
         self.attempts.contains_key(&number)
     }
 
     /// An attempt came to its end.
-    pub(super) fn end(&mut self, number: u64) -> Option<Attempt> {
+    pub fn end(&mut self, number: u64) -> Option<Attempt> {
         self.attempts.remove(&number)
     }
 
     /// A connection is gone; its attempt goes on under its number, if it is tried once more.
-    pub(super) fn remove(&mut self, id: u64, retrying: Option<u64>) {
+    pub fn remove(&mut self, id: u64, retrying: Option<u64>) {
         let link = self.open.remove(&id);
         if let (Some(number), Some(attempt)) = (retrying, link.and_then(|link| link.attempt)) {
             self.attempts.insert(
@@ -103,7 +109,7 @@ impl Links {
     }
 
     /// A connection is there.
-    pub(super) fn add(&mut self, opened: &Opened, attempt: Option<Attempt>) -> Link {
+    pub fn add(&mut self, opened: &Opened, attempt: Option<Attempt>) -> Link {
         let link = Link {
             address: opened.address,
             kind: attempt
@@ -117,7 +123,7 @@ impl Links {
     }
 
     /// Connections of a kind, those being made included.
-    pub(super) fn count(&self, kind: ConnectionKind) -> usize {
+    pub fn count(&self, kind: ConnectionKind) -> usize {
         let open = self.open.values().filter(|link| link.kind == kind);
         let begun = self
             .attempts
@@ -127,7 +133,7 @@ impl Links {
     }
 
     /// Connections that this node made or makes by itself.
-    pub(super) fn automatic(&self) -> usize {
+    pub fn automatic(&self) -> usize {
         let open = self.open.values().filter(|link| link.kind.is_automatic());
         let begun = self
             .attempts
@@ -137,7 +143,7 @@ impl Links {
     }
 
     /// Kind and address of every connection, those being made included.
-    pub(super) fn connections(&self) -> Vec<(ConnectionKind, Endpoint)> {
+    pub fn connections(&self) -> Vec<(ConnectionKind, Endpoint)> {
         let open = self.open.values().map(|link| (link.kind, link.address));
         let begun = self
             .attempts
@@ -147,7 +153,7 @@ impl Links {
     }
 
     /// Whether there is a connection to what the user wrote, or one is being made.
-    pub(super) fn reaches(&self, target: &str, notation: &Notation) -> bool {
+    pub fn reaches(&self, target: &str, notation: &Notation) -> bool {
         self.find(target, notation).is_some()
             || self
                 .attempts
@@ -156,7 +162,7 @@ impl Links {
     }
 
     /// The connection to what the user wrote.
-    pub(super) fn find(&self, target: &str, notation: &Notation) -> Option<(u64, &Link)> {
+    pub fn find(&self, target: &str, notation: &Notation) -> Option<(u64, &Link)> {
         let address = notation.read(target);
         self.open
             .iter()
@@ -165,7 +171,7 @@ impl Links {
     }
 
     /// Whether the user keeps a connection to an address.
-    pub(super) fn is_added(&self, endpoint: Endpoint, notation: &Notation) -> bool {
+    pub fn is_added(&self, endpoint: Endpoint, notation: &Notation) -> bool {
         self.wanted
             .iter()
             .any(|wanted| notation.read(&wanted.target) == Some(endpoint))
@@ -174,20 +180,21 @@ impl Links {
 
 /// How addresses are read that the user writes.
 #[derive(Clone, Debug)]
-pub(super) struct Notation {
+pub struct Notation {
     /// The port of those that name none.
-    pub(super) default_port: u16,
-    pub(super) routes: Routes,
+    pub default_port: u16,
+    /// Which networks are reached how.
+    pub routes: SharedRoutes,
 }
 
 impl Notation {
     /// The address that a text stands for; `None` if it is a name.
-    pub(super) fn read(&self, text: &str) -> Option<Endpoint> {
+    pub fn read(&self, text: &str) -> Option<Endpoint> {
         self.routes.parse(text, self.default_port)
     }
 
     /// Whether two targets are one: written alike, or the same address.
-    pub(super) fn same(&self, one: &str, other: &str) -> bool {
+    pub fn same(&self, one: &str, other: &str) -> bool {
         let address = self.read(one);
         one == other || (address.is_some() && address == self.read(other))
     }
