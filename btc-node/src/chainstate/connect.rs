@@ -187,9 +187,9 @@ impl ScriptChecks {
         let mut known = false;
         let unknown = jobs.into_iter().filter(|job| {
             if job.input() == 0 {
-                let (spend, wtxids) = (job.spend(), || block.wtxids());
+                let spend = job.spend();
                 let wtxid = || match spend.number_in_block() {
-                    Some(number) => wtxids()[number],
+                    Some(number) => block.wtxids()[number],
                     None => spend.transaction().compute_wtxid(),
                 };
                 known = cache.knows_transaction(wtxid, job.flags());
