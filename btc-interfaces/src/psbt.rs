@@ -26,6 +26,7 @@ mod merge;
 mod provider;
 mod read;
 pub mod sign;
+pub mod table;
 mod write;
 
 pub use analysis::{Analysis, InputAnalysis, Role, analyze};

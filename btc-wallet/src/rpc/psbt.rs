@@ -9,9 +9,10 @@ use bitcoin::key::{TapTweak, XOnlyPublicKey};
 use bitcoin::{PublicKey, ScriptBuf};
 use btc_interfaces::descriptor::{SecretKeys, secp};
 use btc_interfaces::psbt::sign::{Missing, Options, Session, SignError, sign_input, update_output};
+use btc_interfaces::psbt::table::{FINALIZE, PROCESSED, SIGHASH_TYPE, WITH_ORIGINS};
 use btc_interfaces::psbt::{Provider, Psbt, PsbtInput, extract};
 use btc_interfaces::rpc::code;
-use btc_interfaces::rpc::table::{Arg, Kind, Method, Shape};
+use btc_interfaces::rpc::table::{Arg, Kind, Method};
 use serde_json::{Value, json};
 
 pub(super) const METHODS: &[Entry] = &[Entry {
@@ -22,34 +23,11 @@ pub(super) const METHODS: &[Entry] = &[Entry {
         args: &[
             Arg::required("psbt", Kind::String, "The transaction in base64"),
             Arg::default("sign", Kind::Bool, "true", "Sign, rather than only fill in"),
-            Arg::default(
-                "sighashtype",
-                Kind::String,
-                "\"DEFAULT for Taproot, ALL otherwise\"",
-                "What signatures cover: DEFAULT, ALL, NONE, SINGLE, or the last three with |ANYONECANPAY",
-            ),
-            Arg::default(
-                "bip32derivs",
-                Kind::Bool,
-                "true",
-                "Tell where keys come from",
-            ),
-            Arg::default(
-                "finalize",
-                Kind::Bool,
-                "true",
-                "Finish inputs where all is there",
-            ),
+            SIGHASH_TYPE,
+            WITH_ORIGINS,
+            FINALIZE,
         ],
-        results: &[Shape::object(
-            "",
-            "",
-            &[
-                Shape::string("psbt", "The partially signed transaction in base64"),
-                Shape::bool("complete", "Whether all inputs are signed"),
-                Shape::hex("hex", "The transaction, if it is complete").optional(),
-            ],
-        )],
+        results: PROCESSED,
         examples: &["\"psbt\""],
     },
     run: process,

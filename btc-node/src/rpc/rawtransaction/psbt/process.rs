@@ -8,6 +8,7 @@ use super::{PSBT, is_right, read};
 use bitcoin::consensus::encode::serialize_hex;
 use btc_interfaces::descriptor::Descriptor;
 use btc_interfaces::psbt::sign::{Missing, Options, Session, SignError, sign_input, update_output};
+use btc_interfaces::psbt::table::{FINALIZE, PROCESSED, SIGHASH_TYPE, WITH_ORIGINS};
 use btc_interfaces::psbt::{self, Provider, Psbt};
 use btc_interfaces::rpc::table::{Arg, Kind, Method, Shape};
 use btc_interfaces::rpc::{RpcError, code, value};
@@ -41,34 +42,11 @@ pub(super) const METHODS: &[Entry] = &[
                     "Descriptors, each a string or an object",
                 )
                 .with(DESCRIPTOR),
-                Arg::default(
-                    "sighashtype",
-                    Kind::String,
-                    "\"DEFAULT for Taproot, ALL otherwise\"",
-                    "What signatures cover: DEFAULT, ALL, NONE, SINGLE, or the last three with |ANYONECANPAY",
-                ),
-                Arg::default(
-                    "bip32derivs",
-                    Kind::Bool,
-                    "true",
-                    "Tell where keys come from",
-                ),
-                Arg::default(
-                    "finalize",
-                    Kind::Bool,
-                    "true",
-                    "Finish inputs where all is there",
-                ),
+                SIGHASH_TYPE,
+                WITH_ORIGINS,
+                FINALIZE,
             ],
-            results: &[Shape::object(
-                "",
-                "",
-                &[
-                    Shape::string("psbt", "The partially signed transaction in base64"),
-                    Shape::bool("complete", "Whether all inputs are signed"),
-                    Shape::hex("hex", "The transaction, if it is complete").optional(),
-                ],
-            )],
+            results: PROCESSED,
             examples: &["\"psbt\" \"[\\\"descriptor1\\\", \\\"descriptor2\\\"]\""],
         },
         run: descriptor_process,
