@@ -9,7 +9,7 @@ use bitcoin::bip32::{ChildNumber, Fingerprint, Xpriv, Xpub};
 use bitcoin::hex::FromHex;
 use bitcoin::key::{Parity, XOnlyPublicKey};
 use bitcoin::taproot::TAPROOT_CONTROL_MAX_NODE_COUNT;
-use bitcoin::{Address, Network, NetworkKind, PrivateKey, PublicKey, ScriptBuf};
+use bitcoin::{Address, Network, NetworkKind, PublicKey, ScriptBuf};
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
@@ -588,15 +588,11 @@ impl Parser {
             if name.len().is_multiple_of(2) && name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
                 return single_key(name, context, uncompressed_allowed);
             }
-            if let Ok(private) = PrivateKey::from_wif(name)
-                && private.network == NetworkKind::from(self.network)
-            {
-                if !private.compressed && !uncompressed_allowed {
+            if let Some(secret) = Secret::from_wif(name, self.network.into()) {
+                if !secret.public_key().compressed && !uncompressed_allowed {
                     return Err(DescriptorError::Uncompressed);
                 }
-                let key = self
-                    .secrets
-                    .insert(Secret::new(private.inner, private.compressed));
+                let key = self.secrets.insert(secret);
                 return Ok(KeyKind::Single {
                     key,
                     x_only: context == Context::Tr,

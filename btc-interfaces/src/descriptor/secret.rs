@@ -20,6 +20,27 @@ impl Secret {
         Self { key, compressed }
     }
 
+    /// Reads a key in the wallet import format of this network; `None` if the text is none.
+    ///
+    /// A key whose public key is written in 33 bytes ends with the byte 1, as Core has it. The library that decodes it
+    /// takes any byte there.
+    ///
+    /// ```
+    /// use bitcoin::NetworkKind::{Main, Test};
+    /// use btc_interfaces::descriptor::Secret;
+    ///
+    /// let text = "cMahea7zqjxrtgAbB7LSGbcQUr1uX1ojuat9jZodMN87JcbXMTcA";
+    /// let key = Secret::from_wif(text, Test).expect("it is one");
+    /// assert!(key.public_key().compressed);
+    /// assert!(Secret::from_wif(text, Main).is_none());
+    /// ```
+    pub fn from_wif(text: &str, network: NetworkKind) -> Option<Self> {
+        let key = PrivateKey::from_wif(text).ok()?;
+        let secret = Self::new(key.inner, key.compressed);
+        // Nothing but the key itself is written like it.
+        (key.network == network && key.to_wif() == text).then_some(secret)
+    }
+
     /// The secret itself. Copies of it are not erased: keep them short-lived.
     pub fn key(&self) -> &SecretKey {
         &self.key

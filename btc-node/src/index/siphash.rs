@@ -91,6 +91,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bitcoin::hex::FromHex as _;
 
     #[test]
     fn a_txid_hashes_to_what_core_publishes() {
@@ -99,6 +100,47 @@ mod tests {
         // Core publishes the first five bytes.
         let hash = key.txid(&txid.parse().expect("a txid"));
         assert_eq!(hash >> 24, 0xc6_7d87_b08c);
+    }
+
+    #[test]
+    fn cores_vectors_are_met() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/siphash.json");
+        let text = std::fs::read_to_string(path).expect("the vectors are there");
+        let cases: Vec<serde_json::Value> = serde_json::from_str(&text).expect("an array");
+        let number = |value: &serde_json::Value| {
+            let digits = value.as_str().expect("a string");
+            u64::from_str_radix(digits, 16).expect("hexadecimal digits")
+        };
+        let (mut txids, mut outpoints) = (0, 0);
+        for case in &cases {
+            let key = SipKey(number(&case["key"][0]), number(&case["key"][1]));
+            let parts = case["input"].as_array().expect("an array");
+            let parts: Vec<Vec<u8>> = parts
+                .iter()
+                .map(|part| Vec::from_hex(part.as_str().expect("a string")).expect("hex"))
+                .collect();
+            let expected = number(&case["expected"]["siphash24"]);
+            let whole = siphash24::Hash::hash_to_u64_with_keys(key.0, key.1, &parts.concat());
+            assert_eq!(whole, expected, "{case}");
+            match &parts[..] {
+                [id] if id.len() == 32 => {
+                    let txid = Txid::from_slice(id).expect("32 bytes");
+                    let expected = number(&case["expected"]["siphash13uj"]);
+                    assert_eq!(key.txid(&txid), expected, "{case}");
+                    txids += 1;
+                }
+                [id, vout] if id.len() == 32 && vout.len() == 4 => {
+                    let outpoint = OutPoint {
+                        txid: Txid::from_slice(id).expect("32 bytes"),
+                        vout: u32::from_le_bytes(vout[..].try_into().expect("4 bytes")),
+                    };
+                    assert_eq!(key.outpoint(&outpoint), expected, "{case}");
+                    outpoints += 1;
+                }
+                _ => {}
+            }
+        }
+        assert_eq!((cases.len(), txids, outpoints), (146, 13, 11));
     }
 
     #[test]

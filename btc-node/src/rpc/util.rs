@@ -5,7 +5,7 @@ mod multisig;
 use super::context::{Entry, NodeParts};
 use super::registry::{RequestContext, RpcResult};
 use bitcoin::hex::DisplayHex;
-use bitcoin::{Address, NetworkKind, PrivateKey, ScriptBuf};
+use bitcoin::{Address, ScriptBuf};
 use btc_interfaces::address::{self, AddressError};
 use btc_interfaces::descriptor::{Descriptor, Parsed, Secret};
 use btc_interfaces::message;
@@ -301,10 +301,7 @@ fn verify_message(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult 
 }
 
 fn sign_message(parts: &NodeParts, context: &RequestContext<'_>) -> RpcResult {
-    let key = PrivateKey::from_wif(context.arguments.string(0)?)
-        .ok()
-        .filter(|key| key.network == NetworkKind::from(parts.network()))
-        .map(|key| Secret::new(key.inner, key.compressed))
+    let key = Secret::from_wif(context.arguments.string(0)?, parts.network().into())
         .ok_or_else(|| RpcError::new(code::INVALID_ADDRESS_OR_KEY, "Invalid private key"))?;
     Ok(json!(message::sign(&key, context.arguments.string(1)?)))
 }

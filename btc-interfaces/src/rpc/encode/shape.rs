@@ -9,7 +9,7 @@ pub const SCRIPT_TYPE: Shape = Shape::string(
      witness_v0_keyhash, witness_v1_taproot or witness_unknown",
 );
 
-/// An output script, as [`script_pub_key`](super::script_pub_key) shows it.
+/// An output script, as [`script_pubkey`](super::script_pubkey) shows it.
 pub const SCRIPT_PUB_KEY: &[Shape] = &[
     Shape::string("asm", "The script in words"),
     Shape::string("desc", "A descriptor of it"),

@@ -6,9 +6,10 @@ use super::signer::{Coverage, Known, Signer};
 use bitcoin::consensus::encode::serialize_hex;
 use bitcoin::hex::DisplayHex;
 use bitcoin::sighash::{EcdsaSighashType, TapSighashType};
-use bitcoin::{Amount, OutPoint, PrivateKey, ScriptBuf, Transaction, TxIn, TxOut, Txid};
+use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxIn, TxOut, Txid};
 use btc_consensus::script::{self, ScriptError, ScriptFlags, TransactionChecker};
 use btc_consensus::sighash::Spend;
+use btc_interfaces::descriptor::Secret;
 use btc_interfaces::rpc::encode::script_to_asm;
 use btc_interfaces::rpc::table::{Arg, Kind, Method, Shape};
 use btc_interfaces::rpc::value::{self, Field};
@@ -163,10 +164,7 @@ fn sign_raw_transaction_with_key(parts: &NodeParts, context: &RequestContext<'_>
         .ok_or_else(|| undecodable("TX decode failed. Make sure the tx has at least one input."))?;
     let mut known = Known::default();
     for key in arguments.array(1)? {
-        let key: PrivateKey = value::string(key)?
-            .parse()
-            .ok()
-            .filter(|key: &PrivateKey| key.network == parts.network().into())
+        let key = Secret::from_wif(value::string(key)?, parts.network().into())
             .ok_or_else(|| RpcError::new(code::INVALID_ADDRESS_OR_KEY, "Invalid private key"))?;
         known.keys.push(key);
     }

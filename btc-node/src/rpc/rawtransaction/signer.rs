@@ -5,16 +5,16 @@ use bitcoin::key::{Keypair, TapTweak};
 use bitcoin::script::{Builder, Instruction, PushBytesBuf};
 use bitcoin::secp256k1::Message;
 use bitcoin::sighash::{EcdsaSighashType, Prevouts, SighashCache, TapSighashType};
-use bitcoin::{PrivateKey, PublicKey, Script, ScriptBuf, Transaction, TxIn, TxOut, Witness};
+use bitcoin::{PublicKey, Script, ScriptBuf, Transaction, TxIn, TxOut, Witness};
 use bitcoin::{ecdsa, taproot};
-use btc_interfaces::descriptor::secp;
+use btc_interfaces::descriptor::{Secret, secp};
 use btc_interfaces::rpc::encode::{Pushes, ScriptKind};
 
 /// What may go into an input.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     /// Keys to sign with.
-    pub(super) keys: Vec<PrivateKey>,
+    pub(super) keys: Vec<Secret>,
     /// Scripts that outputs commit to.
     pub(super) scripts: Vec<ScriptBuf>,
 }
@@ -146,7 +146,7 @@ impl<'a> Signer<'a> {
     }
 
     fn key_of(&self, hash: &[u8]) -> Option<PublicKey> {
-        let own = self.known.keys.iter().map(|key| key.public_key(secp()));
+        let own = self.known.keys.iter().map(Secret::public_key);
         let found = self.found.iter();
         let found = found.filter_map(|bytes| PublicKey::from_slice(bytes).ok());
         own.chain(found).find(|key| key.pubkey_hash()[..] == *hash)
@@ -180,8 +180,8 @@ impl<'a> Signer<'a> {
             .known
             .keys
             .iter()
-            .find(|secret| secret.public_key(secp()).inner == key.inner)
-            .map(|secret| secret.inner);
+            .find(|secret| secret.public_key().inner == key.inner)
+            .map(|secret| *secret.key());
         if let Some(secret) = secret {
             let kind = self.coverage.ecdsa;
             let message = self.digest(script, segwit, kind)?;
@@ -210,7 +210,7 @@ impl<'a> Signer<'a> {
     fn key_path(&mut self) -> Option<Vec<u8>> {
         let program = self.output.script_pubkey.as_bytes().get(2..34)?.to_vec();
         let pairs = self.known.keys.iter().flat_map(|key| {
-            let pair = Keypair::from_secret_key(secp(), &key.inner);
+            let pair = Keypair::from_secret_key(secp(), key.key());
             // The output may be of a raw key without a tweak.
             [pair.tap_tweak(secp(), None).to_keypair(), pair]
         });
