@@ -397,6 +397,9 @@ impl Graph {
         }
         let quality = if optimal {
             Quality::Optimal
+        } else if budget < ACCEPTABLE && steps >= budget {
+            // It did not have its share yet.
+            Quality::Rough
         } else {
             Quality::Acceptable
         };

@@ -245,6 +245,18 @@ fn a_hard_cluster_gets_better_from_change_to_change() {
 }
 
 #[test]
+fn what_had_less_than_its_share_is_worked_on_again() {
+    let mut graph = Graph::new(3);
+    let parent = transaction(&[OutPoint::new(Txid::from_byte_array([1; 32]), 0)]);
+    let child = transaction(&[OutPoint::new(parent.compute_txid(), 0)]);
+    graph.insert(entry(parent, 0, 0));
+    graph.insert(entry(child, 0, 0));
+    graph.work(1);
+    graph.settle();
+    assert!(graph.is_optimal());
+}
+
+#[test]
 fn what_a_reorganization_would_join_is_cut_to_the_limit() {
     // Two hundred chains of thirty come back under eleven transactions that spend from many of them.
     let mut graph = Graph::new(7);

@@ -115,8 +115,10 @@ mod tests {
             let mut bytes = serialize(&block());
             let at = at % bytes.len();
             bytes[at] = byte;
-            let library = Block::consensus_decode(&mut bytes.as_slice()).ok();
-            prop_assert_eq!(decode(&mut bytes.as_slice()).ok(), library);
+            // Not the other way round: to the library a transaction of nothing is none, to Core it is one.
+            if let Ok(block) = Block::consensus_decode(&mut bytes.as_slice()) {
+                prop_assert_eq!(decode(&mut bytes.as_slice()).ok(), Some(block));
+            }
         }
     }
 }
