@@ -8,7 +8,7 @@ use btc_node::index::Indexes;
 use btc_node::notify::Event;
 
 use crate::answers::{Indexed, all, answers, check_against_blocks};
-use crate::gate::{Fault, inject};
+use crate::gate::inject;
 use crate::support::{Home, submit};
 
 fn text(error: impl ToString) -> String {
@@ -72,13 +72,8 @@ fn whatever_call_fails_the_indexes_equal_a_fresh_build() {
             closed
         };
         let done = attempt();
-        match gate.happened() {
-            None => assert_eq!(done, Ok(())),
-            Some(Fault::Gone) => {
-                assert!(done.is_err() || failed.load(Ordering::Acquire), "unnoticed");
-            }
-            Some(_) => {}
-        }
+        let noticed = done.is_err() || failed.load(Ordering::Acquire);
+        gate.judge(noticed, &done);
         let indexed = Indexed::open_with(&home, |_| {}, all())
             .unwrap_or_else(|error| panic!("after {done:?}: {error}"));
         indexed.chain.recover_blocks().expect("recovers");

@@ -121,29 +121,28 @@ pub(in crate::rpc) const GET_NETWORK_INFO: &[Shape] = &[Shape::object(
     ],
 )];
 
+/// What is told of a transaction whose parents are missing.
+const ORPHAN: &[Shape] = &[
+    Shape::hex("txid", "The transaction's id"),
+    Shape::hex("wtxid", "Its id with the witness"),
+    Shape::number("bytes", "Its size in bytes"),
+    Shape::number("vsize", "Its size in vB"),
+    Shape::number("vsize_bip141", "The same"),
+    Shape::number("weight", "Its weight"),
+    Shape::array(
+        "from",
+        "The peers that announced it",
+        &[Shape::number("", "")],
+    ),
+];
+
 /// What `getorphantxs` gives.
 pub(in crate::rpc) const GET_ORPHAN_TXS: &[Shape] = &[
     Shape::array("", "Of ids, or of objects", &[Shape::hex("", "")]).when("verbosity 0"),
     Shape::array(
         "",
         "Of ids, or of objects",
-        &[Shape::object(
-            "",
-            "",
-            &[
-                Shape::hex("txid", "The transaction's id"),
-                Shape::hex("wtxid", "Its id with the witness"),
-                Shape::number("bytes", "Its size in bytes"),
-                Shape::number("vsize", "Its size in vB"),
-                Shape::number("vsize_bip141", "The same"),
-                Shape::number("weight", "Its weight"),
-                Shape::array(
-                    "from",
-                    "The peers that announced it",
-                    &[Shape::number("", "")],
-                ),
-            ],
-        )],
+        &[Shape::object("", "", ORPHAN)],
     )
     .when("verbosity 1"),
     Shape::array(
@@ -153,17 +152,7 @@ pub(in crate::rpc) const GET_ORPHAN_TXS: &[Shape] = &[
             "",
             "",
             &[
-                Shape::hex("txid", "The transaction's id"),
-                Shape::hex("wtxid", "Its id with the witness"),
-                Shape::number("bytes", "Its size in bytes"),
-                Shape::number("vsize", "Its size in vB"),
-                Shape::number("vsize_bip141", "The same"),
-                Shape::number("weight", "Its weight"),
-                Shape::array(
-                    "from",
-                    "The peers that announced it",
-                    &[Shape::number("", "")],
-                ),
+                Shape::fields(ORPHAN),
                 Shape::hex("hex", "The transaction, at verbosity 2"),
             ],
         )],

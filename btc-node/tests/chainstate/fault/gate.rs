@@ -3,6 +3,7 @@
 //! Calls are many, so a run tries some of them; `BTC_NODE_FAULTS=all` tries all, in each way that there is.
 //! `BTC_NODE_FAULTS_SEED` shifts which ones are tried.
 
+use std::fmt::Debug;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -50,6 +51,16 @@ impl Faulty {
     pub(crate) fn happened(&self) -> Option<Fault> {
         let counter = self.counter();
         counter.hit.as_ref().and(counter.fault).map(|(_, it)| it)
+    }
+
+    /// Checks that what went wrong was `noticed`, in `outcome`, and nothing else.
+    pub(crate) fn judge(&self, noticed: bool, outcome: &dyn Debug) {
+        match self.happened() {
+            None => assert!(!noticed, "{outcome:?} without a fault"),
+            Some(Fault::Gone) => assert!(noticed, "it went unnoticed"),
+            // What is deleted late, or compacted behind, is tried again later.
+            Some(_) => {}
+        }
     }
 }
 

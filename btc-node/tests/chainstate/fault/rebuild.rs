@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use btc_node::chainstate::{OpenError, Options, PruneTarget, SubmitError};
 
-use super::gate::{Fault, Faulty, inject};
+use super::gate::{Faulty, inject};
 use super::growth::{Chain, make, settings};
 use crate::prune::mine_large;
 use crate::support::{Home, mine, muhash, submit};
@@ -64,11 +64,7 @@ fn whatever_call_fails_while_files_are_pruned_no_kept_block_is_lost() {
             node.close().map_err(text)
         };
         let done = attempt();
-        match gate.happened() {
-            None => assert_eq!(done, Ok(())),
-            Some(Fault::Gone) => assert!(done.is_err(), "it went unnoticed"),
-            Some(_) => {}
-        }
+        gate.judge(done.is_err(), &done);
         let node = home.open_with(pruned);
         node.recover_blocks().expect("recovers");
         if done.is_ok() {
@@ -130,11 +126,7 @@ fn rebuild(chain: &Chain, source: &Home, gate: &Arc<Faulty>, ask: fn(&mut Option
         node.close().map_err(text)
     };
     let done = attempt();
-    match gate.happened() {
-        None => assert_eq!(done, Ok(())),
-        Some(Fault::Gone) => assert!(done.is_err(), "it went unnoticed"),
-        Some(_) => {}
-    }
+    gate.judge(done.is_err(), &done);
     let node = match home.try_open_with(settings(&Arc::default())) {
         Ok(node) => node,
         // Half of a database is left: the user is told to ask again.

@@ -3,7 +3,7 @@
 use btc_node::chainstate::Options;
 use btc_node::chainstate::dump::DumpSource;
 
-use super::gate::{Fault, inject};
+use super::gate::inject;
 use crate::snapshot_source::{BASE, Source, TOP};
 use crate::support::{Home, muhash, submit};
 
@@ -46,11 +46,7 @@ fn whatever_call_fails_while_a_snapshot_is_used_the_node_ends_with_the_same_coin
             node.close().map_err(text)
         };
         let done = attempt();
-        match gate.happened() {
-            None => assert_eq!(done, Ok(())),
-            Some(Fault::Gone) => assert!(done.is_err(), "it went unnoticed"),
-            Some(_) => {}
-        }
+        gate.judge(done.is_err(), &done);
         let node = home
             .try_open_with(|options| source.options(options))
             .unwrap_or_else(|error| panic!("after {done:?}: {error}"));
@@ -116,11 +112,7 @@ fn whatever_call_fails_while_coins_are_dumped_there_is_a_whole_file_or_none() {
             node.close().map_err(text)
         };
         let done = attempt();
-        match gate.happened() {
-            None => assert_eq!(done, Ok(())),
-            Some(Fault::Gone) => assert!(done.is_err(), "it went unnoticed"),
-            Some(_) => {}
-        }
+        gate.judge(done.is_err(), &done);
         let node = source.open(&home);
         assert_eq!(node.tip().height, TOP as u32);
         for (path, kind) in [(&now, DumpSource::Tip), (&then, earlier)] {
