@@ -3,6 +3,24 @@
 use btc_interfaces::rpc::encode::shape::{TRANSACTION, TRANSACTION_WITH_PREVOUTS};
 use btc_interfaces::rpc::table::Shape;
 
+/// What is told of a header, from its height on.
+const HEADER: &[Shape] = &[
+    Shape::number("height", "The height"),
+    Shape::number("version", "The version"),
+    Shape::hex("versionHex", "The version in hexadecimal"),
+    Shape::hex("merkleroot", "The merkle root"),
+    Shape::time("time", "The block's time"),
+    Shape::time("mediantime", "The median time past"),
+    Shape::number("nonce", "The nonce"),
+    Shape::hex("bits", "The target in compact form"),
+    Shape::hex("target", "The target"),
+    Shape::number("difficulty", "The difficulty"),
+    Shape::hex("chainwork", "The work of the chain up to this block"),
+    Shape::number("nTx", "Transactions in it"),
+    Shape::hex("previousblockhash", "The block before it").optional(),
+    Shape::hex("nextblockhash", "The block after it").optional(),
+];
+
 /// A block without its transactions.
 const BLOCK: &[Shape] = &[
     Shape::hex("hash", "The hash"),
@@ -24,20 +42,7 @@ const BLOCK: &[Shape] = &[
             Shape::hex("witness", "The one element of its witness").optional(),
         ],
     ),
-    Shape::number("height", "The height"),
-    Shape::number("version", "The version"),
-    Shape::hex("versionHex", "The version in hexadecimal"),
-    Shape::hex("merkleroot", "The merkle root"),
-    Shape::time("time", "The block's time"),
-    Shape::time("mediantime", "The median time past"),
-    Shape::number("nonce", "The nonce"),
-    Shape::hex("bits", "The target in compact form"),
-    Shape::hex("target", "The target"),
-    Shape::number("difficulty", "The difficulty"),
-    Shape::hex("chainwork", "The work of the chain up to this block"),
-    Shape::number("nTx", "Transactions in it"),
-    Shape::hex("previousblockhash", "The block before it").optional(),
-    Shape::hex("nextblockhash", "The block after it").optional(),
+    Shape::fields(HEADER),
 ];
 
 /// What `getblock` gives.
@@ -112,20 +117,7 @@ pub(in crate::rpc) const GET_BLOCK_HEADER: &[Shape] = &[
                 "confirmations",
                 "Blocks since, with its own; -1 off the active chain",
             ),
-            Shape::number("height", "The height"),
-            Shape::number("version", "The version"),
-            Shape::hex("versionHex", "The version in hexadecimal"),
-            Shape::hex("merkleroot", "The merkle root"),
-            Shape::time("time", "The block's time"),
-            Shape::time("mediantime", "The median time past"),
-            Shape::number("nonce", "The nonce"),
-            Shape::hex("bits", "The target in compact form"),
-            Shape::hex("target", "The target"),
-            Shape::number("difficulty", "The difficulty"),
-            Shape::hex("chainwork", "The work of the chain up to this block"),
-            Shape::number("nTx", "Transactions in it"),
-            Shape::hex("previousblockhash", "The block before it").optional(),
-            Shape::hex("nextblockhash", "The block after it").optional(),
+            Shape::fields(HEADER),
         ],
     )
     .when("verbose"),
